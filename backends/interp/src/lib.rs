@@ -1,0 +1,1 @@
+//! Reference interpreter of every dialect we own.

@@ -1,0 +1,1 @@
+//! LLVM: optimise, object code, linked code images, JIT.

@@ -1,0 +1,1 @@
+//! The light runtime that runs compiled programs.

@@ -1,0 +1,1 @@
+//! Builtin ops and the upstream ops we emit.

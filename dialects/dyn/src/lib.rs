@@ -1,0 +1,1 @@
+//! The dyn dialect: when and where.

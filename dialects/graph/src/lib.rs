@@ -1,0 +1,1 @@
+//! The graph dialect: what is computed.

@@ -1,0 +1,1 @@
+//! The loops dialect: how the machine walks.

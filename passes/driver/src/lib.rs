@@ -1,0 +1,1 @@
+//! Pass manager: passes, pipelines, instrumentation.

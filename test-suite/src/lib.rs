@@ -1,0 +1,1 @@
+//! The tests: files with RUN and CHECK lines.

@@ -1,0 +1,1 @@
+//! Attribute macros that turn a Rust struct into an op definition table.

@@ -1,0 +1,1 @@
+//! The IR core: context, bodies, op definitions, verifier, diagnostics.

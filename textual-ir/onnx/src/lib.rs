@@ -1,0 +1,1 @@
+//! ONNX models to and from the graph dialect.

@@ -1,0 +1,1 @@
+//! Textual form: lexer, parser, printer, diagnostics rendering.

@@ -1,0 +1,2 @@
+//! The pass driver.
+fn main() {}
