@@ -4,12 +4,23 @@
 //! than a byte are stored one element a byte. Strings are kept apart from bytes. Nothing here knows the IR.
 
 pub mod blob;
+pub mod compare;
+pub mod convert;
 pub mod dtype;
 mod map_file;
+mod minifloat;
+pub mod npy;
+mod number_text;
+mod numbers;
+pub mod scalar;
 pub mod tensor;
 pub mod value;
 
 pub use blob::Blob;
+pub use compare::{Comparison, Tolerance, compare};
+pub use convert::{CastError, cast, cast_with};
 pub use dtype::DType;
+pub use minifloat::E8m0Round;
+pub use scalar::{Encoded, Rounding, encode_f64, encode_i64, f64_of, i64_of};
 pub use tensor::{Tensor, TensorError};
 pub use value::Value;

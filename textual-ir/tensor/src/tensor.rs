@@ -33,6 +33,8 @@ pub enum TensorError {
     },
     /// The number of elements or bytes overflows.
     Overflow,
+    /// Numbers cannot be elements of this type.
+    NotNumeric(DType),
 }
 
 impl fmt::Display for TensorError {
@@ -40,6 +42,7 @@ impl fmt::Display for TensorError {
         match self {
             TensorError::Size { expected, found } => write!(f, "the shape needs {expected} bytes, {found} are given"),
             TensorError::Overflow => f.write_str("the number of elements overflows"),
+            TensorError::NotNumeric(dtype) => write!(f, "numbers cannot be elements of type {dtype}"),
         }
     }
 }
@@ -55,6 +58,14 @@ macro_rules! element {
 }
 element!(f64 => F64, f32 => F32, f16 => F16, bf16 => BF16, i64 => I64, i32 => I32, i16 => I16, i8 => I8,
          u64 => U64, u32 => U32, u16 => U16, u8 => U8);
+
+/// Lets a blob own typed elements as they are: no copy, and aligned for reading them back.
+struct Elements<T>(Vec<T>);
+impl<T: bytemuck::Pod> AsRef<[u8]> for Elements<T> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
 
 /// Number of elements of a shape; `None` on overflow.
 pub fn element_count(dims: &[usize]) -> Option<usize> {
@@ -78,7 +89,7 @@ impl Tensor {
 
     /// A tensor that owns its elements; panics when the shape does not fit, which is a bug of the caller.
     pub fn new<T: Element>(dims: &[usize], elements: Vec<T>) -> Tensor {
-        Tensor::from_bytes(T::DTYPE, dims, bytes_of(elements))
+        Tensor::from_blob(T::DTYPE, dims, Blob::new(Elements(elements))).expect("shape and elements fit")
     }
 
     /// A tensor of any byte-like type from its raw bytes; panics when the shape does not fit.
@@ -190,9 +201,9 @@ pub fn cast_elements<T: bytemuck::Pod>(bytes: &[u8]) -> Cow<'_, [T]> {
     }
 }
 
-/// The bytes of a vector of plain elements, without a copy where the allocation allows it.
+/// The bytes of a vector of plain elements, without a copy where the allocation allows it (elements of one byte).
 pub fn bytes_of<T: bytemuck::Pod>(elements: Vec<T>) -> Vec<u8> {
-    bytemuck::cast_slice(&elements).to_vec()
+    bytemuck::try_cast_vec(elements).unwrap_or_else(|(_, elements)| bytemuck::cast_slice(&elements).to_vec())
 }
 
 impl fmt::Debug for Tensor {
