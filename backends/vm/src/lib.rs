@@ -1,1 +1,3 @@
 //! The light runtime that runs compiled programs.
+
+pub mod code_image;
