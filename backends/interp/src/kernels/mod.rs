@@ -1,0 +1,22 @@
+//! Tensor operations on host tensors: the semantics of the `graph` dialect's primitives.
+//!
+//! What holds for all of them:
+//! - Floating-point results are computed in `f64` and rounded once to the result type: the nearest thing to the exact
+//!   value that is simple to state. Integers are exact, in two's complement, and wrap.
+//! - Every shape is legal: rank 0, dimensions of size 0. What contradicts the definition is a [`KernelError`].
+//! - Operations that only move elements work on every element type, strings included.
+//!
+//! One operation family a file. Nothing here is fast on purpose, and nothing here knows the IR.
+
+pub mod access;
+pub mod elementwise;
+pub mod error;
+pub mod gather;
+pub mod index;
+pub mod movement;
+pub mod pad;
+pub mod reduce;
+pub mod scan;
+pub mod scatter;
+
+pub use error::{KernelError, Result};
