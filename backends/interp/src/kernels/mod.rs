@@ -9,6 +9,8 @@
 //! One operation family a file. Nothing here is fast on purpose, and nothing here knows the IR.
 
 pub mod access;
+pub mod contract;
+pub mod conv;
 pub mod elementwise;
 pub mod error;
 pub mod gather;
@@ -18,5 +20,6 @@ pub mod pad;
 pub mod reduce;
 pub mod scan;
 pub mod scatter;
+pub mod window;
 
 pub use error::{KernelError, Result};
