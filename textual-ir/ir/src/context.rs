@@ -1,0 +1,195 @@
+//! The context: everything interned, and the dialects that are registered.
+
+use crate::{
+    AttrData, DialectDef, Loc, LocData, OpDef, SourceId, TypeData, interner::Interner, location,
+};
+use nim_expr::ExprPool;
+use nim_tensor::Blob;
+use rustc_hash::FxHashMap;
+use std::sync::{PoisonError, RwLock};
+
+/// Interned text: attribute names, symbols, strings.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Name(u32);
+
+/// An interned op name, resolved against the registered dialects when it was first seen.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct OpName(u32);
+
+#[derive(Clone)]
+struct OpNameData {
+    name: Name,
+    def: Option<&'static OpDef>,
+}
+impl PartialEq for OpNameData {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+impl Eq for OpNameData {}
+impl std::hash::Hash for OpNameData {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// A text that spans point into.
+pub struct Source {
+    /// File name, or what stands for it.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// Append-only store of everything that bodies refer to. `Sync`: passes share it by `&`.
+pub struct Context {
+    names: Interner<Box<str>>,
+    op_names: Interner<OpNameData>,
+    pub(crate) types: Interner<TypeData>,
+    pub(crate) attrs: Interner<AttrData>,
+    locs: Interner<LocData>,
+    sources: boxcar::Vec<Source>,
+    resources: RwLock<FxHashMap<Name, Blob>>,
+    dialects: Vec<&'static DialectDef>,
+    ops: FxHashMap<&'static str, &'static OpDef>,
+    /// Symbolic integer expressions.
+    pub exprs: ExprPool,
+}
+
+impl Context {
+    /// A context that knows the given dialects.
+    pub fn new(dialects: &[&'static DialectDef]) -> Context {
+        let mut ops = FxHashMap::default();
+        for dialect in dialects {
+            for op in dialect.ops {
+                ops.insert(op.name, *op);
+            }
+        }
+        let ctx = Context {
+            names: Interner::default(),
+            op_names: Interner::default(),
+            types: Interner::default(),
+            attrs: Interner::default(),
+            locs: Interner::default(),
+            sources: boxcar::Vec::new(),
+            resources: RwLock::default(),
+            dialects: dialects.to_vec(),
+            ops,
+            exprs: ExprPool::new(),
+        };
+        ctx.loc(LocData::Unknown);
+        ctx
+    }
+
+    /// Interns a text.
+    pub fn name(&self, text: &str) -> Name {
+        Name(self.names.find(text).unwrap_or_else(|| self.names.intern(text.into())))
+    }
+    /// The text of a name.
+    pub fn str(&self, name: Name) -> &str {
+        self.names.get(name.0)
+    }
+
+    /// Interns the name of an op, registered or not.
+    pub fn op_name(&self, name: &str) -> OpName {
+        let def = self.ops.get(name).copied();
+        OpName(self.op_names.intern(OpNameData { name: self.name(name), def }))
+    }
+    /// The full name: `graph.add`.
+    pub fn op_str(&self, op: OpName) -> &str {
+        self.str(self.op_names.get(op.0).name)
+    }
+    /// The definition, if a registered dialect has it.
+    pub fn op_def(&self, op: OpName) -> Option<&'static OpDef> {
+        self.op_names.get(op.0).def
+    }
+    /// The part of an op's name before the first dot.
+    pub fn op_dialect(&self, op: OpName) -> &str {
+        self.op_str(op).split_once('.').map_or("builtin", |(dialect, _)| dialect)
+    }
+    /// Registered dialects.
+    pub fn dialects(&self) -> &[&'static DialectDef] {
+        &self.dialects
+    }
+    /// All registered ops, in the dialects' order.
+    pub fn all_ops(&self) -> impl Iterator<Item = &'static OpDef> + '_ {
+        self.dialects.iter().flat_map(|d| d.ops.iter().copied())
+    }
+    /// True when a dialect of this name is registered.
+    pub fn has_dialect(&self, name: &str) -> bool {
+        self.dialects.iter().any(|d| d.name == name)
+    }
+
+    /// Interns a location.
+    pub fn loc(&self, data: LocData) -> Loc {
+        location::Loc(self.locs.intern(data))
+    }
+    /// What a location says.
+    pub fn loc_data(&self, loc: Loc) -> &LocData {
+        self.locs.get(loc.0)
+    }
+    /// A location named after something, say an ONNX node.
+    pub fn named_loc(&self, name: &str) -> Loc {
+        self.loc(LocData::Name(self.name(name), Loc::UNKNOWN))
+    }
+    /// The location of what a pass derives from something else.
+    pub fn derived_loc(&self, pass: &str, from: Loc) -> Loc {
+        // Chains of the same pass say nothing new.
+        if let LocData::Derived { pass: p, .. } = self.loc_data(from)
+            && self.str(*p) == pass
+        {
+            return from;
+        }
+        self.loc(LocData::Derived { pass: self.name(pass), pattern: None, from })
+    }
+    /// The innermost name of a location: the ONNX node, say, that an op comes from.
+    pub fn loc_name(&self, loc: Loc) -> Option<&str> {
+        match self.loc_data(loc) {
+            LocData::Name(name, _) => Some(self.str(*name)),
+            LocData::Derived { from, .. } => self.loc_name(*from),
+            LocData::Fused(locs, _) => locs.iter().find_map(|&l| self.loc_name(l)),
+            LocData::CallSite(callee, caller) => self.loc_name(*callee).or_else(|| self.loc_name(*caller)),
+            _ => None,
+        }
+    }
+    /// The source span of a location, looked for inside names, derivations and fusions.
+    pub fn loc_span(&self, loc: Loc) -> Option<(SourceId, std::ops::Range<usize>)> {
+        match self.loc_data(loc) {
+            LocData::Span { source, start, end } => Some((*source, *start as usize..*end as usize)),
+            LocData::Name(_, child) => self.loc_span(*child),
+            LocData::Derived { from, .. } => self.loc_span(*from),
+            LocData::Fused(locs, _) => locs.iter().find_map(|&l| self.loc_span(l)),
+            LocData::CallSite(callee, caller) => self.loc_span(*callee).or_else(|| self.loc_span(*caller)),
+            _ => None,
+        }
+    }
+
+    /// Keeps a text that spans point into.
+    pub fn add_source(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
+        SourceId(self.sources.push(Source { name: name.into(), text: text.into() }) as u32)
+    }
+    /// A kept text.
+    pub fn source(&self, id: SourceId) -> &Source {
+        &self.sources[id.0 as usize]
+    }
+
+    /// Keeps a large constant under a key; when the key is taken by other bytes, a number is put behind it.
+    pub fn add_resource(&self, key: &str, blob: Blob) -> Name {
+        let mut resources = self.resources.write().unwrap_or_else(PoisonError::into_inner);
+        let mut name = self.name(key);
+        let mut n = 0;
+        while let Some(other) = resources.get(&name) {
+            if other.as_ptr() == blob.as_ptr() && other.len() == blob.len() {
+                return name;
+            }
+            n += 1;
+            name = self.name(&format!("{key}_{n}"));
+        }
+        resources.insert(name, blob);
+        name
+    }
+    /// The bytes under a key.
+    pub fn resource(&self, key: Name) -> Option<Blob> {
+        self.resources.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+}

@@ -1,0 +1,81 @@
+//! Typed `u32` ids and the vectors they index.
+
+use std::{
+    marker::PhantomData,
+    ops::{Index, IndexMut},
+};
+
+/// A typed index.
+pub trait EntityId: Copy + Eq {
+    /// The id of position `index`.
+    fn from_index(index: usize) -> Self;
+    /// Its position.
+    fn index(self) -> usize;
+}
+
+/// Declares a `u32` id type.
+#[macro_export]
+macro_rules! entity_id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub struct $name(u32);
+        impl $crate::entity::EntityId for $name {
+            fn from_index(index: usize) -> Self {
+                $name(index as u32)
+            }
+            fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+/// A vector indexed by the ids it hands out.
+#[derive(Clone, Debug)]
+pub struct PrimaryMap<K, V> {
+    items: Vec<V>,
+    key: PhantomData<K>,
+}
+
+impl<K, V> Default for PrimaryMap<K, V> {
+    fn default() -> Self {
+        PrimaryMap { items: Vec::new(), key: PhantomData }
+    }
+}
+
+impl<K: EntityId, V> PrimaryMap<K, V> {
+    /// Adds an item and returns its id.
+    pub fn push(&mut self, item: V) -> K {
+        self.items.push(item);
+        K::from_index(self.items.len() - 1)
+    }
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+    /// Ids and items.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.items.iter().enumerate().map(|(i, v)| (K::from_index(i), v))
+    }
+    /// Ids and items, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
+        self.items.iter_mut().enumerate().map(|(i, v)| (K::from_index(i), v))
+    }
+}
+
+impl<K: EntityId, V> Index<K> for PrimaryMap<K, V> {
+    type Output = V;
+    fn index(&self, key: K) -> &V {
+        &self.items[key.index()]
+    }
+}
+impl<K: EntityId, V> IndexMut<K> for PrimaryMap<K, V> {
+    fn index_mut(&mut self, key: K) -> &mut V {
+        &mut self.items[key.index()]
+    }
+}

@@ -1,0 +1,65 @@
+//! Append-only hash-consing: equal values get equal ids, and references to them stay valid as long as the interner.
+
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+use std::{
+    borrow::Borrow,
+    hash::{BuildHasher, Hash},
+    sync::{PoisonError, RwLock},
+};
+
+/// A `Sync` interner. Interning takes `&self`.
+pub struct Interner<T> {
+    items: boxcar::Vec<T>,
+    table: RwLock<HashTable<u32>>,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Interner { items: boxcar::Vec::new(), table: RwLock::default() }
+    }
+}
+
+impl<T: Hash + Eq> Interner<T> {
+    /// The id of a value, adding it if it is new.
+    pub fn intern(&self, value: T) -> u32 {
+        self.find(&value).unwrap_or_else(|| self.insert(value))
+    }
+
+    /// The id of a value that is already there, looked up by a borrowed form of it.
+    pub fn find<Q: Hash + Eq + ?Sized>(&self, value: &Q) -> Option<u32>
+    where
+        T: Borrow<Q>,
+    {
+        let hash = FxBuildHasher.hash_one(value);
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.find(hash, |&id| self.items[id as usize].borrow() == value).copied()
+    }
+
+    fn insert(&self, value: T) -> u32 {
+        let hash = FxBuildHasher.hash_one(&value);
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have added it between the two locks.
+        if let Some(&id) = table.find(hash, |&id| self.items[id as usize] == value) {
+            return id;
+        }
+        let id = self.items.push(value) as u32;
+        table.insert_unique(hash, id, |&id| FxBuildHasher.hash_one(&self.items[id as usize]));
+        id
+    }
+
+    /// The value behind an id of this interner.
+    pub fn get(&self, id: u32) -> &T {
+        &self.items[id as usize]
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.items.count()
+    }
+
+    /// True when nothing was interned yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

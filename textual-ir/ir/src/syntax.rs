@@ -1,0 +1,141 @@
+//! What hand-written assembly of an op may use. The text crate implements these traits; dialects know only them.
+
+use crate::{Attr, AttrList, Body, Context, Diagnostic, Expr, Loc, Name, OpId, OpState, RegionId, Type, ValueId};
+
+/// An error was already reported; parsing of this op stops, the parser recovers at the next one.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Reported;
+
+/// Result of a parsing step.
+pub type Parse<T> = Result<T, Reported>;
+
+/// An operand as written, not yet matched with a type.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct OperandName {
+    /// Name without `%`.
+    pub name: Name,
+    /// The number behind `#`, 0 without one.
+    pub index: u32,
+    /// Where it was written.
+    pub loc: Loc,
+}
+
+/// Hand-written printer of an op: prints what stands behind the op's name. Results and `=` are printed already.
+pub type PrintFn = fn(&mut dyn AsmPrinter, OpId);
+/// Hand-written parser of an op: fills operands, attributes, regions and result types.
+pub type ParseFn = fn(&mut dyn AsmParser, &mut OpState) -> Parse<()>;
+
+/// Printing.
+pub trait AsmPrinter {
+    /// The context.
+    fn ctx(&self) -> &Context;
+    /// The body the op is in.
+    fn body(&self) -> &Body;
+    /// Prints text as it is.
+    fn text(&mut self, text: &str);
+    /// `%name` (or `%name#1`).
+    fn value(&mut self, value: ValueId);
+    /// Operands separated by commas.
+    fn values(&mut self, values: &[ValueId]) {
+        for (i, &v) in values.iter().enumerate() {
+            if i > 0 {
+                self.text(", ");
+            }
+            self.value(v);
+        }
+    }
+    /// A type.
+    fn ty(&mut self, ty: Type);
+    /// Types separated by commas.
+    fn types(&mut self, types: &[Type]) {
+        for (i, &t) in types.iter().enumerate() {
+            if i > 0 {
+                self.text(", ");
+            }
+            self.ty(t);
+        }
+    }
+    /// An attribute with its type where MLIR prints one.
+    fn attr(&mut self, attr: Attr);
+    /// A symbolic expression without decoration: `3072*N`.
+    fn expr(&mut self, expr: Expr);
+    /// `@name`, quoted where needed.
+    fn symbol(&mut self, name: Name);
+    /// ` {a = 1}` of everything not elided; nothing when nothing is left.
+    fn attr_dict(&mut self, attrs: &AttrList, elided: &[&str]);
+    /// `{ ... }` on lines of its own. `entry_args`: print the header of the entry block when it has arguments.
+    /// `terminator`: print the last op even if it is a terminator without operands.
+    fn region(&mut self, region: RegionId, entry_args: bool, terminator: bool);
+    /// As [`AsmPrinter::region`], of an isolated op: region `index` of its nested body.
+    fn nested_region(&mut self, op: OpId, index: usize, entry_args: bool, terminator: bool);
+    /// Names of the entry arguments of an isolated op's region, with their types: `%x: tensor<4xf32>, ...`.
+    fn nested_args(&mut self, op: OpId, index: usize);
+    /// A new line at the current indentation plus one step.
+    fn newline(&mut self);
+}
+
+/// Parsing. Every method that fails has reported a diagnostic.
+pub trait AsmParser {
+    /// The context.
+    fn ctx(&self) -> &Context;
+    /// Place of the next token.
+    fn loc(&self) -> Loc;
+    /// Reports an error; returns the token to give up with.
+    fn report(&mut self, diagnostic: Diagnostic) -> Reported;
+    /// Takes punctuation or a keyword if it is next: `(`, `->`, `combine`.
+    fn accept(&mut self, token: &str) -> bool;
+    /// Takes punctuation or a keyword, or reports that it was expected.
+    fn expect(&mut self, token: &str) -> Parse<()>;
+    /// True when this punctuation or keyword is next.
+    fn peek(&self, token: &str) -> bool;
+    /// Any bare keyword (identifier).
+    fn keyword(&mut self) -> Parse<Name>;
+    /// `%name`.
+    fn operand(&mut self) -> Parse<OperandName>;
+    /// True when a `%name` is next.
+    fn peek_operand(&self) -> bool;
+    /// `%a, %b`, possibly none.
+    fn operands(&mut self) -> Parse<Vec<OperandName>> {
+        let mut list = vec![];
+        if self.peek_operand() {
+            list.push(self.operand()?);
+            while self.accept(",") {
+                list.push(self.operand()?);
+            }
+        }
+        Ok(list)
+    }
+    /// The value of an operand; its type must be this one. Forward references are allowed.
+    fn resolve(&mut self, operand: OperandName, ty: Type) -> Parse<ValueId>;
+    /// The value of an operand that must be defined before, whatever its type.
+    fn resolve_defined(&mut self, operand: OperandName) -> Parse<ValueId>;
+    /// The body that ops are parsed into now.
+    fn body(&self) -> &Body;
+    /// A type.
+    fn ty(&mut self) -> Parse<Type>;
+    /// `(types) -> types`, or `type` alone for a result without inputs when `bare` forms are used upstream.
+    fn function_type(&mut self) -> Parse<(Vec<Type>, Vec<Type>)>;
+    /// Types separated by commas (at least one).
+    fn types(&mut self) -> Parse<Vec<Type>> {
+        let mut list = vec![self.ty()?];
+        while self.accept(",") {
+            list.push(self.ty()?);
+        }
+        Ok(list)
+    }
+    /// An attribute.
+    fn attr(&mut self) -> Parse<Attr>;
+    /// `{...}` if it is next, added to the list.
+    fn attr_dict(&mut self, attrs: &mut AttrList) -> Parse<()>;
+    /// A symbolic expression, without decoration.
+    fn expr(&mut self) -> Parse<Expr>;
+    /// `@name`.
+    fn symbol(&mut self) -> Parse<Name>;
+    /// An integer, possibly negative.
+    fn integer(&mut self) -> Parse<i64>;
+    /// `"text"`.
+    fn string(&mut self) -> Parse<String>;
+    /// `{ ... }`, a region whose entry block has these arguments (pushed to the op's regions by the caller; for an
+    /// isolated op it goes to the op's nested body). A missing terminator is added when the op's table says which.
+    fn region(&mut self, state: &mut OpState, entry_args: &[(OperandName, Type)]) -> Parse<()>;
+}

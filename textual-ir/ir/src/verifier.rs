@@ -1,0 +1,453 @@
+//! Checks of the IR: structure, dominance, op tables, types, symbols. All findings of a body in one run.
+
+use crate::{
+    Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, OpDef, OpId, Presence, RegionId, Trait,
+    Type, TypeData, ValueDef, ValueId, builder::infer_types, diagnostics::did_you_mean,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Verifies a module and everything nested in it. Bodies are checked one by one; nothing found means valid.
+pub fn verify_module(ctx: &Context, module: &Module) -> Vec<Diagnostic> {
+    let mut found = vec![];
+    verify_body(ctx, &module.body, false, &mut found);
+    found
+}
+
+/// Verifies a body and the bodies nested in it. `terminated`: its root blocks must end with a terminator.
+pub fn verify_body(ctx: &Context, body: &Body, terminated: bool, found: &mut Vec<Diagnostic>) {
+    let dominance = Dominance::new(body);
+    let mut verifier = Verifier { ctx, body, dominance, found };
+    for &region in body.root_regions() {
+        verifier.region(region, terminated);
+    }
+    verifier.symbols();
+}
+
+struct Verifier<'a> {
+    ctx: &'a Context,
+    body: &'a Body,
+    dominance: Dominance,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Verifier<'_> {
+    fn error(&mut self, code: &'static str, op: OpId, message: String) {
+        self.found.push(Diagnostic::error(code, self.body.loc(op), message));
+    }
+
+    fn region(&mut self, region: RegionId, terminated: bool) {
+        // An explicit stack: nesting may be deep.
+        let mut stack = vec![(region, terminated)];
+        while let Some((region, terminated)) = stack.pop() {
+            for &block in self.body.blocks(region) {
+                self.block(block, terminated, &mut stack);
+            }
+        }
+    }
+
+    fn block(&mut self, block: BlockId, terminated: bool, stack: &mut Vec<(RegionId, bool)>) {
+        let last = self.body.last_op(block);
+        for op in self.body.block_ops(block) {
+            let def = self.ctx.op_def(self.body.op_name(op));
+            self.dominance_of_operands(op);
+            if let Some(def) = def {
+                self.against_table(op, def);
+                if def.has(Trait::Terminator) && Some(op) != last {
+                    let name = def.name;
+                    self.error("N0301", op, format!("`{name}` ends a block but does not stand at its end"));
+                }
+                if let Some(verify) = def.verify {
+                    verify(self.ctx, self.body, op, self.found);
+                }
+            }
+            let inner_terminated = def.is_some_and(|d| !d.has(Trait::NoTerminator));
+            stack.extend(self.body.regions(op).iter().map(|&r| (r, inner_terminated)));
+            if let Some(nested) = self.body.nested(op) {
+                verify_body(self.ctx, nested, inner_terminated, self.found);
+            }
+        }
+        if terminated {
+            match last {
+                Some(op) => {
+                    let known = self.ctx.op_def(self.body.op_name(op));
+                    if known.is_some_and(|d| !d.has(Trait::Terminator)) {
+                        let name = self.ctx.op_str(self.body.op_name(op)).to_string();
+                        self.error("N0302", op, format!("the block must end with a terminator, found `{name}`"));
+                    }
+                }
+                None => {
+                    let parent = self.body.block_region(block).and_then(|r| self.body.region_parent(r));
+                    if let Some(op) = parent {
+                        self.error("N0302", op, "a block of this op is empty; it must end with a terminator".into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn dominance_of_operands(&mut self, op: OpId) {
+        for (i, value) in self.body.operands(op).into_iter().enumerate() {
+            if !self.dominance.value_dominates(self.body, value, op) {
+                let mut diagnostic = Diagnostic::error(
+                    "N0303",
+                    self.body.loc(op),
+                    format!("operand #{i} is used before its definition, or outside the region that defines it"),
+                );
+                if let Some(def) = self.body.defining_op(value) {
+                    diagnostic = diagnostic.label(self.body.loc(def), "defined here");
+                }
+                self.found.push(diagnostic);
+            }
+        }
+    }
+
+    fn against_table(&mut self, op: OpId, def: &'static OpDef) {
+        let before = self.found.len();
+        self.counts(op, def);
+        self.attributes(op, def);
+        if self.found.len() == before {
+            self.types(op, def);
+        }
+    }
+
+    fn counts(&mut self, op: OpId, def: &OpDef) {
+        let mut check = |what: &str, found: usize, arities: &mut dyn Iterator<Item = Arity>| {
+            let (mut least, mut most) = (0, Some(0));
+            for arity in arities {
+                least += (arity == Arity::One) as usize;
+                most = match arity {
+                    Arity::Variadic => None,
+                    _ => most.map(|m| m + 1),
+                };
+            }
+            if found < least || most.is_some_and(|m| found > m) {
+                let wanted = match most {
+                    Some(m) if m == least => format!("{least}"),
+                    Some(m) => format!("{least} to {m}"),
+                    None => format!("at least {least}"),
+                };
+                let message = format!("`{}` takes {wanted} {what}, found {found}", def.name);
+                self.error("N0304", op, message);
+            }
+        };
+        let operands = self.body.operand_count(op);
+        let results = self.body.results(op).len();
+        let regions = self.body.regions(op).len() + self.body.nested(op).map_or(0, |b| b.root_regions().len());
+        check("operands", operands, &mut def.operands.iter().map(|o| o.arity));
+        check("results", results, &mut def.results.iter().map(|o| o.arity));
+        check("regions", regions, &mut def.regions.iter().map(|o| o.arity));
+        if let Some(n) = def.successors
+            && self.body.successors(op).len() != n
+        {
+            let message = format!("`{}` takes {n} successors, found {}", def.name, self.body.successors(op).len());
+            self.error("N0304", op, message);
+        }
+    }
+
+    fn attributes(&mut self, op: OpId, def: &OpDef) {
+        for attr in def.attrs {
+            match self.body.attr_named(self.ctx, op, attr.name) {
+                None if attr.presence == Presence::Required => {
+                    let message = format!("`{}` needs the attribute `{}` ({})", def.name, attr.name, attr.doc);
+                    self.error("N0305", op, message);
+                }
+                Some(value) if !attr_is(self.ctx, value, attr.kind) => {
+                    let message =
+                        format!("the attribute `{}` of `{}` must be {}", attr.name, def.name, describe(attr.kind));
+                    self.error("N0306", op, message);
+                }
+                _ => {}
+            }
+        }
+        // An undotted attribute that the table does not know is most likely a slip.
+        for (name, _) in self.body.attrs(op).iter().collect::<Vec<_>>() {
+            let text = self.ctx.str(name);
+            if def.attr(text).is_none() && !text.contains('.') && !KNOWN_EVERYWHERE.contains(&text) && !is_upstream(def) {
+                let mut diagnostic =
+                    Diagnostic::error("N0307", self.body.loc(op), format!("`{}` has no attribute `{text}`", def.name));
+                if let Some(near) = did_you_mean(text, def.attrs.iter().map(|a| a.name)) {
+                    diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+                }
+                self.found.push(diagnostic);
+            }
+        }
+    }
+
+    fn types(&mut self, op: OpId, def: &'static OpDef) {
+        let operands = self.body.operands(op);
+        if let Some(groups) = operand_groups(self.ctx, self.body, op) {
+            for (field, range) in def.operands.iter().zip(groups) {
+                for &value in &operands[range] {
+                    let ty = self.body.ty(value);
+                    if !(field.constraint.check)(self.ctx, ty) {
+                        let message =
+                            format!("operand `{}` of `{}` must be {}", field.name, def.name, field.constraint.description);
+                        let found = self.ctx.display_type(ty);
+                        self.found.push(Diagnostic::error("N0308", self.body.loc(op), message).note(format!("found {found}")));
+                    }
+                }
+            }
+        } else {
+            let message = format!("`operandSegmentSizes` of `{}` does not fit its operands", def.name);
+            self.error("N0304", op, message);
+            return;
+        }
+        let result_types: Vec<Type> = self.body.results(op).iter().map(|&v| self.body.ty(v)).collect();
+        let fixed = def.results.iter().all(|r| r.arity == Arity::One);
+        for (i, &ty) in result_types.iter().enumerate() {
+            let field = if fixed { def.results.get(i) } else { def.results.last() };
+            if let Some(field) = field
+                && !(field.constraint.check)(self.ctx, ty)
+            {
+                let message =
+                    format!("result `{}` of `{}` must be {}", field.name, def.name, field.constraint.description);
+                let found = self.ctx.display_type(ty);
+                self.found.push(Diagnostic::error("N0308", self.body.loc(op), message).note(format!("found {found}")));
+            }
+        }
+        let operand_types: Vec<Type> = operands.iter().map(|&v| self.body.ty(v)).collect();
+        let mut same = vec![];
+        if def.has(Trait::SameTypeOperands) || def.has(Trait::SameOperandsAndResultType) {
+            same.extend(&operand_types);
+        }
+        if def.has(Trait::SameOperandsAndResultType) {
+            same.extend(&result_types);
+        }
+        if let Some(w) = same.windows(2).find(|w| w[0] != w[1]) {
+            let (a, b) = (self.ctx.display_type(w[0]), self.ctx.display_type(w[1]));
+            self.error("N0309", op, format!("`{}` needs equal types, found {a} and {b}", def.name));
+        }
+        if def.infer.is_some() {
+            self.inferred(op, def, &operand_types, &result_types);
+        }
+    }
+
+    fn inferred(&mut self, op: OpId, def: &OpDef, operands: &[Type], results: &[Type]) {
+        match infer_types(self.ctx, self.body.op_name(op), operands, self.body.attrs(op), self.body.loc(op)) {
+            Err(diagnostic) => self.found.push(diagnostic),
+            Ok(inferred) => {
+                for (&inferred, &written) in inferred.iter().zip(results) {
+                    if !compatible(self.ctx, inferred, written) {
+                        let (a, b) = (self.ctx.display_type(inferred), self.ctx.display_type(written));
+                        self.found.push(
+                            Diagnostic::error(
+                                "N0310",
+                                self.body.loc(op),
+                                format!("the result of `{}` is {a}, but {b} is written", def.name),
+                            )
+                            .note("the first follows from the operands and attributes"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn symbols(&mut self) {
+        let sym_name = self.ctx.name("sym_name");
+        for &region in self.body.root_regions() {
+            for &block in self.body.blocks(region) {
+                let mut seen: FxHashMap<&str, OpId> = FxHashMap::default();
+                for op in self.body.block_ops(block) {
+                    let Some(name) = self.body.attr(op, sym_name).and_then(|a| self.ctx.as_string(a)) else { continue };
+                    if let Some(first) = seen.insert(name, op) {
+                        self.found.push(
+                            Diagnostic::error("N0311", self.body.loc(op), format!("the symbol `@{name}` is defined twice"))
+                                .label(self.body.loc(first), "first defined here"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+const KNOWN_EVERYWHERE: [&str; 4] = ["operandSegmentSizes", "resultSegmentSizes", "sym_visibility", "fastmath"];
+
+fn is_upstream(def: &OpDef) -> bool {
+    !["graph.", "dyn.", "dataflow.", "loops."].iter().any(|d| def.name.starts_with(d))
+}
+
+/// Operand index ranges of each operand field, by arity or `operandSegmentSizes`; `None` when they do not fit.
+pub fn operand_groups(ctx: &Context, body: &Body, op: OpId) -> Option<Vec<std::ops::Range<usize>>> {
+    let def = ctx.op_def(body.op_name(op))?;
+    let total = body.operand_count(op);
+    let sizes: Vec<usize> = if def.has_operand_segments() {
+        let attr = body.attr_named(ctx, op, "operandSegmentSizes")?;
+        ctx.as_ints(attr)?.into_iter().map(|n| usize::try_from(n).ok()).collect::<Option<_>>()?
+    } else {
+        let fixed = def.operands.iter().filter(|o| o.arity == Arity::One).count();
+        let rest = total.checked_sub(fixed)?;
+        def.operands.iter().map(|o| if o.arity == Arity::One { 1 } else { rest }).collect()
+    };
+    if sizes.len() != def.operands.len() || sizes.iter().sum::<usize>() != total {
+        return None;
+    }
+    let mut start = 0;
+    Some(
+        sizes
+            .into_iter()
+            .map(|n| {
+                start += n;
+                start - n..start
+            })
+            .collect(),
+    )
+}
+
+/// The operands of a named field.
+pub fn operand_field(ctx: &Context, body: &Body, op: OpId, field: &str) -> Option<Vec<ValueId>> {
+    let def = ctx.op_def(body.op_name(op))?;
+    let i = def.operands.iter().position(|o| o.name == field)?;
+    let range = operand_groups(ctx, body, op)?.get(i)?.clone();
+    Some(body.operands(op)[range].to_vec())
+}
+
+/// True when a value of inferred type may be written as another type: equal, or one of them says less. Dimensions
+/// that are different expressions are refused only when they can be proved to differ.
+pub fn compatible(ctx: &Context, a: Type, b: Type) -> bool {
+    if a == b {
+        return true;
+    }
+    let dims_fit = |x: &[Dim], y: &[Dim]| {
+        x.len() == y.len()
+            && x.iter().zip(y).all(|(x, y)| match (x.expr(), y.expr()) {
+                (Some(x), Some(y)) => !ctx.exprs.prove_ne(x, y, &nim_expr::Facts::default()),
+                _ => true,
+            })
+    };
+    match (ctx.type_data(a), ctx.type_data(b)) {
+        (TypeData::Tensor { dims: x, element: e, .. }, TypeData::Tensor { dims: y, element: f, .. })
+        | (TypeData::MemRef { dims: x, element: e, .. }, TypeData::MemRef { dims: y, element: f, .. }) => {
+            e == f && dims_fit(x, y)
+        }
+        (TypeData::UnrankedTensor(e), TypeData::Tensor { element: f, .. })
+        | (TypeData::Tensor { element: e, .. }, TypeData::UnrankedTensor(f)) => e == f,
+        _ => false,
+    }
+}
+
+fn attr_is(ctx: &Context, attr: crate::Attr, kind: AttrKind) -> bool {
+    let data = ctx.attr_data(attr);
+    match kind {
+        AttrKind::Any => true,
+        AttrKind::Unit => matches!(data, AttrData::Unit),
+        AttrKind::Bool => ctx.as_bool(attr).is_some(),
+        AttrKind::Int => matches!(data, AttrData::Int { .. }),
+        AttrKind::Float => matches!(data, AttrData::Float { .. }),
+        AttrKind::String | AttrKind::SymbolName => matches!(data, AttrData::String(_)),
+        AttrKind::Enum(names) => ctx.as_string(attr).is_some_and(|s| names.contains(&s)),
+        AttrKind::Type => matches!(data, AttrData::Type(_)),
+        AttrKind::SymbolRef => matches!(data, AttrData::SymbolRef(_)),
+        AttrKind::Array => matches!(data, AttrData::Array(_)),
+        AttrKind::Ints => ctx.as_ints(attr).is_some(),
+        AttrKind::Expr => ctx.as_expr(attr).is_some(),
+        AttrKind::Exprs => ctx.as_exprs(attr).is_some(),
+        AttrKind::Elements => {
+            matches!(data, AttrData::Dense { .. } | AttrData::DenseStrings { .. } | AttrData::DenseResource { .. })
+        }
+        AttrKind::Dict => matches!(data, AttrData::Dict(_)),
+    }
+}
+
+fn describe(kind: AttrKind) -> String {
+    match kind {
+        AttrKind::Any => "an attribute".into(),
+        AttrKind::Unit => "`unit`".into(),
+        AttrKind::Bool => "`true` or `false`".into(),
+        AttrKind::Int => "an integer".into(),
+        AttrKind::Float => "a float".into(),
+        AttrKind::String | AttrKind::SymbolName => "a string".into(),
+        AttrKind::Enum(names) => format!("one of {}", names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")),
+        AttrKind::Type => "a type".into(),
+        AttrKind::SymbolRef => "a symbol reference".into(),
+        AttrKind::Array => "an array".into(),
+        AttrKind::Ints => "an array of integers".into(),
+        AttrKind::Expr => "a symbolic expression".into(),
+        AttrKind::Exprs => "an array of symbolic expressions".into(),
+        AttrKind::Elements => "a constant's elements".into(),
+        AttrKind::Dict => "a dictionary".into(),
+    }
+}
+
+/// Which block dominates which, per region; regions of one block need no table.
+struct Dominance {
+    /// For blocks of regions with several blocks: the blocks that dominate them.
+    dominators: FxHashMap<BlockId, FxHashSet<BlockId>>,
+}
+
+impl Dominance {
+    fn new(body: &Body) -> Dominance {
+        let mut dominators = FxHashMap::default();
+        let mut regions: Vec<RegionId> = body.root_regions().to_vec();
+        for op in body.walk() {
+            regions.extend(body.regions(op));
+        }
+        for region in regions {
+            let blocks = body.blocks(region);
+            if blocks.len() > 1 {
+                Self::region(body, blocks, &mut dominators);
+            }
+        }
+        Dominance { dominators }
+    }
+
+    /// Iterative data flow; control-flow graphs in models are small.
+    fn region(body: &Body, blocks: &[BlockId], out: &mut FxHashMap<BlockId, FxHashSet<BlockId>>) {
+        let mut predecessors: FxHashMap<BlockId, Vec<BlockId>> = FxHashMap::default();
+        for &block in blocks {
+            if let Some(last) = body.last_op(block) {
+                for &successor in body.successors(last) {
+                    predecessors.entry(successor).or_default().push(block);
+                }
+            }
+        }
+        let all: FxHashSet<BlockId> = blocks.iter().copied().collect();
+        for &block in blocks {
+            let start = if block == blocks[0] { FxHashSet::from_iter([block]) } else { all.clone() };
+            out.insert(block, start);
+        }
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for &block in &blocks[1..] {
+                let mut new: Option<FxHashSet<BlockId>> = None;
+                for p in predecessors.get(&block).into_iter().flatten() {
+                    new = Some(match new {
+                        None => out[p].clone(),
+                        Some(set) => set.intersection(&out[p]).copied().collect(),
+                    });
+                }
+                // A block that nothing reaches is dominated by all: its uses are not looked at.
+                let mut new = new.unwrap_or_else(|| all.clone());
+                new.insert(block);
+                if new != out[&block] {
+                    out.insert(block, new);
+                    changed = true;
+                }
+            }
+        }
+    }
+
+    fn value_dominates(&self, body: &Body, value: ValueId, user: OpId) -> bool {
+        let Some(def_block) = body.value_block(value) else { return false };
+        // Climb from the user to the op that stands in the region of the definition.
+        let mut op = user;
+        loop {
+            let Some(block) = body.block(op) else { return false };
+            if block == def_block {
+                return match body.def(value) {
+                    ValueDef::Argument(..) => true,
+                    ValueDef::Result(def, _) => def != op && body.is_before(def, op),
+                };
+            }
+            if body.block_region(block) == body.block_region(def_block) {
+                return self.dominators.get(&block).is_some_and(|d| d.contains(&def_block));
+            }
+            match body.parent_op(op) {
+                Some(parent) => op = parent,
+                None => return false,
+            }
+        }
+    }
+}
