@@ -1,1 +1,72 @@
-//! Attribute macros that turn a Rust struct into an op definition table.
+//! Macros that turn short declarations into the data tables of `nim_ir::opdef`.
+//!
+//! * [`macro@op`]: a struct whose fields are operands, attributes, regions and results becomes an `OpDef`.
+//! * [`dialect!`]: a list of such structs becomes a `DialectDef`.
+//!
+//! The macros only rearrange what is written; all meaning is in the tables. They work inside `macro_rules!`
+//! expansions, so that a family of similar ops is one small table.
+
+mod dialect;
+mod expand;
+mod model;
+mod parse;
+
+use proc_macro::TokenStream;
+use syn::{ItemStruct, parse_macro_input};
+
+/// Turns a struct into the definition table of an op.
+///
+/// ```ignore
+/// /// Sum of two tensors, element by element.
+/// ///
+/// /// A longer description in Markdown.
+/// #[op(name = "graph.add", traits(Pure, Commutative), infer = crate::shape::broadcast, verify = verify_add)]
+/// pub struct Add {
+///     /// left summand
+///     #[operand(TENSOR)] lhs: One,
+///     /// right summand
+///     #[operand(TENSOR)] rhs: One,
+///     /// what happens on overflow
+///     #[attr(Enum("wrap", "saturate"), default = "\"wrap\"")] overflow: Default,
+///     /// the sum
+///     #[result(TENSOR)] result: One,
+/// }
+/// ```
+///
+/// Arguments: `name` (a constant string expression), `traits(...)`, `infer`, `verify`, `parse`, `print` (paths of functions),
+/// `format` (declarative syntax), `successors` (`any` or a number).
+///
+/// Fields are `#[operand(CONSTRAINT)] name: One | Optional | Variadic`, `#[result(CONSTRAINT)]` alike,
+/// `#[region]` or `#[region(single_block)]` alike, and `#[attr(KIND)] name: Required | Optional`, or
+/// `#[attr(KIND, default = "text")] name: Default`. A constraint is the path of a `TypeConstraint`; a bare name is looked for in
+/// `nim_ir::opdef::constraints` first. A kind is a variant of `AttrKind`; `Enum("a", "b")` or `Enum(CONSTANT)`.
+///
+/// What comes out is a unit struct with `NAME`, `DEF`, `is(ctx, body, op)`, and one accessor a field. Accessors of operands,
+/// results and regions are for verified ops: they panic when the op does not have the shape that its table says.
+#[proc_macro_attribute]
+pub fn op(args: TokenStream, item: TokenStream) -> TokenStream {
+    let args = parse_macro_input!(args as parse::OpArgs);
+    let item = parse_macro_input!(item as ItemStruct);
+    match model::Op::new(args, item) {
+        Ok(op) => expand::op(&op).into(),
+        Err(error) => error.into_compile_error().into(),
+    }
+}
+
+/// Makes a `DialectDef` of ops defined by [`macro@op`].
+///
+/// ```ignore
+/// dialect! {
+///     /// What is computed.
+///     pub static GRAPH: "graph", "What is computed: whole tensors, named dimensions.",
+///     ops[Add, shape::Reshape, ..elementwise::OPS],
+///     types["graph.string": "A string."]
+/// }
+/// ```
+///
+/// `..PATH` splices in a constant `&[&'static OpDef]`; `types[...]` may be left out.
+#[proc_macro]
+pub fn dialect(input: TokenStream) -> TokenStream {
+    let dialect = parse_macro_input!(input as dialect::Dialect);
+    dialect::expand(&dialect).into()
+}
