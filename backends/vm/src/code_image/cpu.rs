@@ -46,6 +46,4 @@ x86_features! {
     "avxneconvert" => "avxneconvert", "avxvnniint16" => "avxvnniint16",
     "gfni" => "gfni", "vaes" => "vaes", "vpclmulqdq" => "vpclmulqdq",
     "aes" => "aes", "pclmul" => "pclmulqdq", "sha" => "sha", "adx" => "adx", "sse4a" => "sse4a",
-    "rdrnd" => "rdrand", "rdseed" => "rdseed", "fxsr" => "fxsr",
-    "xsave" => "xsave", "xsaveopt" => "xsaveopt", "xsavec" => "xsavec", "xsaves" => "xsaves",
 }
