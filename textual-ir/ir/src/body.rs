@@ -181,8 +181,7 @@ impl Body {
     /// Appends an argument to a block.
     pub fn add_block_arg(&mut self, block: BlockId, ty: Type, name: Option<Name>) -> ValueId {
         let index = self.blocks[block].args.len() as u32;
-        let value =
-            self.values.push(ValueData { ty, def: ValueDef::Argument(block, index), name, first_use: None });
+        let value = self.values.push(ValueData { ty, def: ValueDef::Argument(block, index), name, first_use: None });
         self.blocks[block].args.push(value);
         value
     }
@@ -246,12 +245,8 @@ impl Body {
             self.regions[region].parent = Some(op);
         }
         for (i, &ty) in result_types.iter().enumerate() {
-            let value = self.values.push(ValueData {
-                ty,
-                def: ValueDef::Result(op, i as u32),
-                name: None,
-                first_use: None,
-            });
+            let value =
+                self.values.push(ValueData { ty, def: ValueDef::Result(op, i as u32), name: None, first_use: None });
             self.ops[op].results.push(value);
         }
         self.set_operands(op, operands);
@@ -513,7 +508,8 @@ impl Body {
         debug_assert!(self.layout[op].block.is_none(), "an op stands in one place");
         let before = prev.map_or(0, |p| self.layout[p].order);
         let after = next.map_or(before + 2 * ORDER_STEP, |n| self.layout[n].order);
-        self.layout[op] = OpLayout { block: Some(block), prev, next, order: before + (after - before) / 2, erased: false };
+        self.layout[op] =
+            OpLayout { block: Some(block), prev, next, order: before + (after - before) / 2, erased: false };
         match prev {
             Some(p) => self.layout[p].next = Some(op),
             None => self.blocks[block].first = Some(op),

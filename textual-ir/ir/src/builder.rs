@@ -201,8 +201,7 @@ impl<'a> Builder<'a> {
     }
     /// Runs `f` with the insertion point at the end of a block, then returns to where it was.
     pub fn within<R>(&mut self, block: BlockId, f: impl FnOnce(&mut Builder<'_>) -> R) -> R {
-        let mut inner =
-            Builder { ctx: self.ctx, body: self.body, point: InsertPoint::End(block), loc: self.loc };
+        let mut inner = Builder { ctx: self.ctx, body: self.body, point: InsertPoint::End(block), loc: self.loc };
         f(&mut inner)
     }
     /// Names a value if it has no name.

@@ -1,6 +1,6 @@
 //! Copying ops within a body and from one body to another.
 
-use crate::{Body, BlockId, OpId, RegionId, ValueId};
+use crate::{BlockId, Body, OpId, RegionId, ValueId};
 use rustc_hash::FxHashMap;
 
 /// What stands for what in the copy.

@@ -1,8 +1,6 @@
 //! The context: everything interned, and the dialects that are registered.
 
-use crate::{
-    AttrData, DialectDef, Loc, LocData, OpDef, SourceId, TypeData, interner::Interner, location,
-};
+use crate::{AttrData, DialectDef, Loc, LocData, OpDef, SourceId, TypeData, interner::Interner, location};
 use nim_expr::ExprPool;
 use nim_tensor::Blob;
 use rustc_hash::FxHashMap;

@@ -34,9 +34,7 @@ impl Module {
     /// The op with this symbol name.
     pub fn lookup(&self, ctx: &Context, symbol: Name) -> Option<OpId> {
         let sym_name = ctx.name("sym_name");
-        self.ops().find(|&op| {
-            self.body.attr(op, sym_name).and_then(|a| ctx.as_string(a)) == Some(ctx.str(symbol))
-        })
+        self.ops().find(|&op| self.body.attr(op, sym_name).and_then(|a| ctx.as_string(a)) == Some(ctx.str(symbol)))
     }
     /// The symbol name of an op.
     pub fn symbol_name<'c>(&self, ctx: &'c Context, op: OpId) -> Option<&'c str> {

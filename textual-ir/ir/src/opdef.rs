@@ -2,7 +2,7 @@
 
 use crate::{
     AttrList, Body, Context, Diagnostic, Loc, OpId, Type,
-    syntax::{PrintFn, ParseFn},
+    syntax::{ParseFn, PrintFn},
 };
 
 /// How many values or regions a field stands for.

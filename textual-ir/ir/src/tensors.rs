@@ -1,9 +1,6 @@
 //! Host tensors as attributes and back.
 
-use crate::{
-    Attr, AttrData, Context, Dim, Name, Type,
-    attrs::Elements,
-};
+use crate::{Attr, AttrData, Context, Dim, Name, Type, attrs::Elements};
 use nim_tensor::{Blob, DType, Tensor, tensor::Data};
 
 /// Constants of at most this many bytes are written out in the IR; larger ones are resources.

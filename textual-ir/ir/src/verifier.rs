@@ -111,36 +111,36 @@ impl Verifier<'_> {
     }
 
     fn counts(&mut self, op: OpId, def: &OpDef) {
-        let mut check = |what: &str, found: usize, arities: &mut dyn Iterator<Item = Arity>| {
-            let (mut least, mut most) = (0, Some(0));
-            for arity in arities {
-                least += (arity == Arity::One) as usize;
-                most = match arity {
-                    Arity::Variadic => None,
-                    _ => most.map(|m| m + 1),
-                };
-            }
-            if found < least || most.is_some_and(|m| found > m) {
-                let wanted = match most {
-                    Some(m) if m == least => format!("{least}"),
-                    Some(m) => format!("{least} to {m}"),
-                    None => format!("at least {least}"),
-                };
-                let message = format!("`{}` takes {wanted} {what}, found {found}", def.name);
-                self.error("N0304", op, message);
-            }
-        };
         let operands = self.body.operand_count(op);
         let results = self.body.results(op).len();
         let regions = self.body.regions(op).len() + self.body.nested(op).map_or(0, |b| b.root_regions().len());
-        check("operands", operands, &mut def.operands.iter().map(|o| o.arity));
-        check("results", results, &mut def.results.iter().map(|o| o.arity));
-        check("regions", regions, &mut def.regions.iter().map(|o| o.arity));
+        self.count(op, def, "operands", operands, &mut def.operands.iter().map(|o| o.arity));
+        self.count(op, def, "results", results, &mut def.results.iter().map(|o| o.arity));
+        self.count(op, def, "regions", regions, &mut def.regions.iter().map(|o| o.arity));
         if let Some(n) = def.successors
             && self.body.successors(op).len() != n
         {
             let message = format!("`{}` takes {n} successors, found {}", def.name, self.body.successors(op).len());
             self.error("N0304", op, message);
+        }
+    }
+
+    fn count(&mut self, op: OpId, def: &OpDef, what: &str, found: usize, arities: &mut dyn Iterator<Item = Arity>) {
+        let (mut least, mut most) = (0, Some(0));
+        for arity in arities {
+            least += (arity == Arity::One) as usize;
+            most = match arity {
+                Arity::Variadic => None,
+                _ => most.map(|m| m + 1),
+            };
+        }
+        if found < least || most.is_some_and(|m| found > m) {
+            let wanted = match most {
+                Some(m) if m == least => format!("{least}"),
+                Some(m) => format!("{least} to {m}"),
+                None => format!("at least {least}"),
+            };
+            self.error("N0304", op, format!("`{}` takes {wanted} {what}, found {found}", def.name));
         }
     }
 
@@ -162,7 +162,8 @@ impl Verifier<'_> {
         // An undotted attribute that the table does not know is most likely a slip.
         for (name, _) in self.body.attrs(op).iter().collect::<Vec<_>>() {
             let text = self.ctx.str(name);
-            if def.attr(text).is_none() && !text.contains('.') && !KNOWN_EVERYWHERE.contains(&text) && !is_upstream(def) {
+            if def.attr(text).is_none() && !text.contains('.') && !KNOWN_EVERYWHERE.contains(&text) && !is_upstream(def)
+            {
                 let mut diagnostic =
                     Diagnostic::error("N0307", self.body.loc(op), format!("`{}` has no attribute `{text}`", def.name));
                 if let Some(near) = did_you_mean(text, def.attrs.iter().map(|a| a.name)) {
@@ -180,10 +181,14 @@ impl Verifier<'_> {
                 for &value in &operands[range] {
                     let ty = self.body.ty(value);
                     if !(field.constraint.check)(self.ctx, ty) {
-                        let message =
-                            format!("operand `{}` of `{}` must be {}", field.name, def.name, field.constraint.description);
+                        let message = format!(
+                            "operand `{}` of `{}` must be {}",
+                            field.name, def.name, field.constraint.description
+                        );
                         let found = self.ctx.display_type(ty);
-                        self.found.push(Diagnostic::error("N0308", self.body.loc(op), message).note(format!("found {found}")));
+                        self.found.push(
+                            Diagnostic::error("N0308", self.body.loc(op), message).note(format!("found {found}")),
+                        );
                     }
                 }
             }
@@ -252,8 +257,12 @@ impl Verifier<'_> {
                     let Some(name) = self.body.attr(op, sym_name).and_then(|a| self.ctx.as_string(a)) else { continue };
                     if let Some(first) = seen.insert(name, op) {
                         self.found.push(
-                            Diagnostic::error("N0311", self.body.loc(op), format!("the symbol `@{name}` is defined twice"))
-                                .label(self.body.loc(first), "first defined here"),
+                            Diagnostic::error(
+                                "N0311",
+                                self.body.loc(op),
+                                format!("the symbol `@{name}` is defined twice"),
+                            )
+                            .label(self.body.loc(first), "first defined here"),
                         );
                     }
                 }
@@ -358,7 +367,9 @@ fn describe(kind: AttrKind) -> String {
         AttrKind::Int => "an integer".into(),
         AttrKind::Float => "a float".into(),
         AttrKind::String | AttrKind::SymbolName => "a string".into(),
-        AttrKind::Enum(names) => format!("one of {}", names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")),
+        AttrKind::Enum(names) => {
+            format!("one of {}", names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", "))
+        }
         AttrKind::Type => "a type".into(),
         AttrKind::SymbolRef => "a symbol reference".into(),
         AttrKind::Array => "an array".into(),
