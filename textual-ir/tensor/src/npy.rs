@@ -4,7 +4,10 @@
 //! (numpy.lib.format, "NEP 1"). Reading a row-major little-endian array shares the bytes. Types that NumPy lacks
 //! (`bf16`, the 8-bit floats, 4- and 2-bit types) have no spelling in the format: they are refused in both directions.
 
-use crate::{Blob, DType, Tensor, tensor::element_count};
+use crate::{
+    Blob, DType, Tensor,
+    tensor::{element_count, little_endian},
+};
 use std::fmt;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -181,16 +184,6 @@ pub fn write(tensor: &Tensor) -> Result<Vec<u8>, NpyError> {
     out.push(b'\n');
     out.extend(data);
     Ok(out)
-}
-
-/// Between native and little-endian byte order, which is its own inverse; free on little-endian machines.
-fn little_endian(blob: Blob, dtype: DType) -> Blob {
-    // A complex number is two numbers.
-    let size = if matches!(dtype, DType::C64 | DType::C128) { dtype.size() / 2 } else { dtype.size() };
-    if cfg!(target_endian = "little") || size <= 1 {
-        return blob;
-    }
-    Blob::new(blob.chunks_exact(size).flat_map(|x| x.iter().rev().copied()).collect::<Vec<u8>>())
 }
 
 /// Copies column-major elements of `size` bytes into row-major order.

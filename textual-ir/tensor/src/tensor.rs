@@ -206,6 +206,17 @@ pub fn bytes_of<T: bytemuck::Pod>(elements: Vec<T>) -> Vec<u8> {
     bytemuck::try_cast_vec(elements).unwrap_or_else(|(_, elements)| bytemuck::cast_slice(&elements).to_vec())
 }
 
+/// Brings elements from native into little-endian byte order, as files have it, or back: the same step. Free on
+/// little-endian machines.
+pub fn little_endian(blob: Blob, dtype: DType) -> Blob {
+    // A complex number is two numbers.
+    let size = if matches!(dtype, DType::C64 | DType::C128) { dtype.size() / 2 } else { dtype.size() };
+    if cfg!(target_endian = "little") || size <= 1 {
+        return blob;
+    }
+    Blob::new(blob.chunks_exact(size).flat_map(|x| x.iter().rev().copied()).collect::<Vec<u8>>())
+}
+
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("tensor<")?;
