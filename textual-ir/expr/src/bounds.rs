@@ -256,7 +256,14 @@ impl<'a> Query<'a> {
         match pool.data(e) {
             Data::Sum(_) | Data::Product { .. } => {
                 let mut total = Interval::point(0);
-                for (k, m) in pool.terms(e) {
+                let terms = pool.terms(e);
+                // The upper end of an atom is asked for as the lower end of its negation: that must not ask back.
+                if let [(-1, atom)] = *terms.as_slice()
+                    && pool.factor_slice(&atom).len() == 1
+                {
+                    return self.interval(atom).neg();
+                }
+                for (k, m) in terms {
                     let mut product = Interval::point(i128::from(k));
                     for run in pool.factor_slice(&m).chunk_by(|a, b| a == b) {
                         product = product.mul(self.range(run[0]).power(run.len()));

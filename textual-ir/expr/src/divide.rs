@@ -39,7 +39,7 @@ impl ExprPool {
         let (a, b) = (self.poly(a), self.poly(b));
         let q = match b.len() {
             1 => {
-                let (q, r) = self.split_monomial(&a, &b);
+                let (q, r) = self.split_monomial(&a, &b).ok()?;
                 (r.len() == 0).then_some(q)?
             }
             _ => self.divide_polynomials(&a, &b)?,
@@ -132,7 +132,7 @@ impl ExprPool {
     }
 
     fn divide_by_symbolic(&self, a: Poly, b: Poly) -> Checked<Expr> {
-        let (mut quotient, rest) = self.split_symbolic(a, &b);
+        let (mut quotient, rest) = self.split_symbolic(a, &b)?;
         if rest.len() == 0 {
             return Ok(self.finish(Ok(quotient)));
         }
@@ -229,7 +229,7 @@ impl ExprPool {
     }
 
     fn remainder_symbolic(&self, a: Poly, b: Poly) -> Checked<Expr> {
-        let (_, rest) = self.split_symbolic(a, &b);
+        let (_, rest) = self.split_symbolic(a, &b)?;
         if rest.len() == 0 {
             return Ok(Expr::ZERO);
         }
@@ -253,30 +253,29 @@ impl ExprPool {
     }
 
     /// `a = b*quotient + rest`, where the quotient takes what divides as polynomials.
-    fn split_symbolic(&self, a: Poly, b: &Poly) -> (Poly, Poly) {
+    fn split_symbolic(&self, a: Poly, b: &Poly) -> Checked<(Poly, Poly)> {
         if b.len() == 1 {
             return self.split_monomial(&a, b);
         }
-        match self.divide_polynomials(&a, b) {
+        Ok(match self.divide_polynomials(&a, b) {
             Some(quotient) => (quotient, Poly::default()),
             None => (Poly::default(), a),
-        }
+        })
     }
 
     /// `a = b*quotient + rest` for a divisor of one term, which takes every term that divides.
-    fn split_monomial(&self, a: &Poly, b: &Poly) -> (Poly, Poly) {
+    fn split_monomial(&self, a: &Poly, b: &Poly) -> Checked<(Poly, Poly)> {
         let (kb, mb) = b.terms.first().copied().unwrap_or((b.constant, Expr::ONE));
         let (mut quotient, mut rest) = (Poly::default(), Poly::default());
         let constant = (a.constant != 0).then_some((a.constant, Expr::ONE));
         for (k, m) in a.terms.iter().copied().chain(constant) {
             let exact = (k % kb == 0).then(|| self.divide_monomial(m, mb)).flatten();
-            // Moving terms between polynomials does not add numbers, so this cannot overflow.
-            let _ = match exact {
-                Some(m) => quotient.push(k / kb, m),
-                None => rest.push(k, m),
-            };
+            match exact {
+                Some(m) => self.add_scaled(&mut quotient, k / kb, m)?,
+                None => rest.push(k, m)?,
+            }
         }
-        (quotient, rest)
+        Ok((quotient, rest))
     }
 
     fn divide_monomial(&self, m: Expr, by: Expr) -> Option<Expr> {
@@ -294,9 +293,9 @@ impl ExprPool {
             }
             let &(k, m) = rest.terms.first()?;
             let q = (k % kb == 0).then(|| self.divide_monomial(m, mb)).flatten()?;
-            quotient.push(k / kb, q).ok()?;
+            self.add_scaled(&mut quotient, k / kb, q).ok()?;
             let mut step = Poly::default();
-            step.push(-(k / kb), q).ok()?;
+            self.add_scaled(&mut step, -(k / kb), q).ok()?;
             let product = self.multiply(&step, b).ok()?;
             rest.constant = rest.constant.checked_add(product.constant)?;
             rest.terms.extend(product.terms);
@@ -320,7 +319,7 @@ impl ExprPool {
         for p in [&mut a, &mut b] {
             let mut reduced = Poly { terms: Default::default(), constant: p.constant / g };
             for &(k, m) in &p.terms {
-                reduced.push(k / g, self.remove_factors(m, &common).unwrap_or(m))?;
+                self.add_scaled(&mut reduced, k / g, self.remove_factors(m, &common).unwrap_or(m))?;
             }
             *p = reduced;
         }

@@ -81,7 +81,7 @@ impl Interval {
     }
 
     pub(crate) fn neg(self) -> Self {
-        Interval { lo: negate(self.hi), hi: negate(self.lo) }
+        Interval::of(negate(self.hi), negate(self.lo))
     }
 }
 

@@ -221,7 +221,7 @@ impl ExprPool {
 
     /// The coefficient gcd and the common atoms of all terms, and the polynomial divided by both and by the sign of its
     /// leading coefficient: `poly = k * common * primitive`.
-    pub(crate) fn content(&self, poly: &Poly) -> (i128, ExprList, Poly) {
+    pub(crate) fn content(&self, poly: &Poly) -> Checked<(i128, ExprList, Poly)> {
         let mut k = poly.coefficient_gcd().max(1);
         if poly.leading_is_negative() {
             k = -k;
@@ -229,13 +229,9 @@ impl ExprPool {
         let common = self.common_atoms(poly);
         let mut primitive = Poly { terms: SmallVec::new(), constant: poly.constant / k };
         for &(c, m) in &poly.terms {
-            let rest = self.remove_factors(m, &common).unwrap_or(m);
-            match rest {
-                Expr::ONE => primitive.constant += c / k,
-                rest => primitive.terms.push((c / k, rest)),
-            }
+            self.add_scaled(&mut primitive, c / k, self.remove_factors(m, &common).unwrap_or(m))?;
         }
-        (k, common, primitive)
+        Ok((k, common, primitive))
     }
 
     /// The atoms (with repetition) that divide every term.
@@ -257,7 +253,8 @@ impl ExprPool {
         common
     }
 
-    /// `monomial / product of factors`, when it divides exactly.
+    /// `monomial / product of factors`, when it divides exactly. The result is a sum when the monomial was a product of
+    /// sums of which too few are left to keep it from being multiplied out.
     pub(crate) fn remove_factors(&self, monomial: Expr, factors: &[Expr]) -> Option<Expr> {
         if factors.is_empty() {
             return Some(monomial);
@@ -267,7 +264,12 @@ impl ExprPool {
             let at = left.iter().position(|l| l == f)?;
             left.remove(at);
         }
-        Some(self.monomial(&left))
+        let is_sum = |f: &Expr| matches!(self.data(*f), Data::Sum(_));
+        Some(if factors.iter().any(is_sum) && left.iter().any(is_sum) {
+            self.product(left)
+        } else {
+            self.monomial(&left)
+        })
     }
 
     /// `poly += k * a * b` for monomials `a` and `b`.
@@ -387,7 +389,7 @@ impl Factors {
     fn make_primitive(&mut self, pool: &ExprPool) -> Checked<()> {
         let mut pending = std::mem::take(&mut self.sums);
         while let Some(sum) = pending.pop() {
-            let (k, common, primitive) = pool.content(&pool.poly(sum));
+            let (k, common, primitive) = pool.content(&pool.poly(sum))?;
             if k == 1 && common.is_empty() {
                 self.sums.push(sum);
                 continue;

@@ -109,7 +109,7 @@ impl ExprPool {
         for &(k, m) in &poly.terms {
             match self.factor_slice(&m).iter().filter(|&&f| f == atom).count() {
                 0 => rest.push(k, m).ok()?,
-                1 => coefficient.push(k, self.remove_factors(m, &[atom])?).ok()?,
+                1 => self.add_scaled(&mut coefficient, k, self.remove_factors(m, &[atom])?).ok()?,
                 _ => return None,
             }
         }

@@ -344,3 +344,47 @@ fn nodes_are_well_formed() {
         }
     }
 }
+
+#[test]
+fn products_that_are_not_multiplied_out_behave() {
+    let pool = ExprPool::new();
+    let mut r = Random(9);
+    let names: Vec<Symbol> = (0..24).map(|i| pool.symbol(&format!("v{i}"))).collect();
+    let mut kept = Vec::new();
+    for _ in 0..300 {
+        let sum = |r: &mut Random| {
+            let count = r.range(8, 20);
+            let common = pool.var(names[r.below(3) as usize]);
+            let content = if r.below(3) == 0 { pool.scale(r.range(-3, 3), common) } else { Expr::ONE };
+            let terms = (0..count).map(|i| pool.scale(r.range(-4, 4), pool.var(names[i as usize])));
+            pool.mul(content, pool.sum(terms))
+        };
+        let mut factors = vec![sum(&mut r), sum(&mut r), pool.add(Expr::ONE, pool.var(names[0]))];
+        if r.below(2) == 0 && !kept.is_empty() {
+            factors.push(kept[r.below(kept.len() as u64) as usize]);
+        }
+        let product = pool.product(factors.iter().copied());
+        if pool.as_invalid(product).is_some() {
+            continue;
+        }
+        let combined = match kept.last() {
+            Some(&other) if r.below(2) == 0 => pool.linear_combination([(3, product), (-2, other), (1, Expr::ONE)]),
+            _ => product,
+        };
+        if matches!(pool.node(product), ExprNode::Product(_)) && kept.len() < 40 {
+            kept.push(product);
+        }
+        for e in [product, combined, pool.mul(combined, factors[1]), pool.floordiv(combined, factors[0])] {
+            let text = pool.display(e).to_string();
+            assert_eq!(pool.parse(&text), Ok(e), "{text}");
+        }
+        assert_eq!(pool.sub(combined, combined), Expr::ZERO);
+        assert_eq!(pool.neg(pool.neg(combined)), combined);
+        factors.reverse();
+        assert_eq!(pool.product(factors.iter().copied()), product);
+        let values: Vec<i64> = names.iter().map(|_| r.range(-3, 3)).collect();
+        let eval = |e| pool.eval(e, &|s| names.iter().position(|&n| n == s).map(|i| values[i])).expect("small");
+        assert_eq!(eval(product), factors.iter().map(|&f| eval(f)).product::<i64>());
+    }
+    assert!(kept.len() > 10);
+}
