@@ -12,12 +12,20 @@ use std::cmp::Ordering;
 
 mod functions;
 mod ops;
-mod round;
 
-pub use functions::{erf, pow_int_float};
+pub use functions::{erf, maximum, minimum, pow_int_float};
 pub use ops::{BinaryOp, CompareOp, UnaryOp};
 pub use ops::{bool_binary, float_binary, float_predicate, float_unary, int_binary, int_unary};
-pub use round::{round_bf16, round_f16, round_to};
+
+/// The nearest number of a floating-point type, ties to even; `x` itself for other types.
+pub fn round_to(dtype: DType, x: f64) -> f64 {
+    match dtype {
+        DType::F32 => f64::from(x as f32),
+        DType::F64 => x,
+        _ if dtype.is_float() => nim_tensor::f64_of(dtype, &nim_tensor::encode_f64(dtype, x)),
+        _ => x,
+    }
+}
 
 /// An integer type: two's complement of some width.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

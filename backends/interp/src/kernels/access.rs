@@ -5,8 +5,7 @@
 
 use super::error::{KernelError, Result};
 use super::index::checked_count;
-use crate::scalar::{IntType, round_bf16, round_f16};
-use half::{bf16, f16};
+use crate::scalar::IntType;
 use nim_tensor::tensor::{bytes_of, cast_elements};
 use nim_tensor::{DType, Tensor};
 
@@ -41,13 +40,15 @@ pub fn store(op: &'static str, dtype: DType, dims: &[usize], elements: Elements)
 
 /// Reads a tensor of a floating-point type.
 pub fn floats(op: &'static str, tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(match tensor.dtype() {
-        DType::F64 => tensor.elements::<f64>().into_owned(),
-        DType::F32 => tensor.elements::<f32>().iter().map(|&x| f64::from(x)).collect(),
-        DType::F16 => tensor.elements::<f16>().iter().map(|&x| f64::from(x)).collect(),
-        DType::BF16 => tensor.elements::<bf16>().iter().map(|&x| f64::from(x)).collect(),
-        found => return Err(KernelError::element_type(op, found, "a floating-point type")),
-    })
+    match tensor.dtype() {
+        DType::F32 => Ok(tensor.elements::<f32>().iter().map(|&x| f64::from(x)).collect()),
+        dtype if dtype.is_float() => tensor.to_f64s().ok_or_else(|| not_float(op, dtype)),
+        found => Err(not_float(op, found)),
+    }
+}
+
+fn not_float(op: &'static str, found: DType) -> KernelError {
+    KernelError::element_type(op, found, "a floating-point type")
 }
 
 /// Reads a tensor of an integer type.
@@ -87,13 +88,13 @@ pub fn indices(op: &'static str, tensor: &Tensor) -> Result<Vec<i64>> {
 /// Makes a tensor of a floating-point type; each number is rounded once, to nearest even.
 pub fn store_floats(op: &'static str, dtype: DType, dims: &[usize], values: &[f64]) -> Result<Tensor> {
     expect_count(op, dims, values.len())?;
-    Ok(match dtype {
-        DType::F64 => Tensor::new(dims, values.to_vec()),
-        DType::F32 => Tensor::new(dims, values.iter().map(|&x| x as f32).collect()),
-        DType::F16 => Tensor::new(dims, values.iter().map(|&x| round_f16(x)).collect()),
-        DType::BF16 => Tensor::new(dims, values.iter().map(|&x| round_bf16(x)).collect()),
-        found => return Err(KernelError::element_type(op, found, "a floating-point type")),
-    })
+    match dtype {
+        DType::F32 => Ok(Tensor::new(dims, values.iter().map(|&x| x as f32).collect())),
+        dtype if dtype.is_float() => {
+            Tensor::from_f64s(dtype, dims, values).map_err(|error| KernelError::invalid(op, error.to_string()))
+        }
+        found => Err(not_float(op, found)),
+    }
 }
 
 /// Makes a tensor of an integer type; each integer wraps into the type.

@@ -9,15 +9,21 @@
 //! One operation family a file. Nothing here is fast on purpose, and nothing here knows the IR.
 
 pub mod access;
+pub mod choose;
 pub mod contract;
 pub mod conv;
 pub mod elementwise;
 pub mod error;
 pub mod gather;
+pub mod grid_sample;
 pub mod index;
 pub mod movement;
+pub mod order;
 pub mod pad;
+pub mod pool;
 pub mod reduce;
+pub mod resize;
+pub mod roi;
 pub mod scan;
 pub mod scatter;
 pub mod window;

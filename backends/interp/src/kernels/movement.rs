@@ -1,9 +1,14 @@
-//! Operations that only move, repeat or number elements; all but [`iota`] take every element type.
+//! Operations that only convert, move, repeat or number elements; all but [`iota`] take every element type.
 
 use super::access::{store_floats, store_ints, take, take_from};
 use super::error::{KernelError, Result, ensure};
 use super::index::{axis, axis_set, broadcast_dims, broadcast_positions, checked_count, flat, for_each_index, strides};
-use nim_tensor::{DType, Tensor};
+use nim_tensor::{DType, Rounding, Tensor};
+
+/// Converts elements to another type; see [`nim_tensor::convert`] for what happens to numbers that do not fit.
+pub fn cast(x: &Tensor, to: DType, rounding: Rounding) -> Result<Tensor> {
+    nim_tensor::cast_with(x, to, rounding).map_err(|error| KernelError::invalid("cast", error.to_string()))
+}
 
 /// Repeats a tensor along new leading dimensions and dimensions of size 1 to the given shape.
 pub fn broadcast_to(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
