@@ -9,7 +9,7 @@ use crate::{
 use nim_tensor::{Blob, DType, Tensor, tensor::element_count};
 
 /// Largest dense form in bytes. A few bytes of a damaged file can name any shape; this bounds what it may cost.
-const MAX_DENSE: usize = 1 << 32;
+const MAX_DENSE: usize = 1 << 31;
 
 /// Reads a sparse tensor into a dense one; elements that are not listed are zero, or empty strings.
 pub fn dense_of(proto: &SparseTensorProto) -> Result<Tensor, OnnxError> {

@@ -9,6 +9,7 @@ use nim_onnx::{
     load_model,
     proto::{GraphProto, attribute_proto::AttributeType},
 };
+use nim_tensor::{E8m0Round, Rounding, Tolerance, Value, cast_with, compare};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -28,6 +29,43 @@ fn find_models(folder: &Path, found: &mut Vec<PathBuf>) {
             find_models(&path, found);
         }
     }
+}
+
+/// Applies the standard's tests of Cast, whose expected outputs come from its reference implementation.
+#[test]
+fn cast_agrees_with_the_standards_tests() {
+    let Some(folder) = cache().map(|cache| cache.join("onnx-tests/node")).filter(|path| path.is_dir()) else {
+        println!("skipped: no node tests in the model cache");
+        return;
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut checked = 0;
+    for folder in entries
+        .map(|e| e.path())
+        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("test_cast_")))
+    {
+        let model = load_model(folder.join("model.onnx")).unwrap();
+        let node = &model.proto.graph.as_ref().unwrap().node[0];
+        let mut rounding = Rounding::default();
+        for attribute in &node.attribute {
+            match attribute.name.as_str() {
+                "saturate" => rounding.saturate = attribute.i != 0,
+                "round_mode" if &attribute.s[..] == b"down" => rounding.e8m0 = E8m0Round::Down,
+                "round_mode" if &attribute.s[..] == b"nearest" => rounding.e8m0 = E8m0Round::Nearest,
+                _ => {}
+            }
+        }
+        for set in list_data_sets(&folder).unwrap() {
+            let set = read_data_set(&set, &model).unwrap();
+            let (input, expected) = (&set.inputs[0].value, &set.outputs[0].value);
+            let to = expected.dtype().unwrap();
+            let found = cast_with(input.as_tensor().unwrap(), to, rounding).unwrap();
+            let result = compare(&Value::Tensor(found), expected, &Tolerance::default());
+            assert!(result.passed(), "{}: {result}", folder.display());
+            checked += 1;
+        }
+    }
+    println!("{checked} casts");
 }
 
 /// Reads all tensors of a graph and of the graphs inside it; returns how many.
