@@ -10,8 +10,11 @@
 
 pub mod access;
 pub mod choose;
+pub mod col2im;
 pub mod contract;
 pub mod conv;
+pub mod deform_conv;
+pub mod dft;
 pub mod elementwise;
 pub mod error;
 pub mod gather;
@@ -21,11 +24,13 @@ pub mod movement;
 pub mod order;
 pub mod pad;
 pub mod pool;
+pub mod random;
 pub mod reduce;
 pub mod resize;
 pub mod roi;
 pub mod scan;
 pub mod scatter;
+pub mod text;
 pub mod window;
 
 pub use error::{KernelError, Result};
