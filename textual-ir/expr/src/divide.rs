@@ -26,6 +26,11 @@ impl ExprPool {
         }
     }
 
+    /// The smallest multiple of `b` that is not below `a`, for positive `b`: `b*ceildiv(a, b)`.
+    pub fn align_up(&self, a: Expr, b: Expr) -> Expr {
+        self.mul(b, self.ceildiv(a, b))
+    }
+
     /// `a - b*floordiv(a, b)`; in `0..b` for positive `b`, in `b+1..=0` for negative `b`.
     pub fn modulo(&self, a: Expr, b: Expr) -> Expr {
         self.remainder(a, b).unwrap_or_else(Expr::invalid)

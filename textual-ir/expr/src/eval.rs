@@ -31,6 +31,16 @@ impl fmt::Display for EvalError {
 
 impl std::error::Error for EvalError {}
 
+impl EvalError {
+    /// The message with the name of the symbol, which `Display` cannot know.
+    pub fn describe(self, pool: &ExprPool) -> String {
+        match self {
+            EvalError::Unbound(s) => format!("the symbol {} has no value", pool.display_symbol(s)),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<InvalidKind> for EvalError {
     fn from(kind: InvalidKind) -> Self {
         match kind {

@@ -22,6 +22,23 @@
 //! * The order of terms depends on names and structure only, never on the order of creation, so output does not depend
 //!   on the number of threads.
 //!
+//! # Example
+//! ```
+//! use nim_expr::{ExprPool, Facts};
+//!
+//! let pool = ExprPool::new();
+//! let e = pool.parse("floordiv(768*N + $0, 768)").unwrap();
+//! assert_eq!(pool.display(e).to_string(), "N + floordiv($0, 768)");
+//!
+//! let mut facts = Facts::new();
+//! facts.set_range(pool.symbol("$0"), 0, 767);
+//! assert_eq!(pool.simplify(e, &facts), pool.named("N"));
+//!
+//! let padded = pool.align_up(pool.named("N"), pool.constant(14));
+//! assert!(pool.prove_le(pool.named("N"), padded, &facts));
+//! assert_eq!(pool.eval(padded, &|_| Some(30)), Ok(42));
+//! ```
+//!
 //! # What it deliberately does not do
 //! There are no rationals, no booleans and no global state; nothing here knows about types or operations of the IR.
 #![forbid(unsafe_code)]

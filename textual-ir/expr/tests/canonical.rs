@@ -106,6 +106,7 @@ fn values_that_do_not_exist() {
     assert_eq!(pool.eval(zero, &none), Err(EvalError::DivisionByZero));
     let n = pool.symbol("N");
     assert_eq!(pool.eval(pool.var(n), &none), Err(EvalError::Unbound(n)));
+    assert_eq!(EvalError::Unbound(n).describe(&pool), "the symbol N has no value");
     let late = pool.floordiv(Expr::ONE, pool.var(n));
     assert_eq!(pool.eval(late, &|_| Some(0)), Err(EvalError::DivisionByZero));
     let square = pool.mul(pool.var(n), pool.var(n));
