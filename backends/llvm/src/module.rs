@@ -47,13 +47,15 @@ pub struct Options {
     /// Vectorise and unroll loops and straight-line scalar code. Worth it for kernels written in scalars. Kernels that
     /// are vectors already do not need it and compile faster without.
     pub auto_vectorize: bool,
+    /// LLVM passes to run instead of those of `level`, as `opt -passes=` names them.
+    pub passes: Option<String>,
     /// Run LLVM's verifier on what comes from MLIR. Cheap; a failure is a bug of this toolkit or of MLIR.
     pub verify: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: OptLevel::default(), auto_vectorize: true, verify: true }
+        Self { level: OptLevel::default(), auto_vectorize: true, passes: None, verify: true }
     }
 }
 
@@ -215,12 +217,16 @@ impl LlvmModule<'_> {
             self.module.verify().map_err(|e| self.error("verifying", e.to_string_lossy().into_owned()))?;
         }
         hoist::hoist_stack_slots(&self.module);
-        let passes = match options.level {
-            OptLevel::None => "default<O0>",
-            OptLevel::Less => "default<O1>",
-            OptLevel::Default => "default<O2>",
-            OptLevel::Aggressive => "default<O3>",
+        let passes = match (&options.passes, options.level) {
+            (Some(text), _) => text.as_str(),
+            (None, OptLevel::None) => "default<O0>",
+            (None, OptLevel::Less) => "default<O1>",
+            (None, OptLevel::Default) => "default<O2>",
+            (None, OptLevel::Aggressive) => "default<O3>",
         };
+        if passes.contains('\0') {
+            return Err(self.error("reading the pass pipeline", "it contains a NUL character".to_owned()));
+        }
         let pass_options = PassBuilderOptions::create();
         pass_options.set_loop_vectorization(options.auto_vectorize);
         pass_options.set_loop_slp_vectorization(options.auto_vectorize);

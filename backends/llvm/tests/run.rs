@@ -4,12 +4,33 @@
 
 mod common;
 
-use common::{compile, load, numbers, v3};
+use common::{compile, v3};
 use nim_llvm::{Compiler, Dump, KernelSource, Options, Target};
-use nim_vm::code_image::LoadedCode;
+use nim_vm::code_image::{CodeImage, LoadedCode};
 
 const GEMM: &str = include_str!("kernels/gemm_6x16.mlir");
 const GEMM_TILES: &str = include_str!("kernels/gemm_6x16_tiles.mlir");
+
+/// Compiles one kernel, stores the image, reads it back and loads it: the whole way a kernel goes. `None` where this
+/// machine cannot run the target.
+fn load(symbol: &str, text: &str, target: &Target) -> Option<LoadedCode> {
+    let image = compile(symbol, text, target).unwrap_or_else(|e| panic!("{e}"));
+    let stored = image.to_bytes();
+    assert_eq!(CodeImage::from_bytes(&stored).as_ref(), Ok(&image));
+    target.supported_on_host().then(|| LoadedCode::load_bytes(&stored).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// Numbers in [-1, 1) that are the same in every run.
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
 
 /// Entry point as a function pointer of the type wanted.
 ///
