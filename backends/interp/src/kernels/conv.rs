@@ -31,9 +31,9 @@ fn conv_in<R: Ring>(x: &Tensor, w: &Tensor, window: &Window, groups: usize) -> R
     let output = window.output_dims(OP, input, kernel)?;
     let dims = [&[batch, features], &output[..]].concat();
     let mut result = vec![R::ZERO; checked_count(OP, &dims)?];
-    let planes = Planes::new(window, input, kernel, &output);
     let (values, weights) = (R::load(OP, x)?, R::load(OP, w)?);
     if !result.is_empty() && !values.is_empty() {
+        let planes = Planes::new(window, input, kernel, &output);
         let (in_plane, out_plane, taps) = (product(input), product(&output), product(kernel));
         for (number, sums) in result.chunks_exact_mut(out_plane).enumerate() {
             let (n, m) = (number / features, number % features);
@@ -86,7 +86,9 @@ fn conv_transpose_in<R: Ring>(
         "weights of shape {:?} do not fit {channels} channels in {groups} groups",
         w.dims()
     );
-    let features = group_features * groups;
+    let Some(features) = group_features.checked_mul(groups) else {
+        return Err(KernelError::TooLarge { op: OP, dims: vec![batch, group_features, groups] });
+    };
     let mut output = Vec::with_capacity(rank);
     for d in 0..rank {
         ensure!(kernel[d] > 0, OP, "window extent {kernel:?} has a zero");

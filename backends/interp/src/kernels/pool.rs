@@ -51,6 +51,9 @@ impl<'a> Pool<'a> {
     /// Calls `visit` for each result element with the flat positions of the elements of its window that lie inside
     /// the input, and the number of window elements that lie inside the padded input.
     fn for_each(&self, mut visit: impl FnMut(&[usize], usize)) {
+        if self.dims.contains(&0) {
+            return;
+        }
         let (planes, size) = (product(&self.dims[..2]), product(self.input));
         let steps = strides(self.input);
         let mut windows = Vec::new();
@@ -68,7 +71,6 @@ impl<'a> Pool<'a> {
             });
             windows.push((inside, padded));
         });
-        let planes = if windows.is_empty() { 0 } else { planes };
         for plane in 0..planes {
             for (inside, padded) in &windows {
                 let positions: Vec<_> = inside.iter().map(|p| plane * size + p).collect();
