@@ -227,13 +227,16 @@ impl LlvmModule<'_> {
         if passes.contains('\0') {
             return Err(self.error("reading the pass pipeline", "it contains a NUL character".to_owned()));
         }
+        // The code generator ends the process when it meets a matrix intrinsic, and the pipelines do not lower them.
+        let matrices = self.module.get_functions().any(|f| f.get_name().to_bytes().starts_with(b"llvm.matrix."));
+        let passes = if matrices { format!("lower-matrix-intrinsics,{passes}") } else { passes.to_owned() };
         let pass_options = PassBuilderOptions::create();
         pass_options.set_loop_vectorization(options.auto_vectorize);
         pass_options.set_loop_slp_vectorization(options.auto_vectorize);
         pass_options.set_loop_interleaving(options.auto_vectorize);
         pass_options.set_loop_unrolling(options.auto_vectorize);
         self.module
-            .run_passes(passes, &machine.machine, pass_options)
+            .run_passes(&passes, &machine.machine, pass_options)
             .map_err(|e| self.error("optimising", e.to_string_lossy().into_owned()))?;
         self.check("optimising")
     }

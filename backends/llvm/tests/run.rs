@@ -177,6 +177,48 @@ fn every_level_of_x86_64_compiles_the_same_text() {
     assert_eq!(widths[..4], [128, 128, 256, 512]);
 }
 
+/// Without F16C and FMA, conversions and multiply-adds are calls, whose arguments travel as the ABI says.
+#[test]
+fn half_precision_and_fma_on_every_level() {
+    let text = include_str!("kernels/half.mlir");
+    for name in ["x86-64", "x86-64-v2", "x86-64-v3", "host"] {
+        let target = Target::parse(name).expect("target");
+        let image = compile("half", text, &target).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(image.info.imports.is_empty(), target.has("fma"), "{name}: {:?}", image.info.imports);
+        let Some(code) = load("half", text, &target) else { continue };
+        let kernel = code.symbol("half").expect("symbol");
+        // SAFETY: the kernel's signature in the MLIR text.
+        let kernel: extern "C" fn(*const u16, *mut u16, *mut u16, usize) = unsafe { std::mem::transmute(kernel) };
+        // 0.5, -1.25, 65504 (the largest half), 2^-24 (the smallest), infinity, NaN
+        let x: [u16; 6] = [0x3800, 0xbd00, 0x7bff, 0x0001, 0x7c00, 0x7e00];
+        let (mut y, mut z) = ([0_u16; 6], [0_u16; 6]);
+        kernel(x.as_ptr(), y.as_mut_ptr(), z.as_mut_ptr(), x.len());
+        // x * x + x as half, and as bfloat: 0.75, 0.3125, beyond the range of a half, 2^-24 + 2^-48.
+        assert_eq!(y, [0x3a00, 0x3500, 0x7c00, 0x0001, 0x7c00, 0x7e00], "{name}: {y:04x?}");
+        assert_eq!(z, [0x3f40, 0x3ea0, 0x4f80, 0x3380, 0x7f80, 0x7fc0], "{name}: {z:04x?}");
+    }
+}
+
+#[test]
+fn wide_targets_get_wide_registers() {
+    let text = include_str!("kernels/scale_tail.mlir").replace("<8x", "<16x").replace("constant 8 :", "constant 16 :");
+    let compiler = Compiler::new(&Target::parse("x86-64-v4").expect("target"), &Options::default());
+    let assembly = compiler.dump(&KernelSource { symbol: "scale_tail", text: &text }, Dump::Assembly);
+    let assembly = assembly.expect("assembly");
+    assert!(assembly.contains("zmm") && assembly.contains("{%k1}"), "{assembly}");
+}
+
+/// Operations that upstream lowers in passes of their own, which the pipeline must not forget.
+#[test]
+fn operations_with_lowerings_of_their_own_compile() {
+    let text = include_str!("kernels/operations.mlir");
+    for name in ["x86-64-v3", "x86-64-v4", "x86-64-v4+avx512bf16"] {
+        let target = Target::parse(name).expect("target");
+        let image = compile("operations", text, &target).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(image.info.imports.iter().all(|i| i == "memcpy"), "{name}: {:?}", image.info.imports);
+    }
+}
+
 #[test]
 fn many_kernels_make_the_same_image_on_any_number_of_threads() {
     let sources = [

@@ -1,7 +1,7 @@
 //! The functions outside itself that compiled code may call, and their addresses in this process.
 //!
-//! LLVM calls the C library where an instruction set has no instruction: block copies, scalar transcendental
-//! functions, rounding without SSE4.1, fused multiply-add without FMA, and half-precision conversions without F16C.
+//! LLVM calls the C library where an instruction set has no instruction: block copies (and other loops that it knows as
+//! functions of the C library), scalar transcendental functions, rounding without SSE4.1, fused multiply-add without FMA, and half-precision conversions without F16C.
 //! The list is closed on purpose: an image cannot reach anything else of the process.
 
 use std::ffi::{c_double as d, c_float as f, c_int, c_void};
@@ -40,6 +40,7 @@ table! {
         memset: fn(*mut c_void, c_int, usize) -> *mut c_void;
         memcmp: fn(*const c_void, *const c_void, usize) -> c_int;
         bcmp: fn(*const c_void, *const c_void, usize) -> c_int;
+        strlen: fn(*const c_void) -> usize;
 
         acosf: fn(f) -> f; acos: fn(d) -> d;
         acoshf: fn(f) -> f; acosh: fn(d) -> d;
