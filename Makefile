@@ -17,24 +17,26 @@ setup:
 	@test-suite/setup.sh
 
 build: setup
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace --all-features
 
 demo: build
-	@NIM_BIN="$(TARGET)/release" test-suite/demo.sh $(MODEL)
+	@NIM_BIN="$(abspath $(TARGET))/release" test-suite/demo.sh $(MODEL)
 
 test: setup fmt clippy models unit
 
-fmt:
+fmt: setup
 	$(CARGO) fmt --all --check
 
+# First what must do without LLVM, then all of it.
 clippy: setup
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-features --all-targets -- -D warnings
 
 # Exit code 3 says that there is no network: the tests that want models then count themselves as skipped.
 models: setup
 	@test-suite/models/fetch.sh --ci || [ $$? = 3 ]
 
-# The tools first: the file tests run them as programs. Debug code, because every verifier is on in it.
+# The tools first: the file tests run them as programs. Unoptimised, with every verifier on.
 unit: setup
-	$(CARGO) build --workspace --bins
-	NIM_TOOLS="$(abspath $(TARGET))/debug" NIM_EXPECT="llvm mlir-opt" $(CARGO) test --workspace
+	$(CARGO) build --workspace --all-features --bins
+	NIM_TOOLS="$(abspath $(TARGET))/debug" NIM_EXPECT="llvm mlir-opt" $(CARGO) test --workspace --all-features

@@ -4,3 +4,6 @@
 //! The files themselves stand in the folders beside `src`; `README.md` says how to write one.
 
 pub mod filecheck;
+pub mod lit;
+pub mod scan;
+pub mod workspace;
