@@ -4,7 +4,6 @@ use crate::error::CompileError;
 use crate::link::{ImageTarget, ObjectFile, link};
 use crate::module::{LlvmContext, LlvmModule, Machine, Options};
 use crate::target::Target;
-use nim_mlir::pipeline::Cpu;
 use nim_mlir::{MlirContext, MlirModule};
 use nim_vm::code_image::CodeImage;
 use std::num::NonZeroUsize;
@@ -227,7 +226,7 @@ impl<'a> Worker<'a> {
     fn object(&mut self, source: &KernelSource) -> Result<ObjectFile, CompileError> {
         let Self { compiler, mlir, machine, times } = self;
         let context = LlvmContext::new();
-        let lowered = lower(mlir, source, &compiler.target, times)?;
+        let lowered = lower(mlir, source, times)?;
         let module = optimise(&context, lowered, source, compiler, machine, times)?;
         let bytes = timed(&mut times.emit, || module.emit_object(machine))?;
         Ok(ObjectFile { kernel: source.symbol.to_owned(), bytes })
@@ -236,7 +235,7 @@ impl<'a> Worker<'a> {
     fn dump(&mut self, source: &KernelSource, what: Dump) -> Result<String, CompileError> {
         let Self { compiler, mlir, machine, times } = self;
         let context = LlvmContext::new();
-        let lowered = lower(mlir, source, &compiler.target, times)?;
+        let lowered = lower(mlir, source, times)?;
         match what {
             Dump::LlvmDialect => lowered.print(false).map_err(|e| mlir_error(source, e)),
             Dump::LlvmIr => Ok(context.translate(&lowered, source.symbol)?.ir_text()),
@@ -249,12 +248,10 @@ impl<'a> Worker<'a> {
 fn lower<'c>(
     mlir: &'c MlirContext,
     source: &KernelSource,
-    target: &Target,
     times: &mut StageTimes,
 ) -> Result<MlirModule<'c>, CompileError> {
     let mut module = timed(&mut times.parse, || mlir.parse(source.text)).map_err(|e| mlir_error(source, e))?;
-    let cpu = Cpu { bf16_conversion: target.has("avx512bf16") || target.has("avxneconvert") };
-    timed(&mut times.passes, || module.lower_to_llvm_dialect(&cpu)).map_err(|e| mlir_error(source, e))?;
+    timed(&mut times.passes, || module.lower_to_llvm_dialect()).map_err(|e| mlir_error(source, e))?;
     Ok(module)
 }
 

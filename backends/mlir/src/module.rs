@@ -34,12 +34,12 @@ impl MlirModule<'_> {
         self.run(pipeline, true)
     }
 
-    /// Lowers everything to the `llvm` dialect with [`pipeline::Cpu::passes`], after giving every function C's calling
+    /// Lowers everything to the `llvm` dialect with [`pipeline::CPU`], after giving every function C's calling
     /// convention (memref arguments become bare pointers).
     ///
     /// # Errors
     /// A pass fails, which for the last ones means that an operation has no lowering.
-    pub fn lower_to_llvm_dialect(&mut self, cpu: &pipeline::Cpu) -> Result<(), MlirError> {
+    pub fn lower_to_llvm_dialect(&mut self) -> Result<(), MlirError> {
         let unit = Attribute::unit(self.context.melior());
         let mut next = self.module.body().first_operation_mut();
         while let Some(mut operation) = next {
@@ -50,7 +50,7 @@ impl MlirModule<'_> {
         }
         // Verification between our own fixed steps would only find upstream's bugs; the last step is checked by the
         // translation, and LLVM verifies what comes out.
-        self.run(&cpu.passes(), false)
+        self.run(pipeline::CPU, false)
     }
 
     fn run(&mut self, pipeline: &str, verify: bool) -> Result<(), MlirError> {
