@@ -18,7 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if archives.is_empty() {
-        return Err(format!("no libMLIRCAPI*.a in {}: is the MLIR 22 development package installed?", lib.display()).into());
+        return Err(
+            format!("no libMLIRCAPI*.a in {}: is the MLIR 22 development package installed?", lib.display()).into()
+        );
     }
     // Sorted, so that the same installation always links in the same order.
     archives.sort();
