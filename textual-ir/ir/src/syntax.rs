@@ -1,6 +1,6 @@
 //! What hand-written assembly of an op may use. The text crate implements these traits; dialects know only them.
 
-use crate::{Attr, AttrList, Body, Context, Diagnostic, Expr, Loc, Name, OpId, OpState, RegionId, Type, ValueId};
+use crate::{Attr, AttrList, BlockId, Body, Context, Diagnostic, Expr, Loc, Name, OpId, OpState, RegionId, Type, ValueId};
 
 /// An error was already reported; parsing of this op stops, the parser recovers at the next one.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,12 @@ pub trait AsmPrinter {
     fn text(&mut self, text: &str);
     /// `%name` (or `%name#1`).
     fn value(&mut self, value: ValueId);
+    /// What [`AsmPrinter::value`] prints, for syntax that puts values into expressions.
+    fn value_text(&self, value: ValueId) -> String;
+    /// `^bb1`.
+    fn successor(&mut self, block: BlockId);
+    /// `"text"` with its quotes.
+    fn string(&mut self, text: &str);
     /// Operands separated by commas.
     fn values(&mut self, values: &[ValueId]) {
         for (i, &v) in values.iter().enumerate() {
@@ -57,14 +63,15 @@ pub trait AsmPrinter {
     }
     /// An attribute with its type where MLIR prints one.
     fn attr(&mut self, attr: Attr);
-    /// A symbolic expression without decoration: `3072*N`.
+    /// A symbolic expression without decoration: `3072*N`. A symbol whose name begins with `%` is printed as it is.
     fn expr(&mut self, expr: Expr);
     /// `@name`, quoted where needed.
     fn symbol(&mut self, name: Name);
     /// ` {a = 1}` of everything not elided; nothing when nothing is left.
     fn attr_dict(&mut self, attrs: &AttrList, elided: &[&str]);
     /// `{ ... }` on lines of its own. `entry_args`: print the header of the entry block when it has arguments.
-    /// `terminator`: print the last op even if it is a terminator without operands.
+    /// `terminator`: print the last op even if it is a terminator without operands, results and attributes. Leave it out
+    /// only where [`AsmParser::region`] puts it back: for `<dialect>.yield` in an op with `StructuredControlFlow`.
     fn region(&mut self, region: RegionId, entry_args: bool, terminator: bool);
     /// As [`AsmPrinter::region`], of an isolated op: region `index` of its nested body.
     fn nested_region(&mut self, op: OpId, index: usize, entry_args: bool, terminator: bool);
@@ -125,17 +132,27 @@ pub trait AsmParser {
     }
     /// An attribute.
     fn attr(&mut self) -> Parse<Attr>;
-    /// `{...}` if it is next, added to the list.
+    /// `{...}` if it is next, added to the list. Attributes that the op's table calls expressions may be written without
+    /// decoration: `{shape = [N, 768]}`.
     fn attr_dict(&mut self, attrs: &mut AttrList) -> Parse<()>;
-    /// A symbolic expression, without decoration.
+    /// A symbolic expression, without decoration. A value `%i` in it is read as the symbol named `%i`.
     fn expr(&mut self) -> Parse<Expr>;
     /// `@name`.
     fn symbol(&mut self) -> Parse<Name>;
+    /// True when a `@name` is next.
+    fn peek_symbol(&self) -> bool;
     /// An integer, possibly negative.
     fn integer(&mut self) -> Parse<i64>;
+    /// True when an integer is next.
+    fn peek_integer(&self) -> bool;
     /// `"text"`.
     fn string(&mut self) -> Parse<String>;
+    /// True when a string is next.
+    fn peek_string(&self) -> bool;
+    /// `^bb1`, a block of the region that the op stands in.
+    fn successor(&mut self) -> Parse<BlockId>;
     /// `{ ... }`, a region whose entry block has these arguments (pushed to the op's regions by the caller; for an
-    /// isolated op it goes to the op's nested body). A missing terminator is added when the op's table says which.
+    /// isolated op it goes to the op's nested body). There is always an entry block. In an op with the trait
+    /// `StructuredControlFlow` a missing terminator is added if the op's dialect has one named `<dialect>.yield`.
     fn region(&mut self, state: &mut OpState, entry_args: &[(OperandName, Type)]) -> Parse<()>;
 }

@@ -1,1 +1,19 @@
-//! Textual form: lexer, parser, printer, diagnostics rendering.
+//! The textual form of the IR: MLIR's grammar with named dimensions.
+//!
+//! * [`parse_module`] reads a text and finds everything wrong with it in one run.
+//! * [`print_module`] writes pretty or generic form; what it writes reads back as the same module.
+//! * [`write_with_blobs`] and [`ParseOptions::blob_dir`] keep large constants in a file beside the text.
+//! * [`render`] shows diagnostics with the lines of source they are about.
+//! * [`codes`] explains the codes of this crate's diagnostics.
+//!
+//! Dialects are known only by their tables; this crate has no code for any dialect but `builtin.module`.
+
+pub mod blobs;
+pub mod codes;
+pub mod format;
+pub mod lexer;
+mod numbers;
+pub mod parser;
+pub mod strings;
+
+pub use parser::{ParseOptions, parse_attr, parse_module, parse_type};

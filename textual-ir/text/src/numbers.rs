@@ -1,0 +1,192 @@
+//! Numbers as MLIR writes them, and the values of element types as bytes.
+
+use nim_ir::{Context, FloatKind, Signedness, Type, TypeData};
+use nim_tensor::{DType, encode_f64, f64_of};
+
+/// A finite or other float as a literal that reads back as the same value of the type.
+pub fn float_literal(ctx: &Context, ty: Type, x: f64) -> String {
+    let kind = match ctx.type_data(ty) {
+        TypeData::Float(kind) => *kind,
+        _ => FloatKind::F64,
+    };
+    if !x.is_finite() {
+        return float_bits(kind, x);
+    }
+    // Upstream's six digits where they are enough, else as many as it takes.
+    let round = |text: &str| parse_float(kind, text);
+    let value = round(&format!("{x:e}"));
+    (6..=17)
+        .map(|digits| mlir_exponent(&format!("{x:.digits$e}")))
+        .find(|text| round(text).to_bits() == value.to_bits())
+        .unwrap_or_else(|| mlir_exponent(&format!("{x:.17e}")))
+}
+
+/// `1.5e0` as `1.500000e+00`.
+fn mlir_exponent(text: &str) -> String {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+/// The value of a type nearest to a decimal literal.
+pub fn parse_float(kind: FloatKind, text: &str) -> f64 {
+    match kind {
+        // Directly, so that it is rounded once.
+        FloatKind::F32 => text.parse::<f32>().map_or(f64::NAN, f64::from),
+        _ => round_to(kind, text.parse().unwrap_or(f64::NAN)),
+    }
+}
+
+/// The value of a type nearest to a number.
+pub fn round_to(kind: FloatKind, x: f64) -> f64 {
+    match host_float(kind) {
+        Some(dtype) => f64_of(dtype, &encode_f64(dtype, x)),
+        None => x,
+    }
+}
+
+/// The host type of a float type, if tensors can hold it.
+pub fn host_float(kind: FloatKind) -> Option<DType> {
+    DType::ALL.into_iter().find(|d| d.is_float() && d.name() == kind.name())
+}
+
+/// Exponent and mantissa bits; the leading one of `f80` is explicit.
+fn layout(kind: FloatKind) -> (u32, u32) {
+    use FloatKind::*;
+    match kind {
+        F16 => (5, 10),
+        BF16 => (8, 7),
+        F32 => (8, 23),
+        F64 => (11, 52),
+        TF32 => (8, 10),
+        F80 => (15, 64),
+        F128 => (15, 112),
+        F8E5M2 | F8E5M2FNUZ => (5, 2),
+        F8E4M3 | F8E4M3FN | F8E4M3FNUZ | F8E4M3B11FNUZ => (4, 3),
+        F8E3M4 => (3, 4),
+        F8E8M0FNU => (8, 0),
+        F6E2M3FN => (2, 3),
+        F6E3M2FN => (3, 2),
+        F4E2M1FN => (2, 1),
+    }
+}
+
+/// Infinity or NaN as the hexadecimal bits of the type.
+fn float_bits(kind: FloatKind, x: f64) -> String {
+    let width = kind.bits().div_ceil(4) as usize;
+    if let Some(dtype) = host_float(kind) {
+        let bytes = encode_f64(dtype, x);
+        let bits = little_endian(&bytes).iter().rev().fold(0u64, |bits, &b| bits << 8 | u64::from(b));
+        return format!("0x{bits:0width$X}");
+    }
+    let (exponent, mantissa) = layout(kind);
+    let ones = ((1u128 << exponent) - 1) << mantissa;
+    let explicit = if kind == FloatKind::F80 { 1u128 << 63 } else { 0 };
+    let quiet = match kind {
+        _ if !x.is_nan() => 0,
+        FloatKind::F80 => 1 << 62,
+        _ => 1 << (mantissa - 1),
+    };
+    let sign = u128::from(x.is_sign_negative()) << (kind.bits() - 1);
+    format!("0x{:0width$X}", sign | ones | explicit | quiet)
+}
+
+/// The value whose bits are these; `None` when they are too many or the type has no host form and the bits are finite.
+pub fn float_of_bits(kind: FloatKind, bits: u128) -> Option<f64> {
+    if kind.bits() < 128 && bits >> kind.bits() != 0 {
+        return None;
+    }
+    if let Some(dtype) = host_float(kind) {
+        let bytes = (bits as u64).to_le_bytes();
+        return Some(f64_of(dtype, &little_endian(&bytes[..dtype.size()])));
+    }
+    let (exponent, mantissa) = layout(kind);
+    let all_ones = (bits >> mantissa) & ((1 << exponent) - 1) == (1 << exponent) - 1;
+    let fraction = match kind {
+        FloatKind::F80 => bits & ((1 << 63) - 1),
+        _ => bits & ((1 << mantissa) - 1),
+    };
+    let negative = bits >> (kind.bits() - 1) & 1 == 1;
+    let magnitude = if fraction == 0 { f64::INFINITY } else { f64::NAN };
+    all_ones.then_some(if negative { -magnitude } else { magnitude })
+}
+
+/// Bytes in the host's order as little-endian ones, or back; complex numbers are two numbers.
+pub fn little_endian(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if cfg!(target_endian = "big") {
+        bytes.reverse();
+    }
+    bytes
+}
+
+/// Elements in the host's order as little-endian ones, or back.
+pub fn elements_little_endian(dtype: DType, bytes: &[u8]) -> Vec<u8> {
+    let number = match dtype {
+        DType::C64 | DType::C128 => dtype.size() / 2,
+        _ => dtype.size(),
+    };
+    if number <= 1 || cfg!(target_endian = "little") {
+        return bytes.to_vec();
+    }
+    bytes.chunks(number).flat_map(little_endian).collect()
+}
+
+/// Why an integer is no value of a type, or the value as the type keeps it: signless integers with their sign.
+pub fn integer_in(ctx: &Context, ty: Type, value: i128) -> Result<i128, String> {
+    let (width, sign) = match ctx.type_data(ty) {
+        TypeData::Integer { width, sign } => (*width, *sign),
+        TypeData::Index => (64, Signedness::Signed),
+        _ => return Err(format!("an integer cannot be a value of {}", ctx.display_type(ty))),
+    };
+    // Wider than what we can hold: everything that could be read fits.
+    if width >= 127 {
+        return Ok(value);
+    }
+    let half = 1i128 << (width - 1);
+    let range = match sign {
+        Signedness::Signed => -half..half,
+        Signedness::Unsigned => 0..2 * half,
+        Signedness::Signless => -half..2 * half,
+    };
+    if !range.contains(&value) {
+        return Err(format!("{value} is not in the range of {}", ctx.display_type(ty)));
+    }
+    Ok(if sign == Signedness::Signless && width > 1 && value >= half { value - 2 * half } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_round_trip() {
+        let ctx = Context::new(&[]);
+        for (kind, name) in FloatKind::NAMES {
+            let ty = ctx.float_type(kind);
+            for x in [0.0, -0.0, 1.0, -1.5, 0.1, 3.0, 1e-3] {
+                let x = round_to(kind, x);
+                let text = float_literal(&ctx, ty, x);
+                let back = if x.is_finite() { parse_float(kind, &text) } else { f64::NAN };
+                assert!(back == x || (back.is_nan() && x.is_nan()), "{name}: {x} as {text}");
+            }
+        }
+        assert_eq!(float_literal(&ctx, ctx.f32_type(), 1.0), "1.000000e+00");
+        assert_eq!(float_literal(&ctx, ctx.f32_type(), 0.1f32.into()), "1.000000e-01");
+        assert_eq!(float_literal(&ctx, ctx.f32_type(), f64::INFINITY), "0x7F800000");
+        assert_eq!(float_of_bits(FloatKind::F32, 0xFF80_0000), Some(f64::NEG_INFINITY));
+        assert_eq!(float_literal(&ctx, ctx.float_type(FloatKind::F128), f64::INFINITY).len(), 34);
+        assert_eq!(float_of_bits(FloatKind::F80, 0x7FFF_8000_0000_0000_0000), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn integers_have_ranges() {
+        let ctx = Context::new(&[]);
+        assert_eq!(integer_in(&ctx, ctx.int_type(8), 255), Ok(-1));
+        assert!(integer_in(&ctx, ctx.int_type(8), 256).is_err());
+        assert!(integer_in(&ctx, ctx.f32_type(), 1).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! Aliases of types, attributes and locations: `!t = ...`, `#a = ...`, `#loc1 = loc(...)`.
+//!
+//! Definitions are found before parsing starts and read when first used, so that they may stand behind their uses, as
+//! location aliases do.
+
+use super::Parser;
+use crate::{codes, lexer::Kind};
+use nim_ir::{Attr, Diagnostic, Type, diagnostics::did_you_mean, syntax::Parse};
+use rustc_hash::FxHashMap;
+
+#[derive(Copy, Clone)]
+enum State {
+    Unread,
+    Reading,
+    Type(Type),
+    Attr(Attr),
+    Broken,
+}
+
+#[derive(Copy, Clone)]
+struct Alias {
+    /// Byte of its name.
+    name_at: usize,
+    /// Byte behind `=`.
+    value_at: usize,
+    state: State,
+}
+
+/// Definitions by name, with `#` or `!`.
+#[derive(Default)]
+pub(super) struct Aliases(FxHashMap<String, Alias>);
+
+impl Parser<'_> {
+    /// Finds the definitions.
+    pub(super) fn collect_aliases(&mut self) {
+        let tokens = self.tokens.all().to_vec();
+        for pair in tokens.windows(2) {
+            let (name, equal) = (pair[0], pair[1]);
+            let is_name = matches!(name.kind, Kind::HashId | Kind::BangId);
+            if !is_name || !self.is(equal, "=") || !self.tokens.starts_line(name) {
+                continue;
+            }
+            let text = self.tokens.text(name).to_string();
+            let alias = Alias { name_at: name.start as usize, value_at: equal.end as usize, state: State::Unread };
+            if let Some(first) = self.aliases.0.get(&text).copied() {
+                let (here, there) =
+                    (self.loc_of(name), self.span(first.name_at..first.name_at + text.len()));
+                self.emit(
+                    Diagnostic::error(codes::BAD_ALIAS, here, format!("`{text}` is defined twice"))
+                        .label(there, "first defined here"),
+                );
+                continue;
+            }
+            self.aliases.0.insert(text, alias);
+        }
+    }
+
+    /// At a definition: reads it if nobody needed it yet and moves behind it.
+    pub(super) fn alias_definition(&mut self) -> Parse<()> {
+        let token = self.tokens.bump();
+        let text = self.tokens.text(token);
+        self.expect_token("=")?;
+        let known = self.aliases.0.get(text).copied();
+        match known {
+            Some(alias) if matches!(alias.state, State::Unread) && alias.name_at == token.start as usize => {
+                self.read_alias(text, alias)
+            }
+            // Read before, or a second definition: only its end is of interest.
+            _ if text.starts_with('!') => self.ty().map(drop),
+            _ => self.attribute(true).map(drop),
+        }
+    }
+
+    /// Reads the definition at the current place; stays behind it.
+    fn read_alias(&mut self, text: &str, alias: Alias) -> Parse<()> {
+        let mut set = |parser: &mut Self, state| {
+            parser.aliases.0.insert(text.to_string(), Alias { state, ..alias });
+        };
+        set(self, State::Reading);
+        let result = if text.starts_with('!') { self.ty().map(State::Type) } else { self.attribute(true).map(State::Attr) };
+        set(self, *result.as_ref().unwrap_or(&State::Broken));
+        result.map(drop)
+    }
+
+    fn alias(&mut self, text: &str) -> Parse<State> {
+        let Some(alias) = self.aliases.0.get(text).copied() else {
+            let token = self.tokens.previous().unwrap_or(self.tokens.peek());
+            let loc = self.loc_of(token);
+            let mut candidates: Vec<&str> = self.aliases.0.keys().map(String::as_str).collect();
+            candidates.sort_unstable();
+            let mut diagnostic = Diagnostic::error(codes::UNKNOWN_ALIAS, loc, format!("the alias `{text}` is not defined"));
+            if let Some(near) = did_you_mean(text, candidates) {
+                diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            }
+            return Err(self.emit(diagnostic));
+        };
+        match alias.state {
+            State::Unread => {
+                let (back, trying) = (self.tokens.offset(), std::mem::take(&mut self.trying));
+                self.tokens.seek(alias.value_at);
+                let result = self.nested(|p| p.read_alias(text, alias));
+                self.tokens.seek(back);
+                self.trying = trying;
+                result?;
+                Ok(self.aliases.0.get(text).map_or(State::Broken, |a| a.state))
+            }
+            State::Reading => {
+                let loc = self.span(alias.name_at..alias.name_at + text.len());
+                Err(self.emit(Diagnostic::error(codes::BAD_ALIAS, loc, format!("`{text}` is defined by itself"))))
+            }
+            State::Broken => Err(nim_ir::syntax::Reported),
+            state => Ok(state),
+        }
+    }
+
+    /// The type behind `!name`.
+    pub(super) fn type_alias(&mut self, text: &str) -> Parse<Type> {
+        match self.alias(text)? {
+            State::Type(ty) => Ok(ty),
+            _ => Ok(self.error_type()),
+        }
+    }
+    /// The attribute behind `#name`.
+    pub(super) fn attr_alias(&mut self, text: &str) -> Parse<Attr> {
+        match self.alias(text)? {
+            State::Attr(attr) => Ok(attr),
+            _ => Err(nim_ir::syntax::Reported),
+        }
+    }
+}

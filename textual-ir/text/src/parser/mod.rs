@@ -1,0 +1,286 @@
+//! The parser: recursive descent over tokens, with recovery at the next op.
+//!
+//! It reports everything wrong with a text in one run and still returns a module. A module returned together with
+//! errors may hold stand-ins (types `!<error>`, values of ops that stand nowhere) and is good for looking at only.
+//! Dialects' own syntax is reached through the tables of `nim-ir`; no dialect is known here but `builtin.module`.
+
+mod aliases;
+mod asm;
+mod attrs;
+mod dense;
+mod exprs;
+mod format;
+mod locations;
+mod ops;
+mod recovery;
+mod regions;
+mod resources;
+mod scope;
+mod types;
+
+use crate::{
+    codes,
+    format::Format,
+    lexer::{Kind, Token, Tokens},
+};
+use nim_ir::{
+    Body, Context, Diagnostic, Loc, LocData, Module, OpDef, SourceId, Type, TypeData,
+    syntax::{Parse, Reported},
+};
+use rustc_hash::FxHashMap;
+use std::{ops::Range, path::PathBuf, rc::Rc};
+
+/// Deepest nesting of everything that recurses. Sized for threads with a stack of 2 MiB.
+const MAX_DEPTH: u32 = 160;
+
+/// How to parse.
+#[derive(Clone, Debug, Default)]
+pub struct ParseOptions {
+    /// Keep ops of dialects that are not registered instead of reporting them.
+    pub allow_unregistered: bool,
+    /// The folder in which the files of `"@file:offset:length"` resources are; `None` refuses such resources.
+    pub blob_dir: Option<PathBuf>,
+}
+
+/// Parses a text of the context as a module. Diagnostics come in the order of the text; none of them is an error if and
+/// only if the module is what the text says.
+pub fn parse_module(ctx: &Context, source: SourceId, opts: &ParseOptions) -> (Module, Vec<Diagnostic>) {
+    let text = ctx.source(source).text.as_str();
+    if u32::try_from(text.len()).is_err() {
+        let loc = ctx.loc(LocData::Span { source, start: 0, end: 0 });
+        return (Module::new(), vec![Diagnostic::error(codes::TOO_LARGE, loc, "the text is larger than 4 GiB")]);
+    }
+    let mut parser = Parser::new(ctx, source, opts);
+    let module = parser.module();
+    (module, parser.finish())
+}
+
+/// Parses a text as one type.
+pub fn parse_type(ctx: &Context, text: &str) -> Result<Type, Vec<Diagnostic>> {
+    parse_fragment(ctx, "<type>", text, |p| p.ty())
+}
+
+/// Parses a text as one attribute.
+pub fn parse_attr(ctx: &Context, text: &str) -> Result<nim_ir::Attr, Vec<Diagnostic>> {
+    parse_fragment(ctx, "<attribute>", text, |p| p.attribute(true))
+}
+
+fn parse_fragment<T>(
+    ctx: &Context,
+    name: &str,
+    text: &str,
+    parse: impl FnOnce(&mut Parser<'_>) -> Parse<T>,
+) -> Result<T, Vec<Diagnostic>> {
+    let source = ctx.add_source(name, text);
+    let opts = ParseOptions { allow_unregistered: true, blob_dir: None };
+    let mut parser = Parser::new(ctx, source, &opts);
+    let result = parse(&mut parser);
+    if result.is_ok() && parser.tokens.peek().kind != Kind::End {
+        parser.unexpected("the end");
+    }
+    let found = parser.finish();
+    match result {
+        Ok(result) if !found.iter().any(Diagnostic::is_error) => Ok(result),
+        _ => Err(found),
+    }
+}
+
+pub(crate) struct Parser<'c> {
+    ctx: &'c Context,
+    opts: &'c ParseOptions,
+    source: SourceId,
+    tokens: Tokens<'c>,
+    diagnostics: Vec<Diagnostic>,
+    /// Bytes that were read as text; what the lexer thinks of them does not matter.
+    verbatim: Vec<Range<usize>>,
+    depth: u32,
+    /// Above zero, errors are not recovered from within types and attributes: somebody tries something.
+    trying: u32,
+    /// The body that ops are parsed into now, and those around it.
+    bodies: Vec<Body>,
+    scopes: Vec<scope::Scope>,
+    aliases: aliases::Aliases,
+    /// The op whose custom syntax is being read, for the meaning of its attributes.
+    op: Option<&'static OpDef>,
+    /// Formats that were read, by op.
+    formats: FxHashMap<&'static str, Result<Rc<Format>, String>>,
+}
+
+impl<'c> Parser<'c> {
+    fn new(ctx: &'c Context, source: SourceId, opts: &'c ParseOptions) -> Parser<'c> {
+        let tokens = Tokens::new(&ctx.source(source).text);
+        let mut parser = Parser {
+            ctx,
+            opts,
+            source,
+            tokens,
+            diagnostics: vec![],
+            verbatim: vec![],
+            depth: 0,
+            trying: 0,
+            bodies: vec![Body::new()],
+            scopes: vec![],
+            aliases: aliases::Aliases::default(),
+            op: None,
+            formats: FxHashMap::default(),
+        };
+        parser.collect_aliases();
+        parser
+    }
+
+    /// Diagnostics of parsing and of the lexer, in the order of the text.
+    fn finish(mut self) -> Vec<Diagnostic> {
+        let bad: Vec<Token> =
+            self.tokens.all().iter().copied().filter(|t| matches!(t.kind, Kind::Error | Kind::OpenString)).collect();
+        for token in bad {
+            if self.verbatim.iter().any(|r| r.contains(&(token.start as usize))) {
+                continue;
+            }
+            let loc = self.loc_of(token);
+            let text = self.tokens.text(token);
+            self.diagnostics.push(match token.kind {
+                Kind::OpenString => Diagnostic::error(codes::OPEN_STRING, loc, "this string is not closed on its line"),
+                _ => Diagnostic::error(codes::BAD_CHARACTER, loc, format!("`{text}` is no token")),
+            });
+        }
+        let ctx = self.ctx;
+        let start = |d: &Diagnostic| d.labels.first().and_then(|l| ctx.loc_span(l.loc)).map_or(0, |(_, range)| range.start);
+        self.diagnostics.sort_by_key(start);
+        self.diagnostics
+    }
+
+    // ---- tokens
+
+    fn loc_of(&self, token: Token) -> Loc {
+        self.span(token.range())
+    }
+    fn span(&self, range: Range<usize>) -> Loc {
+        self.ctx.loc(LocData::Span { source: self.source, start: range.start as u32, end: range.end as u32 })
+    }
+    fn peek_kind(&self) -> Kind {
+        self.tokens.peek().kind
+    }
+    fn is(&self, token: Token, text: &str) -> bool {
+        matches!(token.kind, Kind::Punctuation | Kind::BareId) && self.tokens.text(token) == text
+    }
+    fn peek_is(&self, text: &str) -> bool {
+        self.is(self.tokens.peek(), text)
+    }
+    fn accept_token(&mut self, text: &str) -> bool {
+        let found = self.peek_is(text);
+        if found {
+            self.tokens.bump();
+        }
+        found
+    }
+    fn expect_token(&mut self, text: &str) -> Parse<()> {
+        if self.accept_token(text) { Ok(()) } else { Err(self.unexpected(&format!("`{text}`"))) }
+    }
+    /// The text of the next token if it is of a kind; takes it.
+    fn accept_kind(&mut self, kind: Kind) -> Option<&'c str> {
+        let token = self.tokens.peek();
+        (token.kind == kind).then(|| {
+            self.tokens.bump();
+            self.tokens.text(token)
+        })
+    }
+
+    // ---- reporting
+
+    fn emit(&mut self, diagnostic: Diagnostic) -> Reported {
+        // Recovery may come to the same place twice.
+        let place = diagnostic.labels.first().map(|l| l.loc);
+        let again = |d: &Diagnostic| d.code == diagnostic.code && d.labels.first().map(|l| l.loc) == place;
+        if !self.diagnostics.iter().rev().take(8).any(again) {
+            self.diagnostics.push(diagnostic);
+        }
+        Reported
+    }
+    fn error(&mut self, code: &'static str, token: Token, message: impl Into<String>) -> Reported {
+        let loc = self.loc_of(token);
+        self.emit(Diagnostic::error(code, loc, message))
+    }
+    /// Reports the next token as not being what was expected.
+    fn unexpected(&mut self, expected: &str) -> Reported {
+        let token = self.tokens.peek();
+        let found = match token.kind {
+            Kind::End => "the end of the text".to_string(),
+            // The lexer's own report says more.
+            Kind::Error | Kind::OpenString => return Reported,
+            _ => format!("`{}`", shorten(self.tokens.text(token))),
+        };
+        // At the start of a line the mistake is most likely at the end of the line before.
+        let place = match self.tokens.previous() {
+            Some(previous) if token.kind == Kind::End || self.tokens.at_line_start() => {
+                previous.end as usize..previous.end as usize
+            }
+            _ => token.range(),
+        };
+        let loc = self.span(place);
+        self.emit(Diagnostic::error(codes::UNEXPECTED, loc, format!("expected {expected}, found {found}")))
+    }
+
+    // ---- helpers
+
+    /// Runs a step one level deeper.
+    fn nested<T>(&mut self, f: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
+        if self.depth >= MAX_DEPTH {
+            let token = self.tokens.peek();
+            return Err(self.error(codes::TOO_DEEP, token, format!("nested more than {MAX_DEPTH} levels deep")));
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+    /// Runs a step; when it fails, everything is as before and nothing was reported.
+    fn attempt<T>(&mut self, f: impl FnOnce(&mut Self) -> Parse<T>) -> Option<T> {
+        let (offset, found) = (self.tokens.offset(), self.diagnostics.len());
+        self.trying += 1;
+        let result = f(self);
+        self.trying -= 1;
+        if result.is_err() || self.diagnostics.len() > found {
+            self.tokens.seek(offset);
+            self.diagnostics.truncate(found);
+            return None;
+        }
+        result.ok()
+    }
+    /// Items separated by commas up to a closing token, which is taken.
+    fn list_until<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
+        let mut items = vec![];
+        if self.accept_token(close) {
+            return Ok(items);
+        }
+        loop {
+            items.push(item(self)?);
+            if !self.accept_token(",") {
+                break;
+            }
+        }
+        if !self.accept_token(close) {
+            return Err(self.unexpected(&format!("`,` or `{close}`")));
+        }
+        Ok(items)
+    }
+    /// The type that stands for one that could not be read.
+    fn error_type(&self) -> Type {
+        self.ctx.ty(TypeData::Opaque(self.ctx.name(ERROR_TYPE)))
+    }
+    fn is_error_type(&self, ty: Type) -> bool {
+        matches!(self.ctx.type_data(ty), TypeData::Opaque(name) if self.ctx.str(*name) == ERROR_TYPE)
+    }
+    fn body_now(&mut self) -> &mut Body {
+        self.bodies.last_mut().expect("the module's body is there from the start")
+    }
+}
+
+const ERROR_TYPE: &str = "<error>";
+
+/// The start of a long text, for messages.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 {
+        return text.to_string();
+    }
+    text.chars().take(37).chain("...".chars()).collect()
+}
