@@ -1,0 +1,420 @@
+//! ONNX models into the `graph` dialect.
+//!
+//! Shapes are inferred while importing, so that every integer tensor that only carries shapes is an expression
+//! over the inputs' dimensions and disappears; sizes that depend on data are bound to fresh symbols (`graph.bind`).
+//! Each node gives its name to the ops made of it. Operators are composed of the dialect's few primitives in
+//! [`rules`], one family a file.
+
+mod node;
+mod order;
+mod rules;
+mod types;
+
+use crate::{
+    LoadedModel,
+    proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto},
+};
+use nim_graph::{Built, GraphBuilder};
+use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, Loc, LocData, Module, OpState, Type, ValueId};
+use nim_tensor::Tensor;
+pub(crate) use node::Node;
+use rustc_hash::FxHashMap;
+use std::ops::{Deref, DerefMut};
+
+/// How inputs are taken.
+#[derive(Default, Debug, Clone)]
+pub struct ImportOptions {
+    /// Every input dimension becomes a symbol of its own, whatever the file says.
+    pub symbolic_inputs: bool,
+    /// Inputs that become constants, by name.
+    pub constants: FxHashMap<String, Tensor>,
+}
+
+/// A name's value in a scope. Optional outputs that are not made are absent.
+type Scope = FxHashMap<String, ValueId>;
+
+/// A function of the model that is being inlined: its attributes stand for references in its nodes.
+#[derive(Default, Clone)]
+pub(crate) struct Frame {
+    attributes: FxHashMap<String, crate::proto::AttributeProto>,
+}
+
+/// Imports one model.
+pub(crate) struct Importer<'a> {
+    g: GraphBuilder<'a>,
+    model: &'a LoadedModel,
+    options: &'a ImportOptions,
+    scopes: Vec<Scope>,
+    frames: Vec<Frame>,
+    opsets: FxHashMap<String, i64>,
+    functions: FxHashMap<(String, String), &'a FunctionProto>,
+    rules: &'a FxHashMap<(&'static str, &'static str), rules::Rule>,
+    depth: usize,
+}
+
+impl<'a> Deref for Importer<'a> {
+    type Target = GraphBuilder<'a>;
+    fn deref(&self) -> &GraphBuilder<'a> {
+        &self.g
+    }
+}
+impl<'a> DerefMut for Importer<'a> {
+    fn deref_mut(&mut self) -> &mut GraphBuilder<'a> {
+        &mut self.g
+    }
+}
+
+/// Functions nested deeper than this are taken for recursion.
+const MAX_DEPTH: usize = 64;
+
+/// Imports a model as a module with one function `@main`, whose attributes `input_names` and `output_names` hold the
+/// model's own names.
+pub fn import(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Result<Module, Vec<Diagnostic>> {
+    let graph = model
+        .proto
+        .graph
+        .as_ref()
+        .ok_or_else(|| vec![Diagnostic::error("N0600", Loc::UNKNOWN, "the model has no graph")])?;
+    let rules = rules::table();
+    let opsets: FxHashMap<String, i64> =
+        model.proto.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)).collect();
+    let functions: FxHashMap<_, _> =
+        model.proto.functions.iter().map(|f| ((canonical_domain(&f.domain).to_string(), f.name.clone()), f)).collect();
+    let missing = unsupported(ctx, graph, &rules, &functions);
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let mut body = Body::new();
+    let region = body.add_root_region();
+    let block = body.add_block(region, &[], &[]);
+    let mut importer = Importer {
+        g: GraphBuilder::new(Builder::at_end(ctx, &mut body, block)),
+        model,
+        options,
+        scopes: vec![Scope::default()],
+        frames: vec![],
+        opsets,
+        functions,
+        rules: &rules,
+        depth: 0,
+    };
+    let signature = importer.main(graph, block).map_err(|d| vec![d])?;
+    Ok(signature.into_module(ctx, graph, body))
+}
+
+/// What `@main` takes and gives.
+struct Signature {
+    inputs: Vec<String>,
+    input_types: Vec<Type>,
+    outputs: Vec<String>,
+    output_types: Vec<Type>,
+}
+
+impl Signature {
+    fn into_module(self, ctx: &Context, graph: &GraphProto, body: Body) -> Module {
+        let mut module = Module::new();
+        let block = module.body.entry().expect("a module has its block");
+        let names = |list: &[String]| ctx.array_attr(list.iter().map(|n| ctx.string_attr(n)).collect::<Vec<_>>());
+        let ty = ctx.function_type(&self.input_types, &self.output_types);
+        let state = OpState::new(ctx, "func.func", ctx.named_loc(&graph.name))
+            .attr(ctx, "sym_name", ctx.string_attr("main"))
+            .attr(ctx, "function_type", ctx.type_attr(ty))
+            .attr(ctx, "nim.input_names", names(&self.inputs))
+            .attr(ctx, "nim.output_names", names(&self.outputs))
+            .nested(body);
+        Builder::at_end(ctx, &mut module.body, block).insert(state);
+        module
+    }
+}
+
+/// `ai.onnx` is another name of the empty domain.
+fn canonical_domain(domain: &str) -> &str {
+    if domain == "ai.onnx" { "" } else { domain }
+}
+
+/// Everything that no rule is there for, all at once.
+fn unsupported(
+    ctx: &Context,
+    graph: &GraphProto,
+    rules: &FxHashMap<(&'static str, &'static str), rules::Rule>,
+    functions: &FxHashMap<(String, String), &FunctionProto>,
+) -> Vec<Diagnostic> {
+    let mut found: Vec<(String, Vec<String>)> = vec![];
+    let mut stack: Vec<&NodeProto> = graph.node.iter().collect();
+    stack.extend(functions.values().flat_map(|f| &f.node));
+    while let Some(node) = stack.pop() {
+        let domain = canonical_domain(&node.domain);
+        let known = rules.contains_key(&(domain, node.op_type.as_str()))
+            || functions.contains_key(&(domain.to_string(), node.op_type.clone()));
+        if !known {
+            let op = if domain.is_empty() { node.op_type.clone() } else { format!("{domain}.{}", node.op_type) };
+            match found.iter_mut().find(|(o, _)| *o == op) {
+                Some((_, nodes)) => nodes.push(node.name.clone()),
+                None => found.push((op, vec![node.name.clone()])),
+            }
+        }
+        for attribute in &node.attribute {
+            stack.extend(attribute.g.iter().chain(&attribute.graphs).flat_map(|g| &g.node));
+        }
+    }
+    found.sort();
+    found
+        .into_iter()
+        .map(|(op, nodes)| {
+            let named: Vec<&str> = nodes.iter().map(String::as_str).filter(|n| !n.is_empty()).take(8).collect();
+            let loc = named.first().map_or(Loc::UNKNOWN, |n| ctx.named_loc(n));
+            Diagnostic::error("N0601", loc, format!("the operator {op} is not supported")).note(format!(
+                "{} node(s): {}",
+                nodes.len(),
+                named.join(", ")
+            ))
+        })
+        .collect()
+}
+
+impl<'a> Importer<'a> {
+    fn main(&mut self, graph: &'a GraphProto, block: BlockId) -> Built<Signature> {
+        self.initializers(graph)?;
+        let mut signature = Signature { inputs: vec![], input_types: vec![], outputs: vec![], output_types: vec![] };
+        for input in &graph.input {
+            if self.scopes[0].contains_key(&input.name) {
+                continue;
+            }
+            if let Some(tensor) = self.options.constants.get(&input.name) {
+                let value = self.g.constant(&tensor.clone(), &input.name)?;
+                self.scopes[0].insert(input.name.clone(), value);
+                continue;
+            }
+            let ty = self.input_type(input)?;
+            let name = self.ctx().name(&value_name(&input.name));
+            let value = self.g.b.body.add_block_arg(block, ty, Some(name));
+            self.scopes[0].insert(input.name.clone(), value);
+            signature.inputs.push(input.name.clone());
+            signature.input_types.push(ty);
+        }
+        self.nodes(graph)?;
+        let mut results = vec![];
+        for output in &graph.output {
+            let value = self.lookup(&output.name).ok_or_else(|| {
+                self.error("N0602", format!("the graph's output {:?} is defined nowhere", output.name))
+            })?;
+            results.push(value);
+            signature.outputs.push(output.name.clone());
+            signature.output_types.push(self.ty(value));
+        }
+        self.g.b.loc = Loc::UNKNOWN;
+        self.g.b.op("func.return", &results, &[], &[]);
+        Ok(signature)
+    }
+
+    fn input_type(&mut self, input: &ValueInfoProto) -> Built<Type> {
+        let base = value_name(&input.name);
+        let symbolic = self.options.symbolic_inputs;
+        let fail = |g: &Self, message: String| g.error("N0603", format!("input {:?}: {message}", input.name));
+        match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+            Some(type_proto::Value::TensorType(tensor)) => {
+                types::tensor_type(self.ctx(), tensor, &base, symbolic).map_err(|m| fail(self, m))
+            }
+            Some(_) => Err(fail(self, "only tensors can be taken as inputs".into())),
+            None => Err(fail(self, "it has no type".into())),
+        }
+    }
+
+    fn initializers(&mut self, graph: &'a GraphProto) -> Built<()> {
+        for proto in &graph.initializer {
+            let value = self.tensor_constant(proto, &proto.name)?;
+            self.define(&proto.name, value);
+        }
+        for proto in &graph.sparse_initializer {
+            let name = proto.values.as_ref().map_or("", |v| v.name.as_str());
+            let tensor = self.model.sparse_tensor(proto).map_err(|e| self.error("N0604", e.to_string()))?;
+            let value = self.g.constant(&tensor, name)?;
+            self.define(name, value);
+        }
+        Ok(())
+    }
+
+    /// A tensor of the file as a constant, sharing the file's bytes.
+    pub(crate) fn tensor_constant(&mut self, proto: &TensorProto, name: &str) -> Built {
+        let tensor = self.model.tensor(proto).map_err(|e| self.error("N0604", e.to_string()))?;
+        let value = self.g.constant(&tensor, &value_name(name))?;
+        if !name.is_empty() {
+            let name = self.ctx().name(&value_name(name));
+            self.g.b.name_value(value, name);
+        }
+        Ok(value)
+    }
+
+    fn define(&mut self, name: &str, value: ValueId) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(name.to_string(), value);
+        }
+    }
+
+    fn lookup(&self, name: &str) -> Option<ValueId> {
+        self.scopes.iter().rev().find_map(|s| s.get(name).copied())
+    }
+
+    fn nodes(&mut self, graph: &'a GraphProto) -> Built<()> {
+        let known = |name: &str| self.lookup(name).is_some();
+        let order = order::topological(&graph.node, &known).map_err(|message| self.error("N0605", message))?;
+        let infos: FxHashMap<&str, &ValueInfoProto> =
+            graph.value_info.iter().chain(&graph.output).map(|v| (v.name.as_str(), v)).collect();
+        for index in order {
+            let node = &graph.node[index];
+            self.node(node)?;
+            for output in &node.output {
+                if let (Some(info), Some(value)) = (infos.get(output.as_str()), self.lookup(output)) {
+                    self.check_info(node, info, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file's own claim about a value must not contradict what was inferred.
+    fn check_info(&mut self, node: &NodeProto, info: &ValueInfoProto, value: ValueId) -> Built<()> {
+        let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+            return Ok(());
+        };
+        let inferred = self.ty(value);
+        if let Err(message) = types::contradicts(self.ctx(), tensor, inferred) {
+            let inferred = self.ctx().display_type(inferred);
+            return Err(self
+                .error("N0606", format!("the file says that {:?} is {message}, but {inferred} follows", info.name))
+                .note(format!("from node {:?} ({})", node.name, node.op_type)));
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, proto: &'a NodeProto) -> Built<()> {
+        let name = if proto.name.is_empty() { proto.output.first().unwrap_or(&proto.op_type) } else { &proto.name };
+        let ctx = self.ctx();
+        let outer = self.g.b.loc;
+        self.g.b.loc = ctx.loc(LocData::Name(ctx.name(name), Loc::UNKNOWN));
+        let mut inputs = Vec::with_capacity(proto.input.len());
+        for input in &proto.input {
+            if input.is_empty() {
+                inputs.push(None);
+                continue;
+            }
+            let value = self.lookup(input);
+            // An optional output that was not made counts as absent.
+            inputs.push(value);
+        }
+        let domain = canonical_domain(&proto.domain);
+        let version = self.opsets.get(domain).copied().unwrap_or(1);
+        let function = self.functions.get(&(domain.to_string(), proto.op_type.clone())).copied();
+        let node = Node::new(proto, version, inputs, self.frames.last().cloned().unwrap_or_default());
+        let results = match (function, self.rules.get(&(domain, proto.op_type.as_str()))) {
+            (Some(function), _) => self.inline(function, &node),
+            (None, Some(rule)) => rule(self, &node),
+            (None, None) => Err(self.error("N0601", format!("the operator {} is not supported", proto.op_type))),
+        };
+        let results = results.map_err(|d| d.note(format!("operator {} of opset {version}", proto.op_type)))?;
+        for (output, value) in proto.output.iter().zip(results) {
+            if !output.is_empty() {
+                let name = ctx.name(&value_name(output));
+                self.g.b.name_value(value, name);
+                self.define(output, value);
+            }
+        }
+        self.g.b.loc = outer;
+        Ok(())
+    }
+
+    /// Imports the nodes of a model's own function in place of a call.
+    fn inline(&mut self, function: &'a FunctionProto, call: &Node<'a>) -> Built<Vec<ValueId>> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.error("N0607", format!("the function {} calls itself", function.name)));
+        }
+        let mut frame = Frame::default();
+        for default in &function.attribute_proto {
+            frame.attributes.insert(default.name.clone(), default.clone());
+        }
+        for attribute in call.attributes() {
+            frame.attributes.insert(attribute.name.clone(), attribute.clone());
+        }
+        let mut scope = Scope::default();
+        for (name, value) in function.input.iter().zip(&call.inputs) {
+            if let Some(value) = value {
+                scope.insert(name.clone(), *value);
+            }
+        }
+        // A function sees nothing of its caller.
+        let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+        let opsets = self.opsets.clone();
+        self.opsets.extend(function.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)));
+        self.frames.push(frame);
+        self.depth += 1;
+        let result = self.function_nodes(function);
+        self.depth -= 1;
+        self.frames.pop();
+        self.opsets = opsets;
+        self.scopes = outer;
+        result
+    }
+
+    fn function_nodes(&mut self, function: &'a FunctionProto) -> Built<Vec<ValueId>> {
+        let known = |name: &str| self.lookup(name).is_some();
+        let order = order::topological(&function.node, &known).map_err(|message| self.error("N0605", message))?;
+        for index in order {
+            self.node(&function.node[index])?;
+        }
+        function
+            .output
+            .iter()
+            .map(|name| {
+                self.lookup(name).ok_or_else(|| {
+                    self.error("N0602", format!("the output {name:?} of function {} is defined nowhere", function.name))
+                })
+            })
+            .collect()
+    }
+
+    /// Imports a subgraph into a block whose arguments stand for its inputs; returns its outputs.
+    pub(crate) fn subgraph(&mut self, graph: &'a GraphProto, block: BlockId, args: &[ValueId]) -> Built<Vec<ValueId>> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.error("N0607", "subgraphs are nested too deep"));
+        }
+        let mut scope = Scope::default();
+        for (input, &value) in graph.input.iter().zip(args) {
+            scope.insert(input.name.clone(), value);
+        }
+        self.scopes.push(scope);
+        self.depth += 1;
+        let outer = std::mem::replace(&mut self.g.b.point, nim_ir::InsertPoint::End(block));
+        let result = self.subgraph_nodes(graph);
+        self.g.b.point = outer;
+        self.depth -= 1;
+        self.scopes.pop();
+        result
+    }
+
+    fn subgraph_nodes(&mut self, graph: &'a GraphProto) -> Built<Vec<ValueId>> {
+        self.initializers(graph)?;
+        self.nodes(graph)?;
+        graph
+            .output
+            .iter()
+            .map(|output| {
+                self.lookup(&output.name).ok_or_else(|| {
+                    self.error("N0602", format!("the subgraph's output {:?} is defined nowhere", output.name))
+                })
+            })
+            .collect()
+    }
+}
+
+/// A model's name as an SSA value name: letters, digits, `_`, `.`, `$`, `-` stay.
+fn value_name(name: &str) -> String {
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$' | '-') { c } else { '_' })
+        .collect();
+    match clean.chars().next() {
+        Some(c) if c.is_ascii_digit() => format!("v{clean}"),
+        None => "v".into(),
+        _ => clean,
+    }
+}

@@ -1,0 +1,416 @@
+//! Constants, shapes, and operators that move elements.
+
+use super::{Family, Importer, Node, axes, wrap_axes, wrap_axis};
+use nim_graph::Built;
+use nim_ir::{Expr, Facts, ValueId};
+use nim_tensor::{DType, Tensor};
+
+type Out = Built<Vec<ValueId>>;
+
+pub(super) const RULES: Family = &[
+    ("Concat", concat),
+    ("Constant", constant),
+    ("ConstantOfShape", constant_of_shape),
+    ("Expand", expand),
+    ("Flatten", flatten),
+    ("Gather", gather),
+    ("Pad", pad),
+    ("Range", range),
+    ("Reshape", reshape),
+    ("Shape", shape),
+    ("Size", size),
+    ("Slice", slice),
+    ("Split", split),
+    ("Squeeze", squeeze),
+    ("Tile", tile),
+    ("Transpose", transpose),
+    ("Unsqueeze", unsqueeze),
+];
+
+fn constant(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    if let Some(proto) = n.tensor("value") {
+        return Ok(vec![im.tensor_constant(proto, "")?]);
+    }
+    let tensor = if let Some(v) = n.floats("value_floats") {
+        Tensor::new(&[v.len()], v)
+    } else if let Some(v) = n.ints("value_ints") {
+        Tensor::new(&[v.len()], v)
+    } else if let Some(v) = n.strings("value_strings") {
+        Tensor::strings(&[v.len()], v)
+    } else if n.has("value_float") {
+        Tensor::scalar(n.float("value_float", 0.0))
+    } else if n.has("value_int") {
+        Tensor::scalar(n.int("value_int", 0))
+    } else if n.has("value_string") {
+        Tensor::strings(&[], vec![n.string("value_string", "")])
+    } else if let Some(sparse) = n.sparse_tensor("sparse_value") {
+        im.model.sparse_tensor(sparse).map_err(|e| im.error("N0604", e.to_string()))?
+    } else {
+        return Err(im.error("N0610", "a constant needs a value"));
+    };
+    Ok(vec![im.constant(&tensor, "constant")?])
+}
+
+fn constant_of_shape(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let shape = n.input(im, 0)?;
+    let shape = im.exprs_or_bind(shape, "size")?;
+    let value = match n.tensor("value") {
+        Some(proto) => im.tensor_constant(proto, "")?,
+        None => im.constant(&Tensor::scalar(0f32), "zero")?,
+    };
+    let value = im.reshape(value, &[])?;
+    Ok(vec![im.broadcast_to(value, &shape)?])
+}
+
+fn shape(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    let clamp = |v: i64| (if v < 0 { v + dims.len() as i64 } else { v }).clamp(0, dims.len() as i64) as usize;
+    let (start, end) = (clamp(n.int("start", 0)), clamp(n.int("end", dims.len() as i64)));
+    Ok(vec![im.index(dims.get(start..end).unwrap_or(&[]), false)?])
+}
+
+fn size(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let count = im.ctx().exprs.product(im.dims(x)?);
+    Ok(vec![im.index(&[count], true)?])
+}
+
+/// A new shape with 0 for "as it was" (unless `allowzero`) and one -1 for "the rest".
+fn reshape(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let from = im.dims(x)?;
+    let wanted = match n.ints("shape").filter(|_| n.opt(1).is_none()) {
+        Some(list) => list.into_iter().map(|v| im.num(v)).collect(),
+        None => {
+            let v = n.input(im, 1)?;
+            im.exprs_or_bind(v, "dim")?
+        }
+    };
+    let shape = resolve_reshape(im, &from, &wanted, n.flag("allowzero", false))?;
+    Ok(vec![im.reshape(x, &shape)?])
+}
+
+fn resolve_reshape(im: &mut Importer<'_>, from: &[Expr], wanted: &[Expr], allow_zero: bool) -> Built<Vec<Expr>> {
+    let p = &im.ctx().exprs;
+    let mut shape = vec![];
+    let mut rest = None;
+    for (i, &w) in wanted.iter().enumerate() {
+        match p.as_const(w) {
+            Some(-1) if rest.is_none() => {
+                rest = Some(i);
+                shape.push(p.constant(1));
+            }
+            Some(0) if !allow_zero => match from.get(i) {
+                Some(&d) => shape.push(d),
+                None => {
+                    return Err(
+                        im.error("N0618", format!("dimension {i} is copied from an input of rank {}", from.len()))
+                    );
+                }
+            },
+            Some(v) if v < 0 => return Err(im.error("N0618", format!("{v} is no dimension"))),
+            _ => shape.push(w),
+        }
+    }
+    if let Some(i) = rest {
+        let known = p.product(shape.iter().enumerate().filter(|(k, _)| *k != i).map(|(_, &d)| d));
+        let total = p.product(from.iter().copied());
+        if p.as_const(known) == Some(0) {
+            return Err(im.error("N0618", "-1 cannot be found beside a dimension of 0"));
+        }
+        shape[i] = quotient(im, total, known, from, &shape, i);
+    }
+    Ok(shape)
+}
+
+/// `total / known`, with common factors cancelled so that the result stays simple.
+fn quotient(im: &Importer<'_>, total: Expr, known: Expr, from: &[Expr], shape: &[Expr], hole: usize) -> Expr {
+    let p = &im.ctx().exprs;
+    let mut above: Vec<Expr> = from.to_vec();
+    let mut below: Vec<Expr> = vec![];
+    for (k, &d) in shape.iter().enumerate() {
+        if k == hole {
+            continue;
+        }
+        match above.iter().position(|&a| a == d) {
+            Some(at) => {
+                above.remove(at);
+            }
+            None => below.push(d),
+        }
+    }
+    if below.len() + 1 == shape.len() && above.len() == from.len() {
+        return p.floordiv(total, known);
+    }
+    p.floordiv(p.product(above), p.product(below))
+}
+
+fn flatten(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    let axis = n.int("axis", 1);
+    let axis = if axis < 0 { axis + dims.len() as i64 } else { axis };
+    let Some(axis) = usize::try_from(axis).ok().filter(|&a| a <= dims.len()) else {
+        return Err(im.error("N0613", format!("axis {axis} lies outside a tensor of rank {}", dims.len())));
+    };
+    let p = &im.ctx().exprs;
+    let shape = [p.product(dims[..axis].iter().copied()), p.product(dims[axis..].iter().copied())];
+    Ok(vec![im.reshape(x, &shape)?])
+}
+
+fn squeeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    let axes = match axes(im, n, 1)? {
+        Some(axes) => wrap_axes(im, &axes, dims.len())?,
+        None => (0..dims.len()).filter(|&i| im.ctx().exprs.as_const(dims[i]) == Some(1)).collect(),
+    };
+    for &a in &axes {
+        if im.ctx().exprs.prove_ne(dims[a], im.num(1), &Facts::default()) {
+            let found = im.ctx().display_type(im.ty(x));
+            return Err(im.error("N0619", format!("axis {a} of {found} is removed but its size is not 1")));
+        }
+        let one = im.num(1);
+        im.guard("eq", dims[a], one, "an axis that is removed");
+    }
+    Ok(vec![im.squeeze(x, &axes)?])
+}
+
+fn unsqueeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let Some(axes) = axes(im, n, 1)? else { return Err(im.error("N0610", "`axes` is missing")) };
+    Ok(vec![im.unsqueeze(x, &axes)?])
+}
+
+fn transpose(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let rank = im.rank(x)?;
+    let perm = match n.ints("perm") {
+        Some(perm) => wrap_axes(im, &perm, rank)?,
+        None => (0..rank).rev().collect(),
+    };
+    Ok(vec![im.transpose(x, &perm)?])
+}
+
+fn concat(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let xs = n.all(im)?;
+    let Some(&first) = xs.first() else { return Err(im.error("N0610", "needs at least one input")) };
+    let default = if n.version < 4 { 1 } else { 0 };
+    let axis = wrap_axis(im, n.int("axis", default), im.rank(first)?)?;
+    Ok(vec![im.concat(&xs, axis)?])
+}
+
+fn expand(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, shape) = (n.input(im, 0)?, n.input(im, 1)?);
+    let shape = im.exprs_or_bind(shape, "dim")?;
+    let dims = im.dims(x)?;
+    let p = &im.ctx().exprs;
+    let mut target = match nim_graph::shape::broadcast_shapes(p, &dims, &shape) {
+        Some(target) => target,
+        None => {
+            let found = im.ctx().display_type(im.ty(x));
+            return Err(im.error("N0620", format!("{found} cannot be expanded to the shape given")));
+        }
+    };
+    // -1 is taken for "as it is" by some exporters, although the standard says 1.
+    let lead = target.len() - dims.len().min(target.len());
+    for (i, t) in target.iter_mut().enumerate() {
+        if p.as_const(*t) == Some(-1) && i >= lead {
+            *t = dims[i - lead];
+        }
+    }
+    Ok(vec![im.broadcast_to(x, &target)?])
+}
+
+fn gather(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, indices) = (n.input(im, 0)?, n.input(im, 1)?);
+    let axis = wrap_axis(im, n.int("axis", 0), im.rank(x)?)?;
+    let axis = im.ctx().i64_attr(axis as i64);
+    Ok(vec![im.value("graph.gather", &[x, indices], &[("axis", axis)])?])
+}
+
+/// Number of elements from `start` (inclusive) to `end` (exclusive) by `step`, bounds clamped as the standard says.
+fn slice(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    let list = |im: &mut Importer<'_>, name: &str, input: usize| -> Built<Option<Vec<Expr>>> {
+        match (n.ints(name), n.opt(input)) {
+            (Some(v), _) => Ok(Some(v.into_iter().map(|v| im.num(v)).collect())),
+            (None, Some(v)) => Ok(Some(im.exprs_or_bind(v, name)?)),
+            (None, None) => Ok(None),
+        }
+    };
+    let (Some(starts), Some(ends)) = (list(im, "starts", 1)?, list(im, "ends", 2)?) else {
+        return Err(im.error("N0610", "`starts` and `ends` are needed"));
+    };
+    let axes: Vec<usize> = match list(im, "axes", 3)? {
+        None => (0..starts.len()).collect(),
+        Some(list) => {
+            let Some(axes) = list.iter().map(|&e| im.ctx().exprs.as_const(e)).collect::<Option<Vec<_>>>() else {
+                return Err(im.error("N0612", "axes must be known when the model is compiled"));
+            };
+            wrap_axes(im, &axes, dims.len())?
+        }
+    };
+    let steps = list(im, "steps", 4)?.unwrap_or_else(|| vec![im.num(1); starts.len()]);
+    if axes.len() != starts.len()
+        || ends.len() != starts.len()
+        || steps.len() != starts.len()
+        || axes.len() > dims.len()
+    {
+        return Err(im.error("N0621", "`starts`, `ends`, `axes` and `steps` must have one length"));
+    }
+    let one = im.num(1);
+    let (mut s, mut t, mut z) = (vec![im.num(0); dims.len()], vec![one; dims.len()], dims.clone());
+    for (i, &axis) in axes.iter().enumerate() {
+        let Some(step) = im.ctx().exprs.as_const(steps[i]).filter(|&s| s != 0) else {
+            return Err(im.error("N0612", "steps must be numbers other than 0, known when the model is compiled"));
+        };
+        let (start, size) = slice_range(im, dims[axis], starts[i], ends[i], step);
+        (s[axis], t[axis], z[axis]) = (start, steps[i], size);
+    }
+    Ok(vec![im.slice(x, &s, &t, &z)?])
+}
+
+/// First element and number of elements.
+fn slice_range(im: &Importer<'_>, dim: Expr, start: Expr, end: Expr, step: i64) -> (Expr, Expr) {
+    let p = &im.ctx().exprs;
+    let facts = Facts::default();
+    let zero = p.constant(0);
+    let (least, most_start, most_end) = match step > 0 {
+        true => (zero, dim, dim),
+        false => (p.constant(-1), p.sub(dim, p.constant(1)), p.sub(dim, p.constant(1))),
+    };
+    // `clamp(v < 0 ? v + dim : v, least, most)`, decided where the sign is known.
+    let bound = |v: Expr, most: Expr| {
+        if p.as_const(v) == Some(i64::MAX) || p.as_const(v).is_some_and(|v| v >= i32::MAX as i64) {
+            return most;
+        }
+        if p.as_const(v).is_some_and(|v| v <= i32::MIN as i64) {
+            return least;
+        }
+        let wrapped = if p.prove_le(zero, v, &facts) {
+            v
+        } else if p.prove_lt(v, zero, &facts) {
+            p.add(v, dim)
+        } else {
+            // v + dim * [v < 0], with [v < 0] = min(1, max(0, -v)).
+            let negative = p.min(p.constant(1), p.max(zero, p.neg(v)));
+            p.add(v, p.mul(dim, negative))
+        };
+        p.simplify(p.max(least, p.min(wrapped, most)), &facts)
+    };
+    let start = p.simplify(p.max(zero, bound(start, most_start)), &facts);
+    let end = bound(end, most_end);
+    let (distance, step) = if step > 0 { (p.sub(end, start), step) } else { (p.sub(start, end), -step) };
+    let size = p.max(zero, p.ceildiv(distance, p.constant(step)));
+    (start, p.simplify(size, &facts))
+}
+
+fn split(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    let axis = wrap_axis(im, n.int("axis", 0), dims.len())?;
+    let sizes = match (n.ints("split"), n.opt(1)) {
+        (Some(v), _) => v.into_iter().map(|v| im.num(v)).collect(),
+        (None, Some(v)) => im.exprs_or_bind(v, "split")?,
+        (None, None) => {
+            let count = n.int("num_outputs", n.outputs() as i64).max(1);
+            let p = &im.ctx().exprs;
+            let each = p.ceildiv(dims[axis], p.constant(count));
+            let mut sizes = vec![each; count as usize];
+            sizes[count as usize - 1] = p.sub(dims[axis], p.mul(each, p.constant(count - 1)));
+            sizes
+        }
+    };
+    let mut start = im.num(0);
+    let mut out = vec![];
+    for size in sizes {
+        out.push(im.slice_axis(x, axis, start, size)?);
+        start = im.ctx().exprs.add(start, size);
+    }
+    Ok(out)
+}
+
+fn tile(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, repeats) = (n.input(im, 0)?, n.input(im, 1)?);
+    let dims = im.dims(x)?;
+    let repeats = im.exprs_or_bind(repeats, "repeat")?;
+    if repeats.len() != dims.len() {
+        return Err(im.error("N0622", format!("{} repeats for {} axes", repeats.len(), dims.len())));
+    }
+    // [a, b] -> [1, a, 1, b] -> [r, a, s, b] -> [r*a, s*b]
+    let p = &im.ctx().exprs;
+    let one = p.constant(1);
+    let apart: Vec<Expr> = dims.iter().flat_map(|&d| [one, d]).collect();
+    let repeated: Vec<Expr> = dims.iter().zip(&repeats).flat_map(|(&d, &r)| [r, d]).collect();
+    let together: Vec<Expr> = dims.iter().zip(&repeats).map(|(&d, &r)| p.mul(d, r)).collect();
+    let x = im.reshape(x, &apart)?;
+    let x = im.broadcast_to(x, &repeated)?;
+    Ok(vec![im.reshape(x, &together)?])
+}
+
+fn pad(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let rank = im.rank(x)?;
+    let pads = match n.ints("pads").or_else(|| n.ints("paddings")) {
+        Some(v) => v.into_iter().map(|v| im.num(v)).collect(),
+        None => {
+            let v = n.input(im, 1)?;
+            im.exprs_or_bind(v, "pad")?
+        }
+    };
+    let axes = match n.opt(3) {
+        None => (0..rank).collect(),
+        Some(v) => match im.ints(v) {
+            Some(axes) => wrap_axes(im, &axes, rank)?,
+            None => return Err(im.error("N0612", "axes must be known when the model is compiled")),
+        },
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(im.error("N0623", format!("{} pads for {} axes", pads.len(), axes.len())));
+    }
+    let zero = im.num(0);
+    let (mut low, mut high) = (vec![zero; rank], vec![zero; rank]);
+    for (i, &axis) in axes.iter().enumerate() {
+        (low[axis], high[axis]) = (pads[i], pads[i + axes.len()]);
+    }
+    let mode = n.string("mode", "constant");
+    let ctx = im.ctx();
+    let attrs = [("low", ctx.exprs_attr(&low)), ("high", ctx.exprs_attr(&high)), ("mode", ctx.string_attr(&mode))];
+    let mut operands = vec![x];
+    if mode == "constant" {
+        operands.push(match n.opt(2) {
+            Some(v) => im.reshape(v, &[])?,
+            None => im.like(x, n.float("value", 0.0) as f64)?,
+        });
+    }
+    Ok(vec![im.value("graph.pad", &operands, &attrs)?])
+}
+
+fn range(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (start, limit, step) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
+    let (start, limit, step) = (im.reshape(start, &[])?, im.reshape(limit, &[])?, im.reshape(step, &[])?);
+    let p = &im.ctx().exprs;
+    let size = match (im.exprs(start), im.exprs(limit), im.exprs(step)) {
+        (Some(a), Some(b), Some(s)) if p.as_const(s[0]).is_some_and(|s| s != 0) => {
+            let step = p.as_const(s[0]).unwrap_or(1);
+            let distance = if step > 0 { p.sub(b[0], a[0]) } else { p.sub(a[0], b[0]) };
+            let size = p.max(p.constant(0), p.ceildiv(distance, p.constant(step.abs())));
+            p.simplify(size, &Facts::default())
+        }
+        // Otherwise max(ceil((limit - start) / step), 0), computed at run time.
+        _ => {
+            let distance = im.binary("sub", limit, start)?;
+            let (distance, by) = (im.cast_to(distance, DType::F64)?, im.cast_to(step, DType::F64)?);
+            let count = im.binary("div", distance, by)?;
+            let count = im.unary("ceil", count)?;
+            let count = im.with_scalar("max", count, 0.0)?;
+            let count = im.cast_to(count, DType::I64)?;
+            im.exprs_or_bind(count, "range")?[0]
+        }
+    };
+    let size = im.ctx().expr_attr(size);
+    Ok(vec![im.value("graph.range", &[start, step], &[("size", size)])?])
+}

@@ -1,0 +1,59 @@
+//! ONNX types and ours.
+
+use crate::{
+    dtype_of,
+    proto::{tensor_shape_proto::dimension, type_proto},
+};
+use nim_ir::{Context, Dim, Expr, Facts, Type};
+
+/// A symbol for a name of the file: what is not a plain identifier is made one.
+pub fn symbol_expr(ctx: &Context, name: &str) -> Expr {
+    let mut clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    if !clean.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        clean.insert(0, 'd');
+    }
+    ctx.exprs.named(&clean)
+}
+
+/// The type of an input: named dimensions are symbols, dimensions without a name get one made of the input's.
+/// With `symbolic`, every dimension is a symbol of its own.
+pub fn tensor_type(ctx: &Context, tensor: &type_proto::Tensor, base: &str, symbolic: bool) -> Result<Type, String> {
+    let dtype = dtype_of(tensor.elem_type).map_err(|e| e.to_string())?;
+    let Some(shape) = &tensor.shape else {
+        return Err("its rank is not known, which is not supported".into());
+    };
+    let mut dims = vec![];
+    for (i, dim) in shape.dim.iter().enumerate() {
+        let own = || ctx.exprs.named(&format!("{}_{i}", base.replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
+        dims.push(match &dim.value {
+            _ if symbolic => own(),
+            Some(dimension::Value::DimValue(n)) if *n >= 0 => ctx.exprs.constant(*n),
+            Some(dimension::Value::DimParam(name)) if !name.is_empty() && name != "?" => symbol_expr(ctx, name),
+            _ => own(),
+        });
+    }
+    Ok(ctx.tensor_of(&dims, ctx.type_of_dtype(dtype)))
+}
+
+/// An error when a claim of the file provably contradicts an inferred type; it says what the claim is.
+pub fn contradicts(ctx: &Context, claim: &type_proto::Tensor, inferred: Type) -> Result<(), String> {
+    if claim.elem_type != 0 {
+        let dtype = dtype_of(claim.elem_type).map_err(|e| e.to_string())?;
+        if ctx.dtype_of(inferred).is_some_and(|d| d != dtype) {
+            return Err(format!("a tensor of {dtype}"));
+        }
+    }
+    let (Some(shape), Some(dims)) = (&claim.shape, ctx.dims(inferred)) else { return Ok(()) };
+    if shape.dim.len() != dims.len() {
+        return Err(format!("of rank {}", shape.dim.len()));
+    }
+    for (i, (claimed, &dim)) in shape.dim.iter().zip(dims).enumerate() {
+        if let (Some(dimension::Value::DimValue(n)), Dim::Expr(e)) = (&claimed.value, dim)
+            && *n >= 0
+            && ctx.exprs.prove_ne(ctx.exprs.constant(*n), e, &Facts::default())
+        {
+            return Err(format!("of size {n} along axis {i}"));
+        }
+    }
+    Ok(())
+}
