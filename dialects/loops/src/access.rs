@@ -1,0 +1,246 @@
+//! Buffers and how they are accessed: `local`, `load`, `store`, `index`.
+
+use crate::{AccessView, scalar_type};
+use nim_builtin::syntax::{attr, error, print_attrs, set};
+use nim_ir::{
+    Body, Context, Diagnostic, Expr, InferInput, OpId, OpState, Type, TypeData, ValueId,
+    syntax::{AsmParser, AsmPrinter, Parse},
+};
+
+/// The symbol that stands for index operand `n` of an access: `$vN`.
+pub fn value_symbol(ctx: &Context, n: usize) -> Expr {
+    ctx.exprs.named(&format!("$v{n}"))
+}
+
+/// `n` if the symbol is `$vN`.
+pub fn value_symbol_index(ctx: &Context, symbol: nim_ir::Symbol) -> Option<usize> {
+    ctx.exprs.symbol_name(symbol).strip_prefix("$v")?.parse().ok()
+}
+
+// ---- local
+
+pub(crate) fn parse_local(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let space = p.keyword()?;
+    let text = p.ctx().str(space).to_string();
+    let space = p.ctx().string_attr(&text);
+    set(p, state, "space", space);
+    p.attr_dict(&mut state.attrs)?;
+    p.expect(":")?;
+    state.results = vec![p.ty()?];
+    Ok(())
+}
+
+pub(crate) fn print_local(p: &mut dyn AsmPrinter, op: OpId) {
+    let space = attr(p, op, "space").and_then(|a| p.ctx().as_string(a)).unwrap_or("stack").to_string();
+    p.text(" ");
+    p.text(&space);
+    print_attrs(p, op, &["space"]);
+    p.text(" : ");
+    let ty = p.body().ty(p.body().result(op));
+    p.ty(ty);
+}
+
+pub(crate) fn verify_local(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    let ty = body.ty(body.result(op));
+    if ctx.static_dims(ty).is_none() {
+        let message = format!("a local buffer has a constant size, found {}", ctx.display_type(ty));
+        found.push(Diagnostic::error("N0601", body.loc(op), message));
+    }
+}
+
+// ---- load and store
+
+pub(crate) fn infer_load(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
+    match input.operands.first().map(|&ty| (ty, input.ctx.type_data(ty))) {
+        Some((_, TypeData::MemRef { element, .. })) => Ok(vec![scalar_type(input.ctx, *element)]),
+        Some((ty, _)) => {
+            let message = format!("`loops.load` reads from a memref, found {}", input.ctx.display_type(ty));
+            Err(Diagnostic::error("N0602", input.loc, message))
+        }
+        None => Err(Diagnostic::error("N0602", input.loc, "`loops.load` reads from a memref")),
+    }
+}
+
+/// `[$0, %i + 1]`: expressions, in which values are replaced by `$v0`, ...
+fn parse_indices(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<Vec<ValueId>> {
+    p.expect("[")?;
+    let (mut exprs, mut names): (Vec<Expr>, Vec<nim_ir::Symbol>) = (vec![], vec![]);
+    if !p.accept("]") {
+        loop {
+            let expr = p.expr()?;
+            for symbol in p.ctx().exprs.symbols(expr) {
+                if p.ctx().exprs.symbol_name(symbol).starts_with('%') && !names.contains(&symbol) {
+                    names.push(symbol);
+                }
+            }
+            exprs.push(expr);
+            if !p.accept(",") {
+                break;
+            }
+        }
+        p.expect("]")?;
+    }
+    let (loc, index) = (p.loc(), p.ctx().index_type());
+    let mut values = vec![];
+    for &symbol in &names {
+        let text = p.ctx().exprs.symbol_name(symbol)[1..].to_string();
+        // `%r#1` is result 1 of several.
+        let (name, number) = text.split_once('#').unwrap_or((&text, "0"));
+        let Ok(number) = number.parse() else { return error(p, format!("`%{text}` is no value")) };
+        let operand = nim_ir::syntax::OperandName { name: p.ctx().name(name), index: number, loc };
+        values.push(p.resolve(operand, index)?);
+    }
+    let ctx = p.ctx();
+    let exprs: Vec<Expr> = exprs
+        .into_iter()
+        .map(|e| ctx.exprs.substitute(e, &mut |s| Some(value_symbol(ctx, names.iter().position(|n| *n == s)?))))
+        .collect();
+    let attr = ctx.exprs_attr(&exprs);
+    set(p, state, "indices", attr);
+    Ok(values)
+}
+
+/// Prints an expression with the values that `$v0`, ... stand for.
+fn print_expr(p: &mut dyn AsmPrinter, expr: Expr, values: &[ValueId]) {
+    if p.ctx().exprs.symbols(expr).iter().all(|&s| value_symbol_index(p.ctx(), s).is_none()) {
+        p.expr(expr);
+        return;
+    }
+    let text = p.ctx().exprs.display(expr).to_string();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("$v") {
+        let digits = rest[at + 2..].bytes().take_while(u8::is_ascii_digit).count();
+        let quoted = rest[..at].ends_with('"');
+        let end = at + 2 + digits;
+        let value = rest[at + 2..end].parse().ok().and_then(|n: usize| values.get(n));
+        match value {
+            Some(&value) => {
+                p.text(&rest[..at - usize::from(quoted)]);
+                p.value(value);
+                rest = &rest[end + usize::from(quoted)..];
+            }
+            None => {
+                p.text(&rest[..end]);
+                rest = &rest[end..];
+            }
+        }
+    }
+    p.text(rest);
+}
+
+fn print_access(p: &mut dyn AsmPrinter, op: OpId, buffer: ValueId, values: &[ValueId]) {
+    p.value(buffer);
+    p.text("[");
+    let exprs = attr(p, op, "indices").and_then(|a| p.ctx().as_exprs(a)).unwrap_or_default();
+    for (i, expr) in exprs.into_iter().enumerate() {
+        if i > 0 {
+            p.text(", ");
+        }
+        print_expr(p, expr, values);
+    }
+    p.text("]");
+    print_attrs(p, op, &["indices"]);
+    p.text(" : ");
+    let ty = p.body().ty(buffer);
+    p.ty(ty);
+}
+
+pub(crate) fn parse_load(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let buffer = p.operand()?;
+    let values = parse_indices(p, state)?;
+    p.attr_dict(&mut state.attrs)?;
+    p.expect(":")?;
+    let ty = p.ty()?;
+    state.operands = vec![p.resolve(buffer, ty)?];
+    state.operands.extend(values);
+    nim_builtin::syntax::infer_results(p, state, &[ty])
+}
+
+pub(crate) fn print_load(p: &mut dyn AsmPrinter, op: OpId) {
+    let operands = p.body().operands(op);
+    p.text(" ");
+    print_access(p, op, operands[0], &operands[1..]);
+}
+
+pub(crate) fn parse_store(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let value = p.operand()?;
+    p.expect(",")?;
+    let buffer = p.operand()?;
+    let values = parse_indices(p, state)?;
+    p.attr_dict(&mut state.attrs)?;
+    p.expect(":")?;
+    let ty = p.ty()?;
+    let Some(element) = p.ctx().element_type(ty) else {
+        return error(p, "expected a memref");
+    };
+    let element = scalar_type(p.ctx(), element);
+    state.operands = vec![p.resolve(value, element)?, p.resolve(buffer, ty)?];
+    state.operands.extend(values);
+    Ok(())
+}
+
+pub(crate) fn print_store(p: &mut dyn AsmPrinter, op: OpId) {
+    let operands = p.body().operands(op);
+    p.text(" ");
+    p.value(operands[0]);
+    p.text(", ");
+    print_access(p, op, operands[1], &operands[2..]);
+}
+
+/// One index a dimension, and no `$vN` beyond the operands.
+fn verify_access(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    let name = ctx.op_str(body.op_name(op));
+    let Some(view) = AccessView::new(ctx, body, op) else { return };
+    let ty = body.ty(view.buffer);
+    let rank = ctx.dims(ty).map_or(0, <[_]>::len);
+    if view.indices.len() != rank {
+        let message =
+            format!("`{name}` has {} indices, but {} has {rank} dimensions", view.indices.len(), ctx.display_type(ty));
+        found.push(Diagnostic::error("N0603", body.loc(op), message));
+    }
+    for symbol in view.indices.iter().flat_map(|&e| ctx.exprs.symbols(e)) {
+        if let Some(n) = value_symbol_index(ctx, symbol)
+            && n >= view.values.len()
+        {
+            let message = format!("`{name}` uses `$v{n}`, but has {} index operands", view.values.len());
+            found.push(Diagnostic::error("N0604", body.loc(op), message));
+        }
+    }
+}
+
+pub(crate) fn verify_load(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    verify_access(ctx, body, op, found);
+}
+
+pub(crate) fn verify_store(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    verify_access(ctx, body, op, found);
+    let (value, buffer) = (body.ty(body.operand(op, 0)), body.ty(body.operand(op, 1)));
+    let wanted = ctx.element_type(buffer).map(|e| scalar_type(ctx, e));
+    if wanted != Some(value) {
+        let (v, b) = (ctx.display_type(value), ctx.display_type(buffer));
+        found.push(Diagnostic::error("N0605", body.loc(op), format!("a value of type {v} is stored into {b}")));
+    }
+}
+
+// ---- index
+
+pub(crate) fn infer_index(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
+    Ok(vec![input.ctx.index_type()])
+}
+
+pub(crate) fn parse_index(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let expr = p.expr()?;
+    let expr = p.ctx().expr_attr(expr);
+    set(p, state, "expr", expr);
+    p.attr_dict(&mut state.attrs)?;
+    state.results = vec![p.ctx().index_type()];
+    Ok(())
+}
+
+pub(crate) fn print_index(p: &mut dyn AsmPrinter, op: OpId) {
+    p.text(" ");
+    if let Some(expr) = attr(p, op, "expr").and_then(|a| p.ctx().as_expr(a)) {
+        p.expr(expr);
+    }
+    print_attrs(p, op, &["expr"]);
+}
