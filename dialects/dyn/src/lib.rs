@@ -1,1 +1,24 @@
-//! The dyn dialect: when and where.
+//! The `dyn` dialect: when and where.
+//!
+//! The host side of a program: memory, buffers in it, calls of kernels and of the runtime, symbols, guards and control flow. Values
+//! are buffers (`memref` types with named dimensions); sizes and offsets are expressions in attributes.
+//!
+//! The exact meaning of the ops stands in `docs/ARCHITECTURE.md`.
+
+mod control;
+mod data;
+mod kernels;
+mod ops;
+
+pub use ops::{Alloc, Bind, Constant, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Reshape, Runtime, View, Yield};
+
+use nim_ir::{Context, Type, TypeConstraint, TypeData};
+
+/// The type of memory: `!dyn.storage`.
+pub fn storage_type(ctx: &Context) -> Type {
+    ctx.ty(TypeData::Dialect { name: ctx.name("dyn.storage"), params: vec![] })
+}
+
+/// `!dyn.storage`.
+pub const STORAGE: TypeConstraint =
+    TypeConstraint { description: "!dyn.storage", check: |ctx, ty| ty == storage_type(ctx) };

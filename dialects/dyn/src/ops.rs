@@ -1,0 +1,213 @@
+//! The op tables of the dialect.
+
+use crate::{control, data, kernels};
+use nim_builtin::syntax::{parse_values, print_values};
+use nim_ir_macros::{dialect, op};
+
+dialect! {
+    /// The `dyn` dialect.
+    pub static DYN: "dyn",
+    "When and where: the host side of a program. Values are buffers; sizes are expressions over the function's symbols.",
+    ops[Alloc, View, Kill, Constant, Reshape, Copy, Invoke, Runtime, Bind, Index, Guard, If, Loop, Yield],
+    types["dyn.storage": "Memory of some size on a device, of which views are taken."]
+}
+
+/// Memory of so many bytes.
+#[op(name = "dyn.alloc", parse = data::parse_alloc, print = data::print_alloc, verify = data::verify_alloc)]
+pub struct Alloc {
+    /// bytes
+    #[attr(Expr)]
+    size: Required,
+    /// where
+    #[attr(String, default = "\"cpu\"")]
+    device: Default,
+    /// the memory
+    #[result(crate::STORAGE)]
+    storage: One,
+}
+
+/// A row-major buffer in memory.
+#[op(name = "dyn.view", traits(Pure), parse = data::parse_view, print = data::print_view)]
+pub struct View {
+    /// the memory
+    #[operand(crate::STORAGE)]
+    storage: One,
+    /// bytes from its start
+    #[attr(Expr)]
+    offset: Required,
+    /// the buffer
+    #[result(MEMREF)]
+    result: One,
+}
+
+/// The memory is not used any more.
+#[op(name = "dyn.kill", parse = data::parse_kill, print = data::print_kill)]
+pub struct Kill {
+    /// the memory
+    #[operand(crate::STORAGE)]
+    storage: One,
+}
+
+/// A constant in memory that is never written.
+#[op(name = "dyn.constant", traits(Pure, ConstantLike), infer = data::infer_constant, parse = data::parse_constant,
+     print = data::print_constant)]
+pub struct Constant {
+    /// its elements
+    #[attr(Elements)]
+    value: Required,
+    /// the buffer
+    #[result(MEMREF)]
+    result: One,
+}
+
+/// The same elements in the same order under another shape. Nothing is copied.
+#[op(name = "dyn.reshape", traits(Pure), parse = nim_builtin::syntax::parse_cast, print = nim_builtin::syntax::print_cast,
+     verify = data::verify_reshape)]
+pub struct Reshape {
+    /// a buffer
+    #[operand(MEMREF)]
+    source: One,
+    /// the same memory
+    #[result(MEMREF)]
+    result: One,
+}
+
+/// Copies all elements of a buffer.
+#[op(name = "dyn.copy", parse = data::parse_copy, print = data::print_copy, verify = data::verify_copy)]
+pub struct Copy {
+    /// where they are
+    #[operand(MEMREF)]
+    from: One,
+    /// where they go
+    #[operand(MEMREF)]
+    to: One,
+}
+
+/// Runs a kernel.
+#[op(name = "dyn.invoke", parse = kernels::parse_invoke, print = kernels::print_invoke)]
+pub struct Invoke {
+    /// the kernel
+    #[attr(SymbolRef)]
+    callee: Required,
+    /// buffers that it reads
+    #[operand(MEMREF)]
+    ins: Variadic,
+    /// buffers that it writes
+    #[operand(MEMREF)]
+    outs: Variadic,
+}
+
+/// Runs a function of the runtime that makes its own buffers: sorting, strings, sequences, random numbers.
+#[op(name = "dyn.runtime", parse = kernels::parse_runtime, print = kernels::print_runtime)]
+pub struct Runtime {
+    /// which
+    #[attr(String)]
+    name: Required,
+    /// what it is to do
+    #[attr(Dict)]
+    config: Optional,
+    /// what it reads
+    #[operand(ANY)]
+    ins: Variadic,
+    /// fresh buffers
+    #[result(ANY)]
+    results: Variadic,
+}
+
+/// Element i of an integer buffer of rank 0 or 1 becomes the value of symbol i.
+#[op(name = "dyn.bind", parse = data::parse_bind, print = data::print_bind, verify = data::verify_bind)]
+pub struct Bind {
+    /// integers
+    #[operand(MEMREF)]
+    source: One,
+    /// names
+    #[attr(Array)]
+    symbols: Required,
+}
+
+/// Writes the values of expressions into an integer buffer of rank 0 or 1.
+#[op(name = "dyn.index", parse = data::parse_index, print = data::print_index, verify = data::verify_index)]
+pub struct Index {
+    /// one an element
+    #[attr(Exprs)]
+    exprs: Required,
+    /// where they go
+    #[operand(MEMREF)]
+    out: One,
+}
+
+/// What must hold; else the program ends with the message. `broadcast`: the sizes are equal, or one of them is 1.
+#[op(name = "dyn.guard", parse = data::parse_guard, print = data::print_guard)]
+pub struct Guard {
+    /// eq, broadcast or le
+    #[attr(Enum("eq", "broadcast", "le"))]
+    kind: Required,
+    /// left side
+    #[attr(Expr)]
+    lhs: Required,
+    /// right side
+    #[attr(Expr)]
+    rhs: Required,
+    /// what is said when it does not hold
+    #[attr(String)]
+    message: Required,
+}
+
+/// Runs one of two regions.
+#[op(name = "dyn.if", traits(StructuredControlFlow), parse = control::parse_if, print = control::print_if,
+     verify = control::verify_if)]
+pub struct If {
+    /// a buffer with one `i1`
+    #[operand(MEMREF)]
+    condition: One,
+    /// if it is true
+    #[region(single_block)]
+    then_region: One,
+    /// if it is false
+    #[region(single_block)]
+    else_region: One,
+    /// what the regions yield
+    #[result(ANY)]
+    results: Variadic,
+}
+
+/// Runs its region again and again, as `graph.loop` does.
+///
+/// Arguments of the region: the number of the iteration (a buffer with one `i64`), then what is carried. It yields the
+/// condition (when `has_condition`), what is carried, and one buffer an iteration for each stacked result.
+#[op(name = "dyn.loop", traits(StructuredControlFlow), parse = control::parse_loop, print = control::print_loop,
+     verify = control::verify_loop)]
+pub struct Loop {
+    /// at most so many times: a buffer with one `i64`
+    #[operand(MEMREF)]
+    trip: Optional,
+    /// whether to begin: a buffer with one `i1`
+    #[operand(MEMREF)]
+    condition: Optional,
+    /// what the first iteration gets
+    #[operand(ANY)]
+    carried: Variadic,
+    /// the region yields whether to go on
+    #[attr(Unit)]
+    has_condition: Optional,
+    /// name of the symbol that is bound to the number of the iteration
+    #[attr(String)]
+    iv: Optional,
+    /// the number of iterations, where it is known before
+    #[attr(Expr)]
+    trip_count: Optional,
+    /// what is run
+    #[region(single_block)]
+    body: One,
+    /// what is carried out of the last iteration, then the stacked results
+    #[result(ANY)]
+    results: Variadic,
+}
+
+/// Ends a region.
+#[op(name = "dyn.yield", traits(Pure, Terminator), parse = parse_values, print = print_values)]
+pub struct Yield {
+    /// values for the op around
+    #[operand(ANY)]
+    values: Variadic,
+}
