@@ -36,7 +36,7 @@ clippy: setup
 models: setup
 	@test-suite/models/fetch.sh --ci || [ $$? = 3 ]
 
-# The tools first: the file tests run them as programs. Unoptimised, with every verifier on.
+# The tools first: the file tests run them as programs. Debug code: every assertion is on in it.
 unit: setup
 	$(CARGO) build --workspace --all-features --bins
 	NIM_TOOLS="$(abspath $(TARGET))/debug" NIM_EXPECT="llvm mlir-opt" $(CARGO) test --workspace --all-features

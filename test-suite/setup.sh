@@ -4,7 +4,7 @@
 #   setup.sh --check    only say what is missing; exit 1 when something is
 set -euo pipefail
 
-build=(make g++ llvm-22-dev libmlir-22-dev libpolly-22-dev libclang1-22 libclang-common-22-dev libzstd-dev zlib1g-dev)
+build=(ca-certificates make g++ llvm-22-dev libmlir-22-dev libpolly-22-dev libclang1-22 libclang-common-22-dev libzstd-dev zlib1g-dev)
 # FileCheck-22 comes with llvm-22-dev; mlir-opt-22 is what the interop tests compare with; the venv holds onnxruntime.
 test=(mlir-22-tools python3 python3-venv)
 # Debian 12's plain rustc is years old; these packages carry a current one. Only when no cargo is there.

@@ -123,12 +123,23 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// The variables it uses.
+    pub fn variables(&self) -> Vec<&str> {
+        match self {
+            Expr::Literal(_) => Vec::new(),
+            Expr::Variable(name) => vec![name],
+            Expr::Binary(_, left, right) => [left.variables(), right.variables()].concat(),
+        }
+    }
+}
+
 /// What is known of a numeric variable while the check file is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared {
-    /// The format of its definition.
+    /// The format of its definition; that of its first use, `%u`, where that stands before any definition.
     pub format: Format,
-    /// The line of its latest definition; `None` for the command line.
+    /// The line of its latest definition; `None` for the command line and for a use before any definition.
     pub line: Option<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! One check line's pattern: fixed text, `{{regex}}`, `[[VAR:regex]]`, `[[VAR]]`, `[[#number]]`; and matching it.
 
 use super::ere::{self, Node, Program};
-use super::numeric::{self, Block, Declared, NoValue};
+use super::numeric::{self, Block, Declared, Format, NoValue};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -306,6 +306,10 @@ impl Parts {
 
     fn number(&mut self, text: &str, legacy: bool, names: &mut Names) -> Result<(), String> {
         let block = numeric::parse(text, self.line, legacy, &names.numbers)?;
+        for name in block.expr.iter().flat_map(|expr| expr.variables()) {
+            let first_use = Declared { format: Format::UNSIGNED, line: None };
+            names.numbers.entry(name.to_owned()).or_insert(first_use);
+        }
         if let Some(name) = &block.defines {
             if names.strings.contains(name) {
                 return Err(format!("string variable with name '{name}' already exists"));

@@ -200,57 +200,53 @@ fn regex_noise(random: &mut Random) -> String {
         .collect()
 }
 
+/// A check file that follows the input, mostly: each line takes up some words of a line near the one before.
 fn random_check_file(random: &mut Random, input: &[String], prefixes: &[&str]) -> String {
-    let mut text = String::new();
-    let mut at = 0;
-    let wild = random.chance(25);
-    for i in 0..1 + random.below(6) {
-        let line =
-            if random.chance(92) && at < input.len() { input[at].clone() } else { random.one(&WORDS).to_owned() };
-        at += random.below(3);
-        let words: Vec<&str> = line.split([' ', '\t']).filter(|w| !w.is_empty()).collect();
-        let from = if words.is_empty() { 0 } else { random.below(words.len()) };
-        let count = words.len().saturating_sub(from).min(1 + random.below(3));
+    const WILD: [&str; 11] = [
+        "",
+        "-NEXT",
+        "-EMPTY",
+        "_NEXT",
+        "-COUNT-0",
+        "-DAG-NOT",
+        "-FOO",
+        "-COUNT-1",
+        "{LITERAL}",
+        "{ LITERAL ,LITERAL }",
+        "{FOO}",
+    ];
+    const FIRST: [&str; 5] = ["", "", "-DAG", "-NOT", "-LABEL"];
+    const LATER: [&str; 12] =
+        ["", "", "", "-NEXT", "-NEXT", "-SAME", "-DAG", "-DAG", "-NOT", "-LABEL", "-COUNT-2", "-NEXT{LITERAL}"];
+    let (mut text, mut at, mut any_positive, wild) = (String::new(), 0, false, random.chance(20));
+    for _ in 0..1 + random.below(6) {
+        let kind = random.one(if wild {
+            &WILD
+        } else if any_positive {
+            &LATER
+        } else {
+            &FIRST
+        });
+        any_positive |= !matches!(kind, "-DAG" | "-NOT");
+        let follows = at < input.len() && kind != "-NOT" && random.chance(95);
+        let line = if follows { input[at].as_str() } else { random.one(&WORDS) };
+        at = (at + usize::from(kind != "-DAG" || random.chance(50))).min(input.len());
+        let mut words: Vec<&str> = line.split([' ', '\t']).filter(|w| !w.is_empty()).collect();
+        let is_empty = words.is_empty();
+        if is_empty {
+            words.push(random.one(&WORDS));
+        }
+        let from = random.below(words.len());
+        let count = (words.len() - from).min(1 + random.below(3));
         let pieces: Vec<_> = words[from..from + count].iter().map(|word| random_piece(random, word, wild)).collect();
-        let body = pieces.join(random.one(&[" ", " ", " ", "", "  "]));
-        let kinds: &[&str] = match (wild, i) {
-            (true, _) => &[
-                "",
-                "-NEXT",
-                "-EMPTY",
-                "_NEXT",
-                "-COUNT-0",
-                "-DAG-NOT",
-                "-FOO",
-                "-COUNT-1",
-                "{LITERAL}",
-                "{ LITERAL ,LITERAL }",
-                "{FOO}",
-            ],
-            (_, 0) => &["", "", "-DAG", "-NOT", "-LABEL"],
-            _ => &[
-                "",
-                "",
-                "-NEXT",
-                "-NEXT",
-                "-SAME",
-                "-DAG",
-                "-DAG",
-                "-NOT",
-                "-LABEL",
-                "-EMPTY",
-                "-COUNT-2",
-                "{LITERAL}",
-                "-NEXT{LITERAL}",
-            ],
+        let (kind, body) = match kind {
+            "-LABEL" => (kind, line.trim().to_owned()),
+            "-NEXT" if is_empty && !wild => ("-EMPTY", String::new()),
+            _ => (kind, pieces.join(random.one(&[" ", " ", " ", " ", " ", "", "  "]))),
         };
-        let kind = random.one(kinds);
-        let body = if kind == "-LABEL" && !wild { line.trim().to_owned() } else { body };
-        let body = if kind == "-EMPTY" && !wild { String::new() } else { body };
-        let lead = random.one(&["// ", "// ", "", "# ", "COM: ", "x"]);
-        let lead = if random.chance(80) { "// " } else { lead };
+        let odd = random.one(&["", "# ", "COM: ", "x"]);
+        let lead = if random.chance(90) { "// " } else { odd };
         text += &format!("{lead}{}{kind}:{}{body}\n", random.one(prefixes), random.one(&[" ", "  ", ""]));
-        at = at.min(input.len());
     }
     text
 }
