@@ -1,0 +1,102 @@
+//! Maps from the dataflow level to running machine code, against plain Rust loops.
+
+mod harness;
+
+use harness::*;
+use nim_dataflow::{Combine, MapBuilder};
+
+#[test]
+fn matmul_of_odd_and_symbolic_sizes() {
+    for options in both() {
+        let ctx = context();
+        let (m, n, k) = ("M", "N", "K");
+        let size = dims(&ctx, &[m, n, k]);
+        let f32_type = ctx.f32_type();
+        let inputs =
+            [ctx.tensor_of(&[size[0], size[2]], f32_type), ctx.tensor_of(&[size[2], size[1]], f32_type)];
+        let (module, op) = kernel(&ctx, &inputs, &[m, n, k], |b, args| {
+            vec![matmul(&ctx, b, args[0], args[1], &[size[0], size[1], size[2]])]
+        });
+        let compiled = compile(&ctx, &module, op, &options);
+        for (m, n, k) in [(1usize, 1usize, 1usize), (7, 17, 5), (13, 33, 64), (6, 16, 3), (50, 7, 31), (1, 40, 9)] {
+            let (a, b) = (random(m * k, 1), random(k * n, 2));
+            let mut expected = vec![0.0; m * n];
+            for y in 0..m {
+                for x in 0..n {
+                    expected[y * n + x] = (0..k).map(|z| a[y * k + z] * b[z * n + x]).sum();
+                }
+            }
+            let symbols = [("M", m as i64), ("N", n as i64), ("K", k as i64)];
+            let found = compiled.f32s(&[&bytes(&a), &bytes(&b)], &symbols);
+            close(&found, &expected, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn elementwise_with_broadcast() {
+    for options in both() {
+        let ctx = context();
+        let size = dims(&ctx, &["N", "5", "19"]);
+        let f32_type = ctx.f32_type();
+        let inputs = [ctx.tensor_of(&size, f32_type), ctx.tensor_of(&size[1..2], f32_type)];
+        let (module, op) = kernel(&ctx, &inputs, &["N"], |b, args| {
+            let mut map = MapBuilder::new(&size);
+            let point = [i(&ctx, 0), i(&ctx, 1), i(&ctx, 2)];
+            map.read(args[0], &point);
+            map.read(args[1], &point[1..2]);
+            map.write(ctx.tensor_of(&size, f32_type), &point);
+            let op = map.build(b, |b, args| {
+                let zero = b.value("arith.constant", &[], f32_type, &[("value", ctx.float_attr(0.0, f32_type))]);
+                let sum = b.value("arith.addf", args, f32_type, &[]);
+                vec![b.value("arith.maximumf", &[sum, zero], f32_type, &[])]
+            });
+            vec![b.body.result(op)]
+        });
+        let compiled = compile(&ctx, &module, op, &options);
+        for n in [0usize, 1, 3] {
+            let (x, c) = (random(n * 95, 3), random(5, 4));
+            let expected: Vec<f32> = (0..n * 95).map(|i| (x[i] + c[i / 19 % 5]).max(0.0)).collect();
+            let found = compiled.f32s(&[&bytes(&x), &bytes(&c)], &[("N", n as i64)]);
+            close(&found, &expected, 0.0);
+        }
+    }
+}
+
+/// `combine` over the last dimension.
+#[test]
+fn reductions_of_rows_and_columns() {
+    for options in both() {
+        for rows in [true, false] {
+            for combine in [Combine::Add, Combine::Max] {
+                let ctx = context();
+                let size = dims(&ctx, &["A", "B"]);
+                let f32_type = ctx.f32_type();
+                let (kept, gone) = if rows { (0, 1) } else { (1, 0) };
+                let (module, op) = kernel(&ctx, &[ctx.tensor_of(&size, f32_type)], &["A", "B"], |b, args| {
+                    let mut map = MapBuilder::new(&[size[kept], size[gone]]);
+                    let point = if rows { [i(&ctx, 0), i(&ctx, 1)] } else { [i(&ctx, 1), i(&ctx, 0)] };
+                    map.read(args[0], &point);
+                    let start = combine.identity(&ctx, f32_type).expect("identity");
+                    map.reduce(ctx.tensor_of(&size[kept..=kept], f32_type), &[i(&ctx, 0)], combine, start);
+                    let op = map.build(b, |_, args| args.to_vec());
+                    vec![b.body.result(op)]
+                });
+                let compiled = compile(&ctx, &module, op, &options);
+                for (h, w) in [(1usize, 1usize), (3, 100), (40, 7), (65, 65)] {
+                    let x = random(h * w, 5);
+                    let at = |k: usize, g: usize| if rows { x[k * w + g] } else { x[g * w + k] };
+                    let (keep, lose) = if rows { (h, w) } else { (w, h) };
+                    let expected: Vec<f32> = (0..keep)
+                        .map(|k| match combine {
+                            Combine::Add => (0..lose).map(|g| at(k, g)).sum(),
+                            _ => (0..lose).map(|g| at(k, g)).fold(f32::NEG_INFINITY, f32::max),
+                        })
+                        .collect();
+                    let found = compiled.f32s(&[&bytes(&x)], &[("A", h as i64), ("B", w as i64)]);
+                    close(&found, &expected, 1e-5);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! How every numeric op reaches machine code: maps become loop nests, loop nests become upstream MLIR.
+//!
+//! Schedules are chosen from what maps and memlets say (extents, affine coefficients, which dimensions are reductions),
+//! never from the names of ops.
+
+pub mod lower;
+pub mod map;
+pub mod mlir;
+pub mod nest;
+pub mod point;
+pub mod schedule;
+
+pub use lower::{LoopsKernel, Options, Packing, lower_kernel_to_loops};
+pub use mlir::{TargetInfo, loops_to_mlir_text, phases};

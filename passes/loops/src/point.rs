@@ -1,0 +1,420 @@
+//! One point of a map as straight-line code: reads with their borders, the body, the combiner, the epilogue, writes.
+//!
+//! Schedules decide in which order points are visited and where partial results live; what happens at a point is the
+//! same for all of them and stands here.
+
+use crate::map::Map;
+use crate::nest::Nest;
+use nim_dataflow::{Combine, Memlet, scalar_type};
+use nim_ir::clone::Mapping;
+use nim_ir::{Attr, BlockId, Body, Context, Diagnostic, Expr, Type, TypeData, ValueId};
+use rustc_hash::FxHashMap;
+
+/// A container: the buffer that holds it and how the container's indices become the buffer's.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// The memref in the kernel.
+    pub buffer: ValueId,
+    /// Another arrangement of the elements, when the buffer is a packed copy.
+    pub layout: Option<Layout>,
+}
+
+/// Where element `[i0, i1, ...]` of a container lies in a packed buffer.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Stands for the container's index along each dimension.
+    pub ivs: Vec<nim_ir::Symbol>,
+    /// Indices into the buffer over those.
+    pub indices: Vec<Expr>,
+    /// Indices outside of the container are inside of the buffer: reads need no border.
+    pub padded: bool,
+}
+
+impl Container {
+    /// A buffer in the container's own arrangement.
+    pub fn plain(buffer: ValueId) -> Container {
+        Container { buffer, layout: None }
+    }
+}
+
+/// What is at hand to emit points of a map.
+pub struct Points<'m> {
+    /// The context.
+    pub ctx: &'m Context,
+    /// The body that the map is in.
+    pub source: &'m Body,
+    /// The map.
+    pub map: &'m Map,
+    /// Containers by the tensors of the source body that they hold.
+    pub containers: &'m FxHashMap<ValueId, Container>,
+    /// Containers of single reads, by the read's number, that take precedence.
+    pub replaced: FxHashMap<usize, Container>,
+}
+
+/// What the body yields for one write.
+#[derive(Clone, Debug)]
+pub struct Yielded {
+    /// The value.
+    pub value: ValueId,
+    /// Indices of a scatter, as `index` values.
+    pub indices: Vec<ValueId>,
+}
+
+impl<'m> Points<'m> {
+    /// For a map whose containers are in place.
+    pub fn new(
+        ctx: &'m Context,
+        source: &'m Body,
+        map: &'m Map,
+        containers: &'m FxHashMap<ValueId, Container>,
+    ) -> Points<'m> {
+        Points { ctx, source, map, containers, replaced: FxHashMap::default() }
+    }
+
+    /// The container that holds a tensor.
+    ///
+    /// # Errors
+    /// `N0702`: the tensor is no argument of the kernel and no result of an earlier map.
+    pub fn container(&self, tensor: ValueId) -> Result<&Container, Diagnostic> {
+        self.containers.get(&tensor).ok_or_else(|| {
+            Diagnostic::error("N0702", self.map.loc, "a map of a kernel uses a tensor that no map before it makes")
+        })
+    }
+
+    /// Runs the body at a point; one entry a write.
+    ///
+    /// # Errors
+    /// An unknown tensor, or a body that does not end in `dataflow.yield`.
+    pub fn body(&self, nest: &mut Nest<'_>, point: &[Expr]) -> Result<Vec<Yielded>, Diagnostic> {
+        let mut mapping = Mapping::default();
+        let args = self.source.block_args(self.map.view.body).to_vec();
+        for (i, (read, arg)) in self.map.view.reads.iter().zip(&args).enumerate() {
+            if read.subset.is_some() && self.source.has_uses(*arg) {
+                let container = match self.replaced.get(&i) {
+                    Some(container) => container,
+                    None => self.container(read.value)?,
+                };
+                let value = self.read(nest, read, container, point)?;
+                mapping.map(*arg, value);
+            }
+        }
+        let whole: FxHashMap<ValueId, ValueId> = self
+            .map
+            .view
+            .reads
+            .iter()
+            .zip(&args)
+            .filter(|(r, _)| r.subset.is_none())
+            .map(|(r, &a)| (a, r.value))
+            .collect();
+        let yielded = self.block(nest, self.map.view.body, &mut mapping, &whole, point)?;
+        let mut values = yielded.into_iter();
+        let mut out = vec![];
+        for write in &self.map.view.writes {
+            let rank = match &write.subset {
+                Some(_) => 0,
+                None => self.ctx.dims(write.ty).map_or(0, <[_]>::len),
+            };
+            let value = values.next().ok_or_else(|| self.short_yield())?;
+            let indices: Vec<ValueId> = values.by_ref().take(rank).collect();
+            if indices.len() < rank {
+                return Err(self.short_yield());
+            }
+            out.push(Yielded { value, indices });
+        }
+        Ok(out)
+    }
+
+    /// Runs the epilogue, if there is one, over the reduced values.
+    ///
+    /// # Errors
+    /// As [`Points::body`].
+    pub fn epilogue(
+        &self,
+        nest: &mut Nest<'_>,
+        point: &[Expr],
+        reduced: &[ValueId],
+    ) -> Result<Vec<ValueId>, Diagnostic> {
+        let Some(block) = self.map.view.epilogue else { return Ok(reduced.to_vec()) };
+        let mut mapping = Mapping::default();
+        let args = self.source.block_args(block).to_vec();
+        if args.len() != reduced.len() + self.map.view.epilogue_reads.len() {
+            return Err(Diagnostic::error("N0701", self.map.loc, "the epilogue's arguments do not fit the map"));
+        }
+        for (&arg, &value) in args.iter().zip(reduced) {
+            mapping.map(arg, value);
+        }
+        for (read, &arg) in self.map.view.epilogue_reads.iter().zip(&args[reduced.len()..]) {
+            let value = self.read(nest, read, self.container(read.value)?, point)?;
+            mapping.map(arg, value);
+        }
+        self.block(nest, block, &mut mapping, &FxHashMap::default(), point)
+    }
+
+    fn short_yield(&self) -> Diagnostic {
+        Diagnostic::error("N0701", self.map.loc, "the map's `dataflow.yield` does not fit its writes")
+    }
+
+    /// Copies a block's ops; answers what it yields.
+    fn block(
+        &self,
+        nest: &mut Nest<'_>,
+        block: BlockId,
+        mapping: &mut Mapping,
+        whole: &FxHashMap<ValueId, ValueId>,
+        point: &[Expr],
+    ) -> Result<Vec<ValueId>, Diagnostic> {
+        for op in self.source.block_ops(block) {
+            match self.ctx.op_str(self.source.op_name(op)) {
+                "dataflow.yield" => return Ok(self.source.operands(op).iter().map(|&v| mapping.get(v)).collect()),
+                "dataflow.index" => {
+                    let expr = self.source.attr_named(self.ctx, op, "expr").and_then(|a| self.ctx.as_expr(a));
+                    let Some(expr) = expr else {
+                        return Err(Diagnostic::error("N0701", self.source.loc(op), "`dataflow.index` without `expr`"));
+                    };
+                    let value = nest.index(self.map.at(self.ctx, expr, point));
+                    mapping.map(self.source.result(op), value);
+                }
+                "dataflow.load" => {
+                    let operands = self.source.operands(op);
+                    let Some(&tensor) = operands.first().and_then(|t| whole.get(t)) else {
+                        let message = "`dataflow.load` reads a tensor that is not a whole read of its map";
+                        return Err(Diagnostic::error("N0702", self.source.loc(op), message));
+                    };
+                    let indices: Vec<ValueId> = operands[1..].iter().map(|&v| mapping.get(v)).collect();
+                    let value = self.dynamic_read(nest, self.container(tensor)?, &indices);
+                    mapping.map(self.source.result(op), value);
+                }
+                _ => {
+                    let copy = nest.body.clone_op_from(self.source, op, mapping);
+                    nest.body.append(nest.block, copy);
+                }
+            }
+        }
+        Err(self.short_yield())
+    }
+
+    /// The element of a point memlet, or its border.
+    fn read(
+        &self,
+        nest: &mut Nest<'_>,
+        read: &Memlet,
+        container: &Container,
+        point: &[Expr],
+    ) -> Result<ValueId, Diagnostic> {
+        let pool = &self.ctx.exprs;
+        let indices = self.map.all_at(self.ctx, read.subset.as_deref().unwrap_or_default(), point);
+        let padded = container.layout.as_ref().is_some_and(|l| l.padded);
+        let mut outside = vec![];
+        if read.border.is_some() && !padded {
+            let dims = self.ctx.dim_exprs(self.source.ty(read.value)).unwrap_or_default();
+            for (&index, &dim) in indices.iter().zip(&dims) {
+                let last = pool.sub(dim, Expr::ONE);
+                if !pool.prove_le(Expr::ZERO, index, nest.facts) {
+                    outside.push(index);
+                }
+                if !pool.prove_le(index, last, nest.facts) {
+                    outside.push(pool.sub(last, index));
+                }
+            }
+        }
+        let at = place(self.ctx, container, &indices);
+        let Some(border) = read.border.filter(|_| !outside.is_empty()) else {
+            return Ok(nest.load(container.buffer, &at, &[]));
+        };
+        let element = self.ctx.element_type(nest.body.ty(container.buffer));
+        let element = scalar_type(self.ctx, element.unwrap_or_else(|| self.ctx.none_type()));
+        let border = self.scalar(border, element);
+        Ok(nest.choose(
+            &outside,
+            element,
+            |nest| nest.load(container.buffer, &at, &[]),
+            |nest| nest.constant(border, element),
+        ))
+    }
+
+    /// An element at indices that are values; they are clamped into the container.
+    fn dynamic_read(&self, nest: &mut Nest<'_>, container: &Container, indices: &[ValueId]) -> ValueId {
+        let pool = &self.ctx.exprs;
+        let dims = self.ctx.dim_exprs(nest.body.ty(container.buffer)).unwrap_or_default();
+        let at: Vec<Expr> = (0..indices.len())
+            .map(|k| {
+                let v = pool.named(&format!("$v{k}"));
+                match dims.get(k) {
+                    Some(&dim) => pool.max(pool.min(v, pool.sub(dim, Expr::ONE)), Expr::ZERO),
+                    None => v,
+                }
+            })
+            .collect();
+        nest.load(container.buffer, &at, indices)
+    }
+
+    /// A typed scalar attribute with the type that scalars of it have in a body.
+    fn scalar(&self, attr: Attr, ty: Type) -> Attr {
+        match *self.ctx.attr_data(attr) {
+            nim_ir::AttrData::Int { value, .. } => self.ctx.int_attr(value, ty),
+            nim_ir::AttrData::Bool(b) => self.ctx.int_attr(b as i128, ty),
+            nim_ir::AttrData::Float { bits, .. } => self.ctx.float_attr(f64::from_bits(bits), ty),
+            _ => attr,
+        }
+    }
+
+    /// The type in which write `w` is reduced: that of the epilogue's argument, or the result's.
+    pub fn reduced_type(&self, w: usize) -> Type {
+        match self.map.view.epilogue {
+            Some(block) => {
+                self.source.block_args(block).get(w).map_or_else(|| self.result_type(w), |&a| self.source.ty(a))
+            }
+            None => self.result_type(w),
+        }
+    }
+
+    /// The scalar type of elements of write `w`'s result.
+    pub fn result_type(&self, w: usize) -> Type {
+        let element = self.ctx.element_type(self.map.view.writes[w].ty).unwrap_or_else(|| self.ctx.none_type());
+        scalar_type(self.ctx, element)
+    }
+
+    /// The type of partial results of write `w`: short floats are summed up in `f32`.
+    pub fn accumulator_type(&self, w: usize) -> Type {
+        let ty = self.reduced_type(w);
+        match self.ctx.type_data(ty) {
+            TypeData::Float(kind) if kind.bits() < 32 => self.ctx.f32_type(),
+            _ => ty,
+        }
+    }
+
+    /// A value brought from the reduced to the accumulator's type or back.
+    pub fn convert(&self, nest: &mut Nest<'_>, value: ValueId, to: Type) -> ValueId {
+        let from = nest.body.ty(value);
+        let bits = |ty: Type| match self.ctx.type_data(ty) {
+            TypeData::Float(kind) => kind.bits(),
+            _ => 0,
+        };
+        match bits(from).cmp(&bits(to)) {
+            _ if from == to => value,
+            std::cmp::Ordering::Less => nest.builder().value("arith.extf", &[value], to, &[]),
+            _ => nest.builder().value("arith.truncf", &[value], to, &[]),
+        }
+    }
+
+    /// What write `w` starts from at a point, in the accumulator's type.
+    ///
+    /// # Errors
+    /// An unknown tensor.
+    pub fn start(&self, nest: &mut Nest<'_>, w: usize, point: &[Expr]) -> Result<ValueId, Diagnostic> {
+        let ty = self.accumulator_type(w);
+        let write = &self.map.view.writes[w];
+        if let Some(tensor) = write.init_value {
+            let container = self.container(tensor)?;
+            let indices = self.map.all_at(self.ctx, write.subset.as_deref().unwrap_or_default(), point);
+            let value = nest.load(container.buffer, &place(self.ctx, container, &indices), &[]);
+            return Ok(self.convert(nest, value, ty));
+        }
+        Ok(self.initial(nest, w))
+    }
+
+    /// The scalar that write `w` starts from, or its combiner's neutral element; in the accumulator's type.
+    pub fn initial(&self, nest: &mut Nest<'_>, w: usize) -> ValueId {
+        let ty = self.accumulator_type(w);
+        match self.map.view.writes[w].init {
+            Some(attr) => nest.constant(self.scalar(attr, ty), ty),
+            None => self.neutral(nest, w),
+        }
+    }
+
+    /// A value of a point without reductions, combined with the start if it is to be combined.
+    ///
+    /// # Errors
+    /// An unknown tensor.
+    pub fn combined(
+        &self,
+        nest: &mut Nest<'_>,
+        w: usize,
+        value: ValueId,
+        point: &[Expr],
+    ) -> Result<ValueId, Diagnostic> {
+        let write = &self.map.view.writes[w];
+        if write.combine == Combine::None || !write.has_init() {
+            return Ok(value);
+        }
+        let value = self.convert(nest, value, self.accumulator_type(w));
+        let start = self.start(nest, w, point)?;
+        Ok(self.combine(nest, w, start, value))
+    }
+
+    /// What lies in memory combined with a new value, as it is stored again.
+    pub fn combine_stored(&self, nest: &mut Nest<'_>, w: usize, old: ValueId, value: ValueId) -> ValueId {
+        let ty = self.accumulator_type(w);
+        let (old, value) = (self.convert(nest, old, ty), self.convert(nest, value, ty));
+        let new = self.combine(nest, w, old, value);
+        self.convert(nest, new, self.result_type(w))
+    }
+
+    /// The neutral element of write `w`'s combiner, in the accumulator's type; 0 where there is none.
+    pub fn neutral(&self, nest: &mut Nest<'_>, w: usize) -> ValueId {
+        let ty = self.accumulator_type(w);
+        let combine = self.map.view.writes[w].combine;
+        let attr = combine.identity(self.ctx, self.signed_type(w)).map(|a| self.scalar(a, ty));
+        let zero = match self.ctx.type_data(ty) {
+            TypeData::Float(_) => self.ctx.float_attr(0.0, ty),
+            _ => self.ctx.int_attr(0, ty),
+        };
+        nest.constant(attr.unwrap_or(zero), ty)
+    }
+
+    /// The accumulator's type, with the sign of the result's: it decides how maxima compare.
+    fn signed_type(&self, w: usize) -> Type {
+        let accumulator = self.accumulator_type(w);
+        let element = self.ctx.element_type(self.map.view.writes[w].ty).unwrap_or(accumulator);
+        if scalar_type(self.ctx, element) == accumulator { element } else { accumulator }
+    }
+
+    /// `a` combined with `b`; with combiner `none`, `b` alone.
+    pub fn combine(&self, nest: &mut Nest<'_>, w: usize, a: ValueId, b: ValueId) -> ValueId {
+        let ty = nest.body.ty(a);
+        match self.map.view.writes[w].combine.scalar_op(self.ctx, self.signed_type(w)) {
+            Some(op) => nest.builder().value(op, &[a, b], ty, &[]),
+            None => b,
+        }
+    }
+
+    /// True when partial results of every write may be combined in another order.
+    pub fn may_reorder(&self) -> bool {
+        self.map.view.writes.iter().all(|w| w.combine != Combine::None)
+    }
+
+    /// Runs the epilogue over the accumulated values and writes the results.
+    ///
+    /// # Errors
+    /// As [`Points::body`].
+    pub fn finish(&self, nest: &mut Nest<'_>, point: &[Expr], accumulated: &[ValueId]) -> Result<(), Diagnostic> {
+        let reduced: Vec<ValueId> = accumulated
+            .iter()
+            .enumerate()
+            .map(|(w, &v)| {
+                let ty = self.reduced_type(w);
+                self.convert(nest, v, ty)
+            })
+            .collect();
+        let values = self.epilogue(nest, point, &reduced)?;
+        for ((write, &result), value) in self.map.view.writes.iter().zip(&self.map.results).zip(values) {
+            let container = self.container(result)?;
+            let indices = self.map.all_at(self.ctx, write.subset.as_deref().unwrap_or_default(), point);
+            nest.store(value, container.buffer, &place(self.ctx, container, &indices), &[]);
+        }
+        Ok(())
+    }
+}
+
+/// Indices into the buffer of a container's element.
+pub fn place(ctx: &Context, container: &Container, indices: &[Expr]) -> Vec<Expr> {
+    match &container.layout {
+        None => indices.to_vec(),
+        Some(layout) => layout
+            .indices
+            .iter()
+            .map(|&e| ctx.exprs.substitute(e, &mut |s| layout.ivs.iter().position(|&iv| iv == s).map(|k| indices[k])))
+            .collect(),
+    }
+}
