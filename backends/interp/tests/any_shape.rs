@@ -8,14 +8,17 @@ use nim_interp::kernels::col2im::col2im;
 use nim_interp::kernels::contract::{einsum, matmul};
 use nim_interp::kernels::conv::{conv, conv_transpose};
 use nim_interp::kernels::deform_conv::deform_conv;
+use nim_interp::kernels::det::det;
 use nim_interp::kernels::dft::{dft, stft};
 use nim_interp::kernels::elementwise::{binary, compare, select, unary};
 use nim_interp::kernels::gather::{gather, gather_elements, gather_nd};
 use nim_interp::kernels::grid_sample::{Outside, SampleMode, grid_sample};
-use nim_interp::kernels::movement::{broadcast_to, cast, concat, iota, reshape, reverse, slice, tile, transpose};
+use nim_interp::kernels::movement::{
+    bitcast, broadcast_to, cast, concat, iota, range, reshape, reverse, slice, tile, transpose,
+};
 use nim_interp::kernels::order::{sort, top_k, unique};
 use nim_interp::kernels::pad::{PadMode, pad};
-use nim_interp::kernels::pool::{StorageOrder, avg_pool, max_pool};
+use nim_interp::kernels::pool::{StorageOrder, avg_pool, max_pool, sum_pool};
 use nim_interp::kernels::random::{bernoulli, multinomial, normal, uniform};
 use nim_interp::kernels::reduce::{Extremum, ReduceOp, arg_extremum, reduce};
 use nim_interp::kernels::resize::{CoordinateMode, Interpolation, NearestMode, ResizeAxis, ResizeOptions, resize};
@@ -86,7 +89,7 @@ fn one_operand() {
             let _ = (slice(&x, &starts, &vec![-1; rank], dims), slice(&x, &starts, &vec![i64::MIN; rank], dims));
         }
         for &to in TYPES {
-            let _ = cast(&x, to, Rounding::default());
+            let _ = (cast(&x, to, Rounding::default()), bitcast(&x, to));
         }
         for &axis in AXES {
             let _ = (transpose(&x, &[axis]), transpose(&x, &[1, 0, axis]), reverse(&x, &[axis]));
@@ -104,7 +107,8 @@ fn one_operand() {
                 }
             }
         }
-        let _ = (unique(&x, None, true), nonzero(&x), bernoulli(1, &x), multinomial(1, &x, 2));
+        let _ =
+            (range(&x, &x, 2), det(&x), unique(&x, None, true), nonzero(&x), bernoulli(1, &x), multinomial(1, &x, 2));
         let _ = (string_split(&x, "", None), string_split(&x, "1", Some(0)), regex_full_match(&x, "(?"));
         let _ = (string_normalizer(&x, LetterCase::Lower, false, &[]), stft(&x, 1, None, 1, true));
         let _ = (stft(&x, 2, Some(&x), 3, false), stft(&x, HUGE, None, HUGE, true), stft(&x, 0, None, 0, true));
@@ -168,7 +172,7 @@ fn windows_of_all_kinds() {
                     // Extents of a huge window are walked element by element, so only sizes that fit are tried.
                     if size < HUGE {
                         let _ = max_pool(&x, &kernel, &window, output, StorageOrder::ColumnMajor);
-                        let _ = avg_pool(&x, &kernel, &window, output, true);
+                        let _ = (avg_pool(&x, &kernel, &window, output, true), sum_pool(&x, &kernel, &window, output));
                     }
                 }
                 let _ = (col2im(&x, &kernel, &[1, 2], &window), col2im(&x, &[3, 3], &kernel, &window));

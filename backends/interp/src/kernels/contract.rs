@@ -102,15 +102,23 @@ fn einsum_in<R: Ring>(equation: &str, operands: &[&Tensor]) -> Result<Tensor> {
         .collect();
     let values = operands.iter().map(|t| R::load(OP, t)).collect::<Result<Vec<_>>>()?;
     let mut result = Vec::with_capacity(checked_count(OP, &dims)?);
+    let terms = checked_count(OP, &summed)?;
+    // Where each term of a sum reads, relative to the sum's first term, is the same for all sums.
+    let inner: Vec<Vec<usize>> = steps
+        .iter()
+        .map(|s| {
+            let mut offsets = Vec::with_capacity(terms);
+            for_each_index(&summed, |index| offsets.push(flat(index, &s[dims.len()..])));
+            offsets
+        })
+        .collect();
     for_each_index(&dims, |outer| {
         let starts: Vec<_> = steps.iter().map(|s| flat(outer, &s[..dims.len()])).collect();
         let mut sum = R::ZERO;
-        for_each_index(&summed, |inner| {
-            let factors = values.iter().zip(&steps).zip(&starts);
-            sum = sum.add(
-                factors.fold(R::ONE, |product, ((v, s), start)| product.mul(v[start + flat(inner, &s[dims.len()..])])),
-            );
-        });
+        for term in 0..terms {
+            let factors = values.iter().zip(&inner).zip(&starts);
+            sum = sum.add(factors.fold(R::ONE, |product, ((v, i), start)| product.mul(v[start + i[term]])));
+        }
         result.push(sum);
     });
     R::store(OP, operands[0].dtype(), &dims, &result)

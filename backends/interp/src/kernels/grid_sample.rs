@@ -10,7 +10,7 @@ use nim_tensor::Tensor;
 /// How neighbours are combined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SampleMode {
-    /// One neighbour; halves round to even, in three spatial dimensions away from zero, as PyTorch does.
+    /// One neighbour; halves round to even.
     Nearest,
     /// Two neighbours a dimension.
     Linear,
@@ -67,7 +67,7 @@ pub fn grid_sample(
                 .map(|d| {
                     let axis = Axis::new(spatial[d], align_corners, outside);
                     let position = axis.position(vector[rank - 1 - d], |v| round_to(grid.dtype(), v));
-                    axis.taps(position, mode, rank)
+                    axis.taps(position, mode)
                 })
                 .collect();
             let sizes: Vec<_> = along.iter().map(Vec::len).collect();
@@ -116,9 +116,8 @@ impl Axis {
     }
 
     /// The elements, with weights, that a position combines; empty where zeros surround it.
-    fn taps(&self, position: f64, mode: SampleMode, rank: usize) -> Vec<(usize, f64)> {
+    fn taps(&self, position: f64, mode: SampleMode) -> Vec<(usize, f64)> {
         let rounded = match mode {
-            SampleMode::Nearest if rank == 3 => position.round(),
             SampleMode::Nearest => position.round_ties_even(),
             _ => position,
         };

@@ -14,6 +14,7 @@ pub mod col2im;
 pub mod contract;
 pub mod conv;
 pub mod deform_conv;
+pub mod det;
 pub mod dft;
 pub mod elementwise;
 pub mod error;

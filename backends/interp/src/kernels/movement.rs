@@ -1,6 +1,7 @@
-//! Operations that only convert, move, repeat or number elements; all but [`iota`] take every element type.
+//! Operations that only convert, move, repeat or number elements; all but [`iota`] and [`range`] take
+//! every element type.
 
-use super::access::{store_floats, store_ints, take, take_from};
+use super::access::{floats, ints, same_dtype, store_floats, store_ints, take, take_from};
 use super::error::{KernelError, Result, ensure};
 use super::index::{axis, axis_set, broadcast_dims, broadcast_positions, checked_count, flat, for_each_index, strides};
 use nim_tensor::{DType, Rounding, Tensor};
@@ -151,6 +152,50 @@ pub fn iota(dtype: DType, dims: &[usize], along: i64) -> Result<Tensor> {
     store_ints(OP, dtype, dims, &values)
 }
 
+/// `start + i * step` for `i` below `count`, of the scalars' element type; floating-point numbers are rounded once.
+pub fn range(start: &Tensor, step: &Tensor, count: usize) -> Result<Tensor> {
+    const OP: &str = "range";
+    let dtype = same_dtype(OP, &[start, step])?;
+    ensure!(
+        start.len() == 1 && step.len() == 1,
+        OP,
+        "start and step have shapes {:?} and {:?} instead of being scalars",
+        start.dims(),
+        step.dims()
+    );
+    checked_count(OP, &[count])?;
+    if dtype.is_float() {
+        let (start, step) = (floats(OP, start)?[0], floats(OP, step)?[0]);
+        let values: Vec<_> = (0..count).map(|i| start + i as f64 * step).collect();
+        return store_floats(OP, dtype, &[count], &values);
+    }
+    let (start, step) = (ints(OP, start)?[0], ints(OP, step)?[0]);
+    let values: Vec<_> = (0..count).map(|i| start + i as i128 * step).collect();
+    store_ints(OP, dtype, &[count], &values)
+}
+
+/// The same bits as another element type of the same width.
+pub fn bitcast(x: &Tensor, to: DType) -> Result<Tensor> {
+    const OP: &str = "bitcast";
+    let wide = |dtype: DType| (dtype.bits(), dtype.size());
+    let Some(blob) = x.blob().filter(|_| wide(x.dtype()) == wide(to) && to != DType::String) else {
+        return Err(KernelError::invalid(OP, format!("{} and {to} have no common width", x.dtype())));
+    };
+    // Narrow integers are kept sign-extended in a byte, so changing their sign changes the byte.
+    if to.is_integer() && to.bits() < 8 {
+        let Some(values) = x.to_i64s() else {
+            let bits: Vec<_> = blob.iter().map(|&b| i128::from(b)).collect();
+            return store_ints(OP, to, x.dims(), &bits);
+        };
+        return Tensor::from_i64s(to, x.dims(), &values).map_err(|e| KernelError::invalid(OP, e.to_string()));
+    }
+    if x.dtype().bits() < 8 {
+        let mask = (1u8 << to.bits()) - 1;
+        return Ok(Tensor::from_bytes(to, x.dims(), blob.iter().map(|b| b & mask).collect()));
+    }
+    Tensor::from_blob(to, x.dims(), blob.clone()).map_err(|e| KernelError::invalid(OP, e.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,5 +242,23 @@ mod tests {
         assert!(tile(&x, &[1 << 40, 1 << 40]).is_err());
         assert_eq!(iota(DType::F32, &[2, 2], 1).unwrap(), Tensor::new(&[2, 2], vec![0f32, 1.0, 0.0, 1.0]));
         assert!(iota(DType::I64, &[], 0).is_err());
+    }
+
+    #[test]
+    fn range_and_bitcast() {
+        let y = range(&Tensor::scalar(0.5f32), &Tensor::scalar(-1f32), 3).unwrap();
+        assert_eq!(y, Tensor::new(&[3], vec![0.5f32, -0.5, -1.5]));
+        assert_eq!(range(&Tensor::scalar(250u8), &Tensor::scalar(5u8), 3).unwrap().bytes(), [250, 255, 4]);
+        assert!(range(&Tensor::scalar(0u8), &Tensor::scalar(1u8), usize::MAX).is_err());
+        assert!(range(&y, &y, 1).is_err());
+        assert_eq!(bitcast(&Tensor::scalar(1f32), DType::U32).unwrap(), Tensor::scalar(0x3f80_0000u32));
+        assert!(bitcast(&Tensor::scalar(1f32), DType::F16).is_err());
+        let small = Tensor::from_i64s(DType::I4, &[2], &[-1, 3]).unwrap();
+        let large = bitcast(&small, DType::U4).unwrap();
+        assert_eq!(large.to_i64s().unwrap(), [15, 3]);
+        assert_eq!(bitcast(&large, DType::I4).unwrap(), small);
+        let float = bitcast(&small, DType::F4E2M1FN).unwrap();
+        assert_eq!(float.to_f64s().unwrap(), [-6.0, 1.5]);
+        assert_eq!(bitcast(&float, DType::I4).unwrap(), small);
     }
 }

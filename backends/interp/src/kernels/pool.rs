@@ -1,6 +1,6 @@
 //! Pooling over any number of spatial dimensions; operands are `[n, c, spatial..]`.
 
-use super::access::{Elements, floats, load, store, store_floats, store_ints};
+use super::access::{Elements, Ring, floats, load, store, store_floats, store_ints, with_ring};
 use super::error::{KernelError, Result, ensure};
 use super::index::{checked_count, flat, for_each_index, product, strides};
 use super::window::Window;
@@ -138,6 +138,21 @@ pub fn max_pool(
     Ok((store(OP, x.dtype(), &pool.dims, elements)?, store_ints(OP, DType::I64, &pool.dims, &places)?))
 }
 
+/// The sum of each window; padding counts as zeros.
+pub fn sum_pool(x: &Tensor, kernel: &[usize], window: &Window, output: Option<&[usize]>) -> Result<Tensor> {
+    const OP: &str = "sum_pool";
+    with_ring!(OP, x.dtype(), sum_pool_in(x, kernel, window, output))
+}
+
+fn sum_pool_in<R: Ring>(x: &Tensor, kernel: &[usize], window: &Window, output: Option<&[usize]>) -> Result<Tensor> {
+    const OP: &str = "sum_pool";
+    let pool = Pool::new(OP, x, kernel, window, output)?;
+    let values = R::load(OP, x)?;
+    let mut sums = Vec::new();
+    pool.for_each(|positions, _| sums.push(positions.iter().fold(R::ZERO, |sum, &p| sum.add(values[p]))));
+    R::store(OP, x.dtype(), &pool.dims, &sums)
+}
+
 /// The mean of each window. With `count_include_pad` padding counts as zeros, but what lies even beyond the padding
 /// never counts. A window with nothing to count gives NaN.
 pub fn avg_pool(
@@ -200,6 +215,7 @@ mod tests {
         let sums = conv(&x, &ones, &window, 3).unwrap();
         let padded = binary(BinaryOp::Div, &sums, &Tensor::scalar(4f32)).unwrap();
         assert_eq!(avg_pool(&x, &[2, 2], &window, None, true).unwrap(), padded);
+        assert_eq!(sum_pool(&x, &[2, 2], &window, None).unwrap(), sums);
         let counts = conv(&Tensor::new(x.dims(), vec![1f32; x.len()]), &ones, &window, 3).unwrap();
         let inside = binary(BinaryOp::Div, &sums, &counts).unwrap();
         assert_eq!(avg_pool(&x, &[2, 2], &window, None, false).unwrap(), inside);

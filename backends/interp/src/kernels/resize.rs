@@ -18,6 +18,8 @@ pub enum CoordinateMode {
     AlignCorners,
     /// `x / scale`
     Asymmetric,
+    /// `(x + 0.5) / scale`; from before version 13 of the operator.
+    TfHalfPixelForNn,
     /// Spreads the result over a region given as fractions of the operand; outside gives the extrapolation value.
     TfCropAndResize,
 }
@@ -164,6 +166,7 @@ fn sample(
         CoordinateMode::AlignCorners if stretched == 1.0 => 0.0,
         CoordinateMode::AlignCorners => x * (size - 1.0) / (stretched - 1.0),
         CoordinateMode::Asymmetric => x / scale,
+        CoordinateMode::TfHalfPixelForNn => (x + 0.5) / scale,
         CoordinateMode::TfCropAndResize => {
             let (start, end) = axis.roi;
             let position = start * (size - 1.0)
