@@ -128,7 +128,7 @@ fn check_the_checks<'a>(name: &str, text: &str, pipelines: impl Iterator<Item = 
     if let Some((line, word)) = filecheck::unknown_directives(text, looked_for).first() {
         return Err(format!("{name}:{line}: `{word}` is no directive, and FileCheck passes over it in silence"));
     }
-    let comment = |line: &str| line.trim_start().trim_start_matches('/').trim_start().starts_with("CHECK:");
+    let comment = |line: &str| line.trim_start().trim_start_matches(['/', '#', ';']).trim_start().starts_with("CHECK:");
     match text.lines().position(comment) {
         Some(line) if prefixes.is_empty() => {
             Err(format!("{name}:{}: a check that no RUN line reads: pipe into `FileCheck %s`", line + 1))
