@@ -1,0 +1,139 @@
+//! What a pass is.
+
+use crate::PassReport;
+use nim_ir::{AttrList, Body, Context, Diagnostic, Loc, Module};
+
+/// An option of a pass, with the value it has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PassOption {
+    /// Name.
+    pub name: &'static str,
+    /// What it means.
+    pub description: &'static str,
+    /// Value, as the pipeline's text writes it.
+    pub value: String,
+}
+
+impl PassOption {
+    /// An option with anything that can be shown as its value.
+    pub fn new(name: &'static str, description: &'static str, value: impl ToString) -> PassOption {
+        PassOption { name, description, value: value.to_string() }
+    }
+}
+
+/// What a pass sees of its surroundings.
+#[derive(Copy, Clone)]
+pub struct PassContext<'a> {
+    /// Types, attributes, names, dialects.
+    pub ctx: &'a Context,
+    /// The pass's name.
+    pub pass: &'a str,
+    /// Threads that may be used.
+    pub threads: usize,
+}
+
+impl PassContext<'_> {
+    /// The location of what the pass makes from something else.
+    pub fn derived(&self, from: Loc) -> Loc {
+        self.ctx.derived_loc(self.pass, from)
+    }
+}
+
+/// The op that owns the body which a body pass works on.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Its full name: `func.func`; `builtin.module` for the module itself.
+    pub op: String,
+    /// Its attributes.
+    pub attrs: AttrList,
+    /// Its place.
+    pub loc: Loc,
+}
+
+/// A pass over a module.
+pub trait Pass: Send + Sync {
+    /// `<dialect>-<verb>` or `<from>-to-<to>`.
+    fn name(&self) -> &'static str;
+    /// One sentence.
+    fn description(&self) -> &'static str;
+    /// Options with the values that they have: of a default pass, the defaults.
+    fn options(&self) -> Vec<PassOption> {
+        vec![]
+    }
+    /// What must hold before, in the words of [`crate::holds`]: `no_dialect(graph)`, `no_op(graph.lstm)`, or free words that
+    /// some other pass gives.
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// What holds afterwards.
+    fn gives(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Runs.
+    ///
+    /// # Errors
+    /// What made it fail; at least one of them is an error. The module may be half changed.
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>>;
+}
+
+/// A pass over one body at a time. Bodies nested in the body are not there while it runs; it must not depend on others.
+pub trait BodyPass: Send + Sync {
+    /// See [`Pass::name`].
+    fn name(&self) -> &'static str;
+    /// See [`Pass::description`].
+    fn description(&self) -> &'static str;
+    /// See [`Pass::options`].
+    fn options(&self) -> Vec<PassOption> {
+        vec![]
+    }
+    /// See [`Pass::needs`].
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// See [`Pass::gives`].
+    fn gives(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Names of the ops whose bodies it works on; empty for all, the module's own included.
+    fn anchors(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Runs on a body.
+    ///
+    /// # Errors
+    /// What made it fail.
+    fn run(&self, pass: &PassContext<'_>, owner: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>>;
+}
+
+/// A pass of either kind.
+pub enum AnyPass {
+    /// Over a module.
+    Module(Box<dyn Pass>),
+    /// Over bodies.
+    Body(Box<dyn BodyPass>),
+}
+
+macro_rules! forward {
+    ($($(#[$m:meta])* $name:ident -> $ty:ty;)*) => {
+        impl AnyPass {
+            $( $(#[$m])* pub fn $name(&self) -> $ty {
+                match self {
+                    AnyPass::Module(pass) => pass.$name(),
+                    AnyPass::Body(pass) => pass.$name(),
+                }
+            } )*
+        }
+    };
+}
+forward! {
+    /// See [`Pass::name`].
+    name -> &'static str;
+    /// See [`Pass::description`].
+    description -> &'static str;
+    /// See [`Pass::options`].
+    options -> Vec<PassOption>;
+    /// See [`Pass::needs`].
+    needs -> &'static [&'static str];
+    /// See [`Pass::gives`].
+    gives -> &'static [&'static str];
+}

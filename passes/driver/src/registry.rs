@@ -1,0 +1,107 @@
+//! Passes by name.
+
+use crate::{AnyPass, BodyPass, OptionError, Options, Pass, PassOption};
+use std::collections::BTreeMap;
+
+type Make = Box<dyn Fn(&mut Options) -> Result<AnyPass, OptionError> + Send + Sync>;
+
+/// What is known of a pass before one is made.
+pub struct PassInfo {
+    /// Name.
+    pub name: &'static str,
+    /// One sentence.
+    pub description: &'static str,
+    /// Options with their defaults.
+    pub options: Vec<PassOption>,
+    /// What must hold before.
+    pub needs: &'static [&'static str],
+    /// What holds afterwards.
+    pub gives: &'static [&'static str],
+    make: Make,
+}
+
+impl PassInfo {
+    /// Makes the pass.
+    ///
+    /// # Errors
+    /// An option has a value that the pass cannot use.
+    pub fn make(&self, options: &mut Options) -> Result<AnyPass, OptionError> {
+        (self.make)(options)
+    }
+}
+
+/// A pipeline with a name.
+pub(crate) struct Alias {
+    pub description: String,
+    pub text: String,
+}
+
+/// Passes and named pipelines. Passed along; there is no global one.
+#[derive(Default)]
+pub struct Registry {
+    passes: BTreeMap<&'static str, PassInfo>,
+    aliases: BTreeMap<String, Alias>,
+}
+
+impl Registry {
+    /// An empty one.
+    pub fn new() -> Registry {
+        Registry::default()
+    }
+    /// Adds a pass over modules. `make` reads its options; without any it makes the default pass, whose name, description,
+    /// options and contract go into the table.
+    pub fn module_pass<P: Pass + 'static>(
+        &mut self,
+        make: impl Fn(&mut Options) -> Result<P, OptionError> + Send + Sync + 'static,
+    ) {
+        self.add(Box::new(move |options| Ok(AnyPass::Module(Box::new(make(options)?)))));
+    }
+    /// Adds a pass over bodies, as [`Registry::module_pass`] does.
+    pub fn body_pass<P: BodyPass + 'static>(
+        &mut self,
+        make: impl Fn(&mut Options) -> Result<P, OptionError> + Send + Sync + 'static,
+    ) {
+        self.add(Box::new(move |options| Ok(AnyPass::Body(Box::new(make(options)?)))));
+    }
+    fn add(&mut self, make: Make) {
+        // Defaults are fine by construction; a pass that has none without options is a slip in its registration.
+        let Ok(pass) = make(&mut Options::default()) else {
+            debug_assert!(false, "a registered pass must be made without options");
+            return;
+        };
+        let info = PassInfo {
+            name: pass.name(),
+            description: pass.description(),
+            options: pass.options(),
+            needs: pass.needs(),
+            gives: pass.gives(),
+            make,
+        };
+        let before = self.passes.insert(info.name, info);
+        debug_assert!(before.is_none(), "two passes have one name");
+    }
+    /// Gives a pipeline a name, under which other pipelines may use it.
+    pub fn pipeline(&mut self, name: &str, description: &str, text: &str) {
+        self.aliases.insert(name.into(), Alias { description: description.into(), text: text.into() });
+    }
+
+    /// A pass by name.
+    pub fn get(&self, name: &str) -> Option<&PassInfo> {
+        self.passes.get(name)
+    }
+    /// All passes by name.
+    pub fn passes(&self) -> impl Iterator<Item = &PassInfo> {
+        self.passes.values()
+    }
+    /// Named pipelines: name, description, text.
+    pub fn pipelines(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.aliases.iter().map(|(name, a)| (name.as_str(), a.description.as_str(), a.text.as_str()))
+    }
+    pub(crate) fn alias(&self, name: &str) -> Option<&str> {
+        self.aliases.get(name).map(|a| a.text.as_str())
+    }
+    /// All names that a pipeline may use.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.passes.keys().copied().chain(self.aliases.keys().map(String::as_str))
+    }
+}

@@ -1,0 +1,88 @@
+//! What passes tell when they are done.
+
+use nim_ir::Diagnostic;
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+/// What one pass did.
+#[derive(Clone, Debug, Default)]
+pub struct PassReport {
+    /// Numbers by name: `folded: 12`.
+    pub statistics: BTreeMap<&'static str, u64>,
+    /// Warnings and notes.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl PassReport {
+    /// Nothing to tell.
+    pub fn new() -> PassReport {
+        PassReport::default()
+    }
+    /// Adds to a number.
+    pub fn count(&mut self, name: &'static str, n: u64) {
+        *self.statistics.entry(name).or_default() += n;
+    }
+    /// Adds another report's numbers and diagnostics.
+    pub fn merge(&mut self, other: PassReport) {
+        for (name, n) in other.statistics {
+            self.count(name, n);
+        }
+        self.diagnostics.extend(other.diagnostics);
+    }
+}
+
+/// What one step of a pipeline did, and how long it took.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// The pass with its options, as the pipeline's text writes it.
+    pub step: String,
+    /// What it told.
+    pub report: PassReport,
+    /// Time of the pass.
+    pub time: Duration,
+    /// Time of the verifier after it.
+    pub verify_time: Duration,
+    /// How many bodies it worked on; `None` for a pass over the module.
+    pub bodies: Option<usize>,
+}
+
+/// What a pipeline did.
+#[derive(Clone, Debug, Default)]
+pub struct RunReport {
+    /// Its steps in order.
+    pub steps: Vec<StepReport>,
+}
+
+impl RunReport {
+    /// All warnings and notes in order.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.steps.iter().flat_map(|s| &s.report.diagnostics)
+    }
+    /// A table of times: one line a step, then the sum.
+    pub fn timing_table(&self) -> String {
+        let mut out = String::from("     time   verify  pass\n");
+        let (mut time, mut verify) = (Duration::ZERO, Duration::ZERO);
+        for step in &self.steps {
+            let _ = writeln!(
+                out,
+                "{:>7.3} s {:>6.3} s  {}",
+                step.time.as_secs_f64(),
+                step.verify_time.as_secs_f64(),
+                step.step
+            );
+            time += step.time;
+            verify += step.verify_time;
+        }
+        let _ = writeln!(out, "{:>7.3} s {:>6.3} s  total", time.as_secs_f64(), verify.as_secs_f64());
+        out
+    }
+    /// A table of numbers: one line a statistic.
+    pub fn statistics_table(&self) -> String {
+        let mut out = String::new();
+        for step in &self.steps {
+            for (name, n) in &step.report.statistics {
+                let _ = writeln!(out, "{n:>9}  {}: {name}", step.step);
+            }
+        }
+        out
+    }
+}
