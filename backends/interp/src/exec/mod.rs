@@ -1,0 +1,216 @@
+//! Runs modules: functions over `graph`, `dataflow` and the host program, kernels called from them.
+//!
+//! Values are host tensors. Every value's shape is checked against its type when it comes into being: a bare symbol is bound by
+//! its first appearance, everything else must agree. So a wrong shape rule shows where it is wrong.
+
+mod graph;
+mod map;
+mod scalar_ops;
+
+use crate::kernels::error::KernelError;
+use nim_ir::{Body, Context, Diagnostic, Dim, Expr, Module, OpId, RegionId, Symbol, Type, ValueId};
+use nim_tensor::{Tensor, Value};
+use rustc_hash::FxHashMap;
+
+/// Runs the function `name` of a module on inputs in order.
+///
+/// # Errors
+/// Inputs that do not fit the signature, symbols with two values, guards that do not hold, ops without a meaning here.
+pub fn run(ctx: &Context, module: &Module, name: &str, inputs: &[Value]) -> Result<Vec<Value>, Diagnostic> {
+    let op = module
+        .lookup(ctx, ctx.name(name))
+        .ok_or_else(|| Diagnostic::error("N0701", module.loc, format!("there is no function `@{name}`")))?;
+    Interpreter { ctx, module, depth: 0 }.call(op, inputs, &FxHashMap::default())
+}
+
+/// Evaluates one pure op on constant operands: what constant folding needs.
+pub fn fold_op(ctx: &Context, body: &Body, op: OpId, operands: &[Value]) -> Result<Vec<Value>, Diagnostic> {
+    let module = Module::new();
+    let mut frame = Frame {
+        interpreter: &Interpreter { ctx, module: &module, depth: 0 },
+        body,
+        values: FxHashMap::default(),
+        symbols: FxHashMap::default(),
+    };
+    graph::run(&mut frame, op, operands)
+}
+
+pub(crate) struct Interpreter<'a> {
+    ctx: &'a Context,
+    module: &'a Module,
+    depth: usize,
+}
+
+/// Calls nested deeper than this are an endless recursion.
+const MAX_DEPTH: usize = 10_000;
+
+/// One activation of a function.
+pub(crate) struct Frame<'a> {
+    interpreter: &'a Interpreter<'a>,
+    body: &'a Body,
+    values: FxHashMap<ValueId, Value>,
+    symbols: FxHashMap<Symbol, i64>,
+}
+
+pub(crate) type Run<T = ()> = Result<T, Diagnostic>;
+
+impl Interpreter<'_> {
+    fn call(&self, op: OpId, inputs: &[Value], symbols: &FxHashMap<Symbol, i64>) -> Run<Vec<Value>> {
+        let outer = &self.module.body;
+        let error = |message: &str| Diagnostic::error("N0702", outer.loc(op), message.to_string());
+        let body = outer.nested(op).ok_or_else(|| error("this op has no body to run"))?;
+        let block = body.entry().ok_or_else(|| error("a declaration cannot be run"))?;
+        if self.depth > MAX_DEPTH {
+            return Err(error("calls are nested too deep"));
+        }
+        let inner = Interpreter { ctx: self.ctx, module: self.module, depth: self.depth + 1 };
+        let mut frame = Frame { interpreter: &inner, body, values: FxHashMap::default(), symbols: symbols.clone() };
+        let args = body.block_args(block).to_vec();
+        if args.len() != inputs.len() {
+            return Err(error(&format!("takes {} inputs, {} are given", args.len(), inputs.len())));
+        }
+        for (&arg, value) in args.iter().zip(inputs) {
+            let loc = outer.loc(op);
+            frame.set(arg, value.clone()).map_err(|m| {
+                let name = body.value_name(arg).map_or("?", |n| self.ctx.str(n));
+                Diagnostic::error("N0703", loc, format!("input {name:?}: {m}"))
+            })?;
+        }
+        frame.block(block)
+    }
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn ctx(&self) -> &'a Context {
+        self.interpreter.ctx
+    }
+    pub(crate) fn error(&self, op: OpId, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error("N0704", self.body.loc(op), message)
+    }
+    pub(crate) fn kernel_error(&self, op: OpId, error: KernelError) -> Diagnostic {
+        self.error(op, error.to_string())
+    }
+    /// An expression in the frame's symbols.
+    pub(crate) fn eval(&self, op: OpId, e: Expr) -> Run<i64> {
+        let p = &self.ctx().exprs;
+        p.eval(e, &|s| self.symbols.get(&s).copied())
+            .map_err(|error| self.error(op, format!("{} cannot be computed: {}", p.display(e), error.describe(p))))
+    }
+    pub(crate) fn eval_all(&self, op: OpId, exprs: &[Expr]) -> Run<Vec<i64>> {
+        exprs.iter().map(|&e| self.eval(op, e)).collect()
+    }
+    /// Sizes from expressions.
+    pub(crate) fn sizes(&self, op: OpId, exprs: &[Expr]) -> Run<Vec<usize>> {
+        exprs
+            .iter()
+            .map(|&e| {
+                let n = self.eval(op, e)?;
+                usize::try_from(n)
+                    .map_err(|_| self.error(op, format!("the size {} = {n} is negative", self.ctx().exprs.display(e))))
+            })
+            .collect()
+    }
+    /// Shape of a result type in the frame's symbols.
+    pub(crate) fn shape(&self, op: OpId, ty: Type) -> Run<Vec<usize>> {
+        let dims = self.ctx().dim_exprs(ty).ok_or_else(|| self.error(op, "the shape of the result is not known"))?;
+        self.sizes(op, &dims)
+    }
+    pub(crate) fn tensor(&self, value: ValueId) -> Option<&Tensor> {
+        self.values.get(&value)?.as_tensor()
+    }
+
+    /// Gives a value to an SSA value: binds symbols, checks the shape.
+    pub(crate) fn set(&mut self, id: ValueId, value: Value) -> Result<(), String> {
+        let (ctx, ty) = (self.interpreter.ctx, self.body.ty(id));
+        if let (Some(tensor), Some(dims)) = (value.as_tensor(), ctx.dims(ty)) {
+            let dtype = ctx.dtype_of(ty);
+            if dtype != Some(tensor.dtype()) || tensor.rank() != dims.len() {
+                return Err(format!("{} is wanted, {tensor:?} is given", ctx.display_type(ty)));
+            }
+            for (axis, (dim, &size)) in dims.iter().zip(tensor.dims()).enumerate() {
+                let Dim::Expr(e) = dim else { continue };
+                if let Some(symbol) = ctx.exprs.as_symbol(*e)
+                    && !self.symbols.contains_key(&symbol)
+                {
+                    self.symbols.insert(symbol, size as i64);
+                    continue;
+                }
+                match ctx.exprs.eval(*e, &|s| self.symbols.get(&s).copied()) {
+                    Ok(n) if n == size as i64 => {}
+                    Ok(n) => {
+                        return Err(format!(
+                            "size {size} along axis {axis} of {tensor:?} contradicts {} = {n}",
+                            ctx.exprs.display(*e)
+                        ));
+                    }
+                    // A symbol that a later value will bind.
+                    Err(_) => {}
+                }
+            }
+        }
+        self.values.insert(id, value);
+        Ok(())
+    }
+
+    /// Runs a block; returns the operands of its terminator.
+    pub(crate) fn block(&mut self, block: nim_ir::BlockId) -> Run<Vec<Value>> {
+        let last = self.body.last_op(block);
+        let ops: Vec<OpId> = self.body.block_ops(block).collect();
+        for op in ops {
+            let operands = self
+                .body
+                .operands(op)
+                .iter()
+                .map(|v| self.values.get(v).cloned().ok_or_else(|| self.error(op, "an operand has no value")))
+                .collect::<Run<Vec<_>>>()?;
+            let name = self.ctx().op_str(self.body.op_name(op));
+            if Some(op) == last && matches!(name, "func.return" | "graph.yield" | "dataflow.return") {
+                return Ok(operands);
+            }
+            let results = self.op(op, name, operands)?;
+            for (id, value) in self.body.results(op).to_vec().into_iter().zip(results) {
+                self.set(id, value).map_err(|m| self.error(op, format!("result of `{name}`: {m}")))?;
+            }
+        }
+        Ok(vec![])
+    }
+
+    /// Runs a region whose entry block takes these values; symbols first bound inside are forgotten behind it.
+    pub(crate) fn region(&mut self, op: OpId, region: RegionId, args: &[Value]) -> Run<Vec<Value>> {
+        let block = self.body.entry_block(region).ok_or_else(|| self.error(op, "an empty region cannot be run"))?;
+        let outer = self.symbols.clone();
+        for (&id, value) in self.body.block_args(block).to_vec().iter().zip(args) {
+            self.set(id, value.clone()).map_err(|m| self.error(op, m))?;
+        }
+        let result = self.block(block);
+        self.symbols = outer;
+        result
+    }
+
+    fn op(&mut self, op: OpId, name: &str, operands: Vec<Value>) -> Run<Vec<Value>> {
+        match name {
+            "dataflow.map" => map::run(self, op),
+            "dataflow.invoke" | "func.call" => {
+                let ctx = self.ctx();
+                let module = self.interpreter.module;
+                let callee = self
+                    .body
+                    .attr_named(ctx, op, "callee")
+                    .and_then(|a| ctx.as_symbol_ref(a))
+                    .and_then(|name| module.lookup(ctx, name))
+                    .ok_or_else(|| self.error(op, "the callee is not in the module"))?;
+                // A kernel is given the symbols it lists; a function binds its own.
+                let mut given = FxHashMap::default();
+                for name in nim_dataflow::kernel_symbols(ctx, &module.body, callee) {
+                    let symbol = ctx.exprs.symbol(name);
+                    if let Some(&value) = self.symbols.get(&symbol) {
+                        given.insert(symbol, value);
+                    }
+                }
+                self.interpreter.call(callee, &operands, &given)
+            }
+            _ if name.starts_with("graph.") => graph::run(self, op, &operands),
+            _ => Err(self.error(op, format!("`{name}` has no meaning in the interpreter"))),
+        }
+    }
+}
