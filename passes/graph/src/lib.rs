@@ -1,0 +1,7 @@
+//! Passes of the `graph` dialect.
+//!
+//! * [`graph_to_dataflow`]: every numeric op becomes one or more `dataflow.map`.
+
+pub mod to_dataflow;
+
+pub use to_dataflow::graph_to_dataflow;

@@ -1,0 +1,194 @@
+//! Gathers and scatters: indices that are data. What is gathered from is read whole, and loaded at computed places;
+//! scattered writes yield their places.
+
+use super::{
+    lower::{Lower, Lowered},
+    scalars::{Kind, Scalars},
+};
+use nim_dataflow::{Combine, MapBuilder, load};
+use nim_ir::{Expr, ValueId};
+
+/// An index as `index`; a negative one counts from the end of an axis of size `size`.
+fn wrapped(s: &mut Scalars<'_, '_>, kind: Kind, index: ValueId, size: Expr) -> ValueId {
+    let index = s.to_index(index, kind);
+    if !matches!(kind, Kind::Int(_, true)) {
+        return index;
+    }
+    let (zero, size) = (s.index(Expr::ZERO), s.index(size));
+    let negative = s.cmpi("slt", index, zero);
+    let from_end = s.op("arith.addi", &[index, size]);
+    s.select(negative, from_end, index)
+}
+
+/// `graph.gather`.
+pub fn gather(l: &mut Lower<'_, '_>) -> Lowered {
+    let (x, indices, ty) = (l.operand(0), l.operand(1), l.result_type());
+    let (dims, index_rank) = (l.dims(x)?, l.dims(indices)?.len());
+    let axis = l.axis("axis", 0, dims.len())?;
+    let at = l.ivs(dims.len() - 1 + index_rank);
+    let (before, rest) = at.split_at(axis);
+    let (middle, after) = rest.split_at(index_rank);
+    if let Some(index) = known_index(l, indices, dims[axis]) {
+        let from: Vec<Expr> = before.iter().copied().chain([index]).chain(after.iter().copied()).collect();
+        return l.movement(ty, x, &from);
+    }
+    let kind = l.kind(indices)?;
+    l.kind(x)?;
+    let size = dims[axis];
+    l.pointwise(
+        ty,
+        |_, map| {
+            map.read(indices, middle);
+            map.read_whole(x);
+            Ok(())
+        },
+        |s, args| {
+            let index = wrapped(s, kind, args[0], size);
+            let mut place = vec![];
+            place.extend(before.iter().map(|&e| s.index(e)));
+            place.push(index);
+            place.extend(after.iter().map(|&e| s.index(e)));
+            load(s.b, args[1], &place)
+        },
+    )
+}
+
+/// The only index of a gather, when it is a known number or size that lies inside.
+fn known_index(l: &Lower<'_, '_>, indices: ValueId, size: Expr) -> Option<Expr> {
+    let p = l.pool();
+    let index = match l.constant_of(indices) {
+        Some(tensor) if tensor.len() == 1 => l.num(tensor.to_i64s()?[0]),
+        _ => return None,
+    };
+    let n = p.as_const(index)?;
+    let index = if n < 0 { p.add(index, size) } else { index };
+    // Beyond the end the element there is read, which needs a size that is known.
+    let inside = n < 0 || p.prove_lt(index, size, &nim_ir::Facts::default());
+    inside.then_some(index)
+}
+
+/// `graph.gather_elements`.
+pub fn gather_elements(l: &mut Lower<'_, '_>) -> Lowered {
+    let (x, indices, ty) = (l.operand(0), l.operand(1), l.result_type());
+    let (dims, kind) = (l.dims(x)?, l.kind(indices)?);
+    let axis = l.axis("axis", 0, dims.len())?;
+    l.kind(x)?;
+    let at = l.ivs(dims.len());
+    let size = dims[axis];
+    l.pointwise(
+        ty,
+        |_, map| {
+            map.read(indices, &at);
+            map.read_whole(x);
+            Ok(())
+        },
+        |s, args| {
+            let mut place: Vec<ValueId> = vec![];
+            for (i, &e) in at.iter().enumerate() {
+                let index = if i == axis { wrapped(s, kind, args[0], size) } else { s.index(e) };
+                place.push(index);
+            }
+            load(s.b, args[1], &place)
+        },
+    )
+}
+
+/// The number of indices in each tuple of the last axis.
+fn tuple_size(l: &Lower<'_, '_>, dims: &[Expr], rank: usize) -> Lowered<usize> {
+    match dims.last().and_then(|&d| l.pool().as_const(d)).and_then(|n| usize::try_from(n).ok()) {
+        Some(n) if n <= rank => Ok(n),
+        _ => l.error("the last dimension of the indices must be a number within the rank of the data"),
+    }
+}
+
+/// `graph.gather_nd`.
+pub fn gather_nd(l: &mut Lower<'_, '_>) -> Lowered {
+    let (x, indices, ty) = (l.operand(0), l.operand(1), l.result_type());
+    let (dims, index_dims, kind) = (l.dims(x)?, l.dims(indices)?, l.kind(indices)?);
+    l.kind(x)?;
+    let batch = usize::try_from(l.int_attr("batch_dims", 0)).unwrap_or(0);
+    let count = tuple_size(l, &index_dims, dims.len() - batch.min(dims.len()))?;
+    let outer = index_dims.len() - 1;
+    let at = l.ivs(outer + dims.len() - batch - count);
+    l.pointwise(
+        ty,
+        |l, map| {
+            for j in 0..count {
+                let mut from = at[..outer].to_vec();
+                from.push(l.num(j as i64));
+                map.read(indices, &from);
+            }
+            map.read_whole(x);
+            Ok(())
+        },
+        |s, args| {
+            let mut place: Vec<ValueId> = at[..batch].iter().map(|&e| s.index(e)).collect();
+            for (j, &index) in args[..count].iter().enumerate() {
+                place.push(wrapped(s, kind, index, dims[batch + j]));
+            }
+            place.extend(at[outer..].iter().map(|&e| s.index(e)));
+            load(s.b, args[count], &place)
+        },
+    )
+}
+
+fn reduction(l: &Lower<'_, '_>) -> Lowered<Combine> {
+    let name = l.str_attr("reduction")?;
+    match Combine::from_name(name) {
+        Some(combine) => Ok(combine),
+        None => l.error(format!("no reduction is called `{name}`")),
+    }
+}
+
+/// `graph.scatter_elements`.
+pub fn scatter_elements(l: &mut Lower<'_, '_>) -> Lowered {
+    let (x, indices, updates, ty) = (l.operand(0), l.operand(1), l.operand(2), l.result_type());
+    let (dims, domain, kind) = (l.dims(x)?, l.dims(indices)?, l.kind(indices)?);
+    let axis = l.axis("axis", 0, dims.len())?;
+    l.kind(x)?;
+    let at = l.ivs(domain.len());
+    let mut map = MapBuilder::new(&domain);
+    map.read(indices, &at);
+    map.read(updates, &at);
+    map.scatter(ty, reduction(l)?, x);
+    let op = map.build(l.b, |b, args| {
+        let mut s = Scalars::new(b);
+        let mut yielded = vec![args[1]];
+        for (i, &e) in at.iter().enumerate() {
+            let index = if i == axis { wrapped(&mut s, kind, args[0], dims[axis]) } else { s.index(e) };
+            yielded.push(index);
+        }
+        yielded
+    });
+    Ok(l.b.body.result(op))
+}
+
+/// `graph.scatter_nd`.
+pub fn scatter_nd(l: &mut Lower<'_, '_>) -> Lowered {
+    let (x, indices, updates, ty) = (l.operand(0), l.operand(1), l.operand(2), l.result_type());
+    let (dims, index_dims, kind) = (l.dims(x)?, l.dims(indices)?, l.kind(indices)?);
+    l.kind(x)?;
+    let count = tuple_size(l, &index_dims, dims.len())?;
+    let outer = index_dims.len() - 1;
+    let domain: Vec<Expr> = index_dims[..outer].iter().chain(&dims[count..]).copied().collect();
+    let at = l.ivs(domain.len());
+    let mut map = MapBuilder::new(&domain);
+    for j in 0..count {
+        let mut from = at[..outer].to_vec();
+        from.push(l.num(j as i64));
+        map.read(indices, &from);
+    }
+    map.read(updates, &at);
+    map.scatter(ty, reduction(l)?, x);
+    let op = map.build(l.b, |b, args| {
+        let mut s = Scalars::new(b);
+        let mut yielded = vec![args[count]];
+        for (j, &index) in args[..count].iter().enumerate() {
+            let index = wrapped(&mut s, kind, index, dims[j]);
+            yielded.push(index);
+        }
+        yielded.extend(at[outer..].iter().map(|&e| s.index(e)));
+        yielded
+    });
+    Ok(l.b.body.result(op))
+}
