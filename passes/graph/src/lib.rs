@@ -2,6 +2,8 @@
 //!
 //! * [`graph_to_dataflow`]: every numeric op becomes one or more `dataflow.map`.
 
+mod register;
 pub mod to_dataflow;
 
+pub use register::register;
 pub use to_dataflow::graph_to_dataflow;
