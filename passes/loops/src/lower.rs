@@ -7,7 +7,7 @@
 use crate::map::Map;
 use crate::mlir::{TargetInfo, phases};
 use crate::nest::{Kind, Nest};
-use crate::point::{Container, Points};
+use crate::point::Points;
 use crate::schedule;
 use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Expr, Facts, Loc, OpId, OpState, Type, ValueId};
 use rustc_hash::FxHashMap;
@@ -76,24 +76,36 @@ pub fn lower_kernel_to_loops(
     let types: Vec<Type> = plan.inputs.iter().map(|&(_, ty)| ty).chain(plan.outputs.iter().copied()).collect();
     let block = body.add_block(region, &types, &[]);
     let args = body.block_args(block).to_vec();
-    let mut containers = FxHashMap::default();
+    let mut buffers = FxHashMap::default();
     for (i, &(tensor, _)) in plan.inputs.iter().enumerate() {
-        containers.insert(tensor, Container::plain(args[i]));
+        buffers.insert(tensor, args[i]);
         body.set_value_name(args[i], source.value_name(tensor));
     }
     for (&tensor, &output) in &plan.homes {
-        containers.insert(tensor, Container::plain(args[plan.inputs.len() + output]));
+        buffers.insert(tensor, args[plan.inputs.len() + output]);
     }
+    let tensors: Vec<ValueId> = plan.inputs.iter().map(|i| i.0).collect();
+    let constants = constant_args(ctx, module, kernel, &tensors);
+    let mut env = schedule::Env {
+        options,
+        ctx,
+        constants: &constants,
+        tensors: &tensors,
+        args: &args,
+        temporaries: vec![],
+        packing: vec![],
+    };
     let (mut facts, mut next_iv) = (Facts::default(), 0);
     for map in &plan.maps {
         let loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
-        let points = Points::new(ctx, source, map, &containers);
-        schedule::emit(&points, &mut nest, options)?;
+        let mut points = Points::new(ctx, source, map, &buffers);
+        schedule::emit(&mut points, &mut nest, &mut env)?;
     }
+    let (more, packing) = (env.temporaries, env.packing);
     for &(tensor, output) in &plan.copies {
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
-        let (from, to) = (containers[&tensor].buffer, args[plan.inputs.len() + output]);
+        let (from, to) = (buffers[&tensor], args[plan.inputs.len() + output]);
         let dims = ctx.dim_exprs(nest.body.ty(to)).unwrap_or_default();
         nest.ranges(&dims, Kind::Seq, &mut |nest, at| {
             let value = nest.load(from, at, &[]);
@@ -108,12 +120,79 @@ pub fn lower_kernel_to_loops(
             set(name, attr);
         }
     }
+    let types: Vec<Type> = body.block_args(block).iter().map(|&a| body.ty(a)).collect();
+    let temporaries: Vec<Type> =
+        plan.outputs[plan.outputs.len() - plan.temporaries..].iter().copied().chain(more).collect();
+    let outputs = plan.outputs.len() - plan.temporaries + temporaries.len();
     set("function_type", ctx.type_attr(ctx.function_type(&types, &[])));
-    set("outputs", ctx.i64_attr(plan.outputs.len() as i64));
-    set("loops.temporaries", ctx.i64_attr(plan.temporaries as i64));
+    set("outputs", ctx.i64_attr(outputs as i64));
+    set("loops.temporaries", ctx.i64_attr(temporaries.len() as i64));
     set("loops.iterations", ctx.exprs_attr(&phases(ctx, &body)));
-    let temporaries = plan.outputs[plan.outputs.len() - plan.temporaries..].to_vec();
-    Ok(LoopsKernel { body, attrs, loc: ctx.derived_loc("dataflow-to-loops", loc), temporaries, packing: vec![] })
+    if !packing.is_empty() {
+        set("loops.packing", ctx.array_attr(packing.iter().map(|p| p.to_attr(ctx))));
+    }
+    Ok(LoopsKernel { body, attrs, loc: ctx.derived_loc("dataflow-to-loops", loc), temporaries, packing })
+}
+
+/// Arguments that the attribute `constant_args` (their numbers) says are constants.
+fn constant_args(ctx: &Context, module: &Body, kernel: OpId, tensors: &[ValueId]) -> Vec<ValueId> {
+    let named = |name: &str| module.attr_named(ctx, kernel, name).and_then(|a| ctx.as_ints(a));
+    let numbers = named("constant_args").or_else(|| named("dataflow.constant_args")).unwrap_or_default();
+    numbers.iter().filter_map(|&n| tensors.get(usize::try_from(n).ok()?).copied()).collect()
+}
+
+impl Packing {
+    /// As an attribute: `{arg, shape, indices}`.
+    pub fn to_attr(&self, ctx: &Context) -> Attr {
+        ctx.dict_attr([
+            (ctx.name("arg"), ctx.i64_attr(self.arg as i64)),
+            (ctx.name("shape"), ctx.i64_array(&self.shape)),
+            (ctx.name("indices"), ctx.exprs_attr(&self.indices)),
+        ])
+    }
+
+    /// Reads what [`Packing::to_attr`] wrote.
+    pub fn from_attr(ctx: &Context, attr: Attr) -> Option<Packing> {
+        let nim_ir::AttrData::Dict(items) = ctx.attr_data(attr) else { return None };
+        let item = |name: &str| items.iter().find(|(n, _)| ctx.str(*n) == name).map(|(_, a)| *a);
+        Some(Packing {
+            arg: usize::try_from(ctx.as_int(item("arg")?)?).ok()?,
+            shape: ctx.as_ints(item("shape")?)?,
+            indices: ctx.as_exprs(item("indices")?)?,
+        })
+    }
+
+    /// Brings elements of `size` bytes of a tensor with dimensions `dims` into the packed arrangement. `None` when the
+    /// numbers do not fit together.
+    pub fn apply(&self, ctx: &Context, dims: &[usize], size: usize, from: &[u8]) -> Option<Vec<u8>> {
+        let pool = &ctx.exprs;
+        let count: usize = self.shape.iter().map(|&n| usize::try_from(n).ok()).product::<Option<usize>>()?;
+        if from.len() != dims.iter().product::<usize>().checked_mul(size)? || dims.len() != self.indices.len() {
+            return None;
+        }
+        let ivs: Vec<nim_ir::Symbol> = (0..self.shape.len()).map(|k| pool.symbol(&format!("${k}"))).collect();
+        let mut at = vec![0i64; self.shape.len()];
+        let mut out = vec![0; count.checked_mul(size)?];
+        for place in out.chunks_exact_mut(size) {
+            let value = |s| ivs.iter().position(|&iv| iv == s).map(|k| at[k]);
+            let mut position = Some(0usize);
+            for (&e, &dim) in self.indices.iter().zip(dims) {
+                let index = usize::try_from(pool.eval(e, &value).ok()?).ok().filter(|&i| i < dim);
+                position = position.zip(index).map(|(p, i)| p * dim + i);
+            }
+            if let Some(p) = position {
+                place.copy_from_slice(&from[p * size..(p + 1) * size]);
+            }
+            for (k, &n) in self.shape.iter().enumerate().rev() {
+                at[k] += 1;
+                if at[k] < n {
+                    break;
+                }
+                at[k] = 0;
+            }
+        }
+        Some(out)
+    }
 }
 
 /// Which tensor lives where.

@@ -10,33 +10,6 @@ use nim_ir::clone::Mapping;
 use nim_ir::{Attr, BlockId, Body, Context, Diagnostic, Expr, Type, TypeData, ValueId};
 use rustc_hash::FxHashMap;
 
-/// A container: the buffer that holds it and how the container's indices become the buffer's.
-#[derive(Clone, Debug)]
-pub struct Container {
-    /// The memref in the kernel.
-    pub buffer: ValueId,
-    /// Another arrangement of the elements, when the buffer is a packed copy.
-    pub layout: Option<Layout>,
-}
-
-/// Where element `[i0, i1, ...]` of a container lies in a packed buffer.
-#[derive(Clone, Debug)]
-pub struct Layout {
-    /// Stands for the container's index along each dimension.
-    pub ivs: Vec<nim_ir::Symbol>,
-    /// Indices into the buffer over those.
-    pub indices: Vec<Expr>,
-    /// Indices outside of the container are inside of the buffer: reads need no border.
-    pub padded: bool,
-}
-
-impl Container {
-    /// A buffer in the container's own arrangement.
-    pub fn plain(buffer: ValueId) -> Container {
-        Container { buffer, layout: None }
-    }
-}
-
 /// What is at hand to emit points of a map.
 pub struct Points<'m> {
     /// The context.
@@ -45,10 +18,19 @@ pub struct Points<'m> {
     pub source: &'m Body,
     /// The map.
     pub map: &'m Map,
-    /// Containers by the tensors of the source body that they hold.
-    pub containers: &'m FxHashMap<ValueId, Container>,
-    /// Containers of single reads, by the read's number, that take precedence.
-    pub replaced: FxHashMap<usize, Container>,
+    /// Buffers by the tensors of the source body that they hold.
+    pub buffers: &'m FxHashMap<ValueId, ValueId>,
+    /// Reads, by their number, that another buffer serves: a packed or padded copy.
+    pub replaced: FxHashMap<usize, Replaced>,
+}
+
+/// A buffer that serves a read, whatever its border.
+#[derive(Clone, Debug)]
+pub struct Replaced {
+    /// The memref in the kernel.
+    pub buffer: ValueId,
+    /// Indices over the map's iteration variables.
+    pub indices: Vec<Expr>,
 }
 
 /// What the body yields for one write.
@@ -66,17 +48,17 @@ impl<'m> Points<'m> {
         ctx: &'m Context,
         source: &'m Body,
         map: &'m Map,
-        containers: &'m FxHashMap<ValueId, Container>,
+        buffers: &'m FxHashMap<ValueId, ValueId>,
     ) -> Points<'m> {
-        Points { ctx, source, map, containers, replaced: FxHashMap::default() }
+        Points { ctx, source, map, buffers, replaced: FxHashMap::default() }
     }
 
-    /// The container that holds a tensor.
+    /// The buffer that holds a tensor.
     ///
     /// # Errors
     /// `N0702`: the tensor is no argument of the kernel and no result of an earlier map.
-    pub fn container(&self, tensor: ValueId) -> Result<&Container, Diagnostic> {
-        self.containers.get(&tensor).ok_or_else(|| {
+    pub fn buffer(&self, tensor: ValueId) -> Result<ValueId, Diagnostic> {
+        self.buffers.get(&tensor).copied().ok_or_else(|| {
             Diagnostic::error("N0702", self.map.loc, "a map of a kernel uses a tensor that no map before it makes")
         })
     }
@@ -90,11 +72,7 @@ impl<'m> Points<'m> {
         let args = self.source.block_args(self.map.view.body).to_vec();
         for (i, (read, arg)) in self.map.view.reads.iter().zip(&args).enumerate() {
             if read.subset.is_some() && self.source.has_uses(*arg) {
-                let container = match self.replaced.get(&i) {
-                    Some(container) => container,
-                    None => self.container(read.value)?,
-                };
-                let value = self.read(nest, read, container, point)?;
+                let value = self.read_number(nest, i, point)?;
                 mapping.map(*arg, value);
             }
         }
@@ -145,7 +123,7 @@ impl<'m> Points<'m> {
             mapping.map(arg, value);
         }
         for (read, &arg) in self.map.view.epilogue_reads.iter().zip(&args[reduced.len()..]) {
-            let value = self.read(nest, read, self.container(read.value)?, point)?;
+            let value = self.read(nest, read, self.buffer(read.value)?, point)?;
             mapping.map(arg, value);
         }
         self.block(nest, block, &mut mapping, &FxHashMap::default(), point)
@@ -182,7 +160,7 @@ impl<'m> Points<'m> {
                         return Err(Diagnostic::error("N0702", self.source.loc(op), message));
                     };
                     let indices: Vec<ValueId> = operands[1..].iter().map(|&v| mapping.get(v)).collect();
-                    let value = self.dynamic_read(nest, self.container(tensor)?, &indices);
+                    let value = self.dynamic_read(nest, self.buffer(tensor)?, &indices);
                     mapping.map(self.source.result(op), value);
                 }
                 _ => {
@@ -195,18 +173,11 @@ impl<'m> Points<'m> {
     }
 
     /// The element of a point memlet, or its border.
-    fn read(
-        &self,
-        nest: &mut Nest<'_>,
-        read: &Memlet,
-        container: &Container,
-        point: &[Expr],
-    ) -> Result<ValueId, Diagnostic> {
+    fn read(&self, nest: &mut Nest<'_>, read: &Memlet, buffer: ValueId, point: &[Expr]) -> Result<ValueId, Diagnostic> {
         let pool = &self.ctx.exprs;
         let indices = self.map.all_at(self.ctx, read.subset.as_deref().unwrap_or_default(), point);
-        let padded = container.layout.as_ref().is_some_and(|l| l.padded);
         let mut outside = vec![];
-        if read.border.is_some() && !padded {
+        if read.border.is_some() {
             let dims = self.ctx.dim_exprs(self.source.ty(read.value)).unwrap_or_default();
             for (&index, &dim) in indices.iter().zip(&dims) {
                 let last = pool.sub(dim, Expr::ONE);
@@ -218,25 +189,24 @@ impl<'m> Points<'m> {
                 }
             }
         }
-        let at = place(self.ctx, container, &indices);
         let Some(border) = read.border.filter(|_| !outside.is_empty()) else {
-            return Ok(nest.load(container.buffer, &at, &[]));
+            return Ok(nest.load(buffer, &indices, &[]));
         };
-        let element = self.ctx.element_type(nest.body.ty(container.buffer));
+        let element = self.ctx.element_type(nest.body.ty(buffer));
         let element = scalar_type(self.ctx, element.unwrap_or_else(|| self.ctx.none_type()));
         let border = self.scalar(border, element);
         Ok(nest.choose(
             &outside,
             element,
-            |nest| nest.load(container.buffer, &at, &[]),
+            |nest| nest.load(buffer, &indices, &[]),
             |nest| nest.constant(border, element),
         ))
     }
 
     /// An element at indices that are values; they are clamped into the container.
-    fn dynamic_read(&self, nest: &mut Nest<'_>, container: &Container, indices: &[ValueId]) -> ValueId {
+    fn dynamic_read(&self, nest: &mut Nest<'_>, buffer: ValueId, indices: &[ValueId]) -> ValueId {
         let pool = &self.ctx.exprs;
-        let dims = self.ctx.dim_exprs(nest.body.ty(container.buffer)).unwrap_or_default();
+        let dims = self.ctx.dim_exprs(nest.body.ty(buffer)).unwrap_or_default();
         let at: Vec<Expr> = (0..indices.len())
             .map(|k| {
                 let v = pool.named(&format!("$v{k}"));
@@ -246,11 +216,11 @@ impl<'m> Points<'m> {
                 }
             })
             .collect();
-        nest.load(container.buffer, &at, indices)
+        nest.load(buffer, &at, indices)
     }
 
     /// A typed scalar attribute with the type that scalars of it have in a body.
-    fn scalar(&self, attr: Attr, ty: Type) -> Attr {
+    pub fn scalar(&self, attr: Attr, ty: Type) -> Attr {
         match *self.ctx.attr_data(attr) {
             nim_ir::AttrData::Int { value, .. } => self.ctx.int_attr(value, ty),
             nim_ir::AttrData::Bool(b) => self.ctx.int_attr(b as i128, ty),
@@ -284,6 +254,35 @@ impl<'m> Points<'m> {
         }
     }
 
+    /// Width of the accumulator's type.
+    pub fn accumulator_bits(&self, w: usize) -> u32 {
+        match self.ctx.type_data(self.accumulator_type(w)) {
+            TypeData::Float(kind) => kind.bits(),
+            TypeData::Integer { width, .. } => *width,
+            _ => 64,
+        }
+    }
+
+    /// Read number `r` of the body at a point.
+    ///
+    /// # Errors
+    /// As [`Points::body`].
+    pub fn read_number(&self, nest: &mut Nest<'_>, r: usize, point: &[Expr]) -> Result<ValueId, Diagnostic> {
+        let read = &self.map.view.reads[r];
+        match self.replaced.get(&r) {
+            Some(r) => Ok(nest.load(r.buffer, &self.map.all_at(self.ctx, &r.indices, point), &[])),
+            None => self.read(nest, read, self.buffer(read.value)?, point),
+        }
+    }
+
+    /// Zero of a scalar type.
+    pub fn zero(&self, ty: Type) -> Attr {
+        match self.ctx.type_data(ty) {
+            TypeData::Float(_) => self.ctx.float_attr(0.0, ty),
+            _ => self.ctx.int_attr(0, ty),
+        }
+    }
+
     /// A value brought from the reduced to the accumulator's type or back.
     pub fn convert(&self, nest: &mut Nest<'_>, value: ValueId, to: Type) -> ValueId {
         let from = nest.body.ty(value);
@@ -306,9 +305,9 @@ impl<'m> Points<'m> {
         let ty = self.accumulator_type(w);
         let write = &self.map.view.writes[w];
         if let Some(tensor) = write.init_value {
-            let container = self.container(tensor)?;
+            let buffer = self.buffer(tensor)?;
             let indices = self.map.all_at(self.ctx, write.subset.as_deref().unwrap_or_default(), point);
-            let value = nest.load(container.buffer, &place(self.ctx, container, &indices), &[]);
+            let value = nest.load(buffer, &indices, &[]);
             return Ok(self.convert(nest, value, ty));
         }
         Ok(self.initial(nest, w))
@@ -356,11 +355,7 @@ impl<'m> Points<'m> {
         let ty = self.accumulator_type(w);
         let combine = self.map.view.writes[w].combine;
         let attr = combine.identity(self.ctx, self.signed_type(w)).map(|a| self.scalar(a, ty));
-        let zero = match self.ctx.type_data(ty) {
-            TypeData::Float(_) => self.ctx.float_attr(0.0, ty),
-            _ => self.ctx.int_attr(0, ty),
-        };
-        nest.constant(attr.unwrap_or(zero), ty)
+        nest.constant(attr.unwrap_or_else(|| self.zero(ty)), ty)
     }
 
     /// The accumulator's type, with the sign of the result's: it decides how maxima compare.
@@ -399,22 +394,10 @@ impl<'m> Points<'m> {
             .collect();
         let values = self.epilogue(nest, point, &reduced)?;
         for ((write, &result), value) in self.map.view.writes.iter().zip(&self.map.results).zip(values) {
-            let container = self.container(result)?;
+            let buffer = self.buffer(result)?;
             let indices = self.map.all_at(self.ctx, write.subset.as_deref().unwrap_or_default(), point);
-            nest.store(value, container.buffer, &place(self.ctx, container, &indices), &[]);
+            nest.store(value, buffer, &indices, &[]);
         }
         Ok(())
-    }
-}
-
-/// Indices into the buffer of a container's element.
-pub fn place(ctx: &Context, container: &Container, indices: &[Expr]) -> Vec<Expr> {
-    match &container.layout {
-        None => indices.to_vec(),
-        Some(layout) => layout
-            .indices
-            .iter()
-            .map(|&e| ctx.exprs.substitute(e, &mut |s| layout.ivs.iter().position(|&iv| iv == s).map(|k| indices[k])))
-            .collect(),
     }
 }

@@ -126,13 +126,13 @@ pub fn fill_starts(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagn
         if write.covers(ctx, &view.domain) && !all {
             continue;
         }
-        let target = points.container(points.map.results[w])?.buffer;
+        let target = points.buffer(points.map.results[w])?;
         let source = match write.init_value {
-            Some(tensor) => Some(points.container(tensor)?.clone()),
+            Some(tensor) => Some(points.buffer(tensor)?),
             None => None,
         };
         // The result took over the buffer of what it starts from.
-        if source.as_ref().is_some_and(|s| s.buffer == target) {
+        if source == Some(target) {
             continue;
         }
         if source.is_none() && write.init.is_none() && !all {
@@ -141,8 +141,8 @@ pub fn fill_starts(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagn
         let dims = ctx.dim_exprs(nest.body.ty(target)).unwrap_or_default();
         let ty = points.result_type(w);
         super::elementwise::fill(nest, &dims, &mut |nest, at| {
-            let value = match &source {
-                Some(container) => nest.load(container.buffer, &crate::point::place(ctx, container, at), &[]),
+            let value = match source {
+                Some(buffer) => nest.load(buffer, at, &[]),
                 None => {
                     let start = points.initial(nest, w);
                     points.convert(nest, start, ty)
@@ -177,7 +177,7 @@ fn into_memory(points: &Points<'_>, nest: &mut Nest<'_>, point: &[Expr]) -> Resu
     let values = points.body(nest, point)?;
     for (w, yielded) in values.into_iter().enumerate() {
         let write = &points.map.view.writes[w];
-        let buffer = points.container(points.map.results[w])?.buffer;
+        let buffer = points.buffer(points.map.results[w])?;
         let dims = ctx.dim_exprs(nest.body.ty(buffer)).unwrap_or_default();
         let Some(indices) = &write.subset else {
             scatter(points, nest, w, &yielded, buffer, &dims);

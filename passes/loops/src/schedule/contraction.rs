@@ -1,0 +1,334 @@
+//! Contractions and windows: maps with reductions whose results stay in registers.
+//!
+//! Every parallel dimension (and every run of them that collapses) is tried as the direction of vectors. Reads that depend
+//! on it give vectors: directly where neighbours lie side by side, from a packed copy otherwise. Dimensions that such
+//! reads do not depend on are rows of the tile: each vector is used for all of them, and the other reads give one number
+//! for all lanes. A product of matrices, a convolution as the product that it is, a convolution along its rows, a
+//! depthwise one and a pooling window come out of the same search; an estimate of cycles decides.
+
+use super::access::{self, Access, element_bits, estimate};
+use super::copies::{self, PackedLayout};
+use super::tile::{self, Group, Plan, Tail};
+use super::{Env, naive};
+use crate::nest::Nest;
+use crate::point::Points;
+use nim_ir::{Diagnostic, Expr};
+
+/// Size that a symbolic dimension is taken to have in estimates.
+const ASSUMED: i64 = 64;
+/// Part of the second-level cache that a block of rows may fill, in bytes.
+const BLOCK_BYTES: f64 = 160.0 * 1024.0;
+/// Iterations of small constant reductions that are written out.
+const UNROLLED: i64 = 9;
+
+/// One way to walk the map, with its cost.
+struct Candidate {
+    cost: f64,
+    plan: Plan,
+    packed: Vec<usize>,
+    padded: Vec<usize>,
+}
+
+/// What the search needs to know.
+struct Search<'p, 'm> {
+    points: &'p Points<'m>,
+    env: &'p Env<'p>,
+    reads: Vec<Access>,
+    writes: Vec<Access>,
+    others: Vec<Access>,
+    parallel: Vec<usize>,
+    reductions: Vec<usize>,
+    outside: Vec<usize>,
+    lanes: i64,
+}
+
+/// Emits the map if it has reductions and a parallel dimension; answers whether it did.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<bool, Diagnostic> {
+    let Some(best) = search(points, env) else { return Ok(false) };
+    naive::fill_starts(points, nest)?;
+    for &read in &best.padded {
+        if !copies::pad(points, nest, env, read)? {
+            return Ok(false);
+        }
+    }
+    for &read in &best.packed {
+        let access = access::read(points, &points.map.view.reads[read]);
+        let uses = |list: &[usize]| list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>();
+        let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
+        let layout =
+            PackedLayout { outer: uses(&best.plan.batch), columns: best.plan.columns.clone(), inner: uses(&inner) };
+        copies::pack(points, nest, env, read, &layout)?;
+    }
+    let fixed = vec![None; points.map.view.rank()];
+    if !best.packed.is_empty() || best.plan.columns.tail != Tail::Guard {
+        tile::emit(points, nest, &best.plan, &fixed)?;
+        return Ok(true);
+    }
+    let (full, rest) = best.plan.columns.cut(points.ctx);
+    tile::emit(points, nest, &Plan { columns: full, ..best.plan.clone() }, &fixed)?;
+    if let Some(columns) = rest {
+        tile::emit(points, nest, &Plan { columns, lanes: 1, ..best.plan }, &fixed)?;
+    }
+    Ok(true)
+}
+
+fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
+    let (ctx, map) = (points.ctx, points.map);
+    if naive::in_memory(points) || map.view.reads.iter().any(|r| r.subset.is_none()) {
+        return None;
+    }
+    let is_reduction = map.reductions(ctx);
+    let dims = |wanted: bool| -> Vec<usize> {
+        (0..map.view.rank()).filter(|&k| is_reduction[k] == wanted && map.view.domain[k] != Expr::ONE).collect()
+    };
+    let (parallel, reductions) = (dims(false), dims(true));
+    if reductions.is_empty() || parallel.is_empty() {
+        return None;
+    }
+    let accumulators = (0..map.view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
+    let bits = accumulators.max(element_bits(points)).max(8);
+    let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
+    let outside = (0..map.view.reads.len()).filter(|&r| copies::may_be_outside(points, r)).collect();
+    let search = Search {
+        points,
+        env,
+        reads: access::reads(points),
+        writes: access::writes(points),
+        others: access::epilogue_reads(points),
+        parallel,
+        reductions,
+        outside,
+        lanes,
+    };
+    let mut best: Option<Candidate> = None;
+    for columns in search.column_groups() {
+        search.try_columns(columns, &mut best);
+    }
+    best
+}
+
+impl Search<'_, '_> {
+    fn domain(&self, k: usize) -> Expr {
+        self.points.map.view.domain[k]
+    }
+    fn extent(&self, k: usize) -> f64 {
+        estimate(self.points.ctx, self.domain(k), ASSUMED)
+    }
+    fn extents(&self, dims: &[usize]) -> f64 {
+        dims.iter().map(|&k| self.extent(k)).product()
+    }
+
+    /// Single parallel dimensions, and runs of neighbours that are one dimension to every access.
+    fn column_groups(&self) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = self.parallel.iter().map(|&k| vec![k]).collect();
+        for (i, &last) in self.parallel.iter().enumerate() {
+            let mut run = vec![last];
+            for &k in self.parallel[..i].iter().rev() {
+                if !self.collapses(k, run[0]) {
+                    break;
+                }
+                run.insert(0, k);
+                groups.push(run.clone());
+            }
+        }
+        groups
+    }
+
+    fn collapses(&self, outer: usize, inner: usize) -> bool {
+        let pool = &self.points.ctx.exprs;
+        let reads = self.reads.iter().enumerate();
+        let bordered = reads.filter(|(r, _)| self.outside.contains(r)).any(|(_, a)| a.uses[outer] || a.uses[inner]);
+        !bordered
+            && self.reads.iter().chain(&self.writes).chain(&self.others).all(|a| {
+                match (a.strides[outer], a.strides[inner]) {
+                    (Some(o), Some(i)) => o == pool.mul(i, self.domain(inner)),
+                    _ => false,
+                }
+            })
+    }
+
+    fn try_columns(&self, columns: Vec<usize>, best: &mut Option<Candidate>) {
+        let ctx = self.points.ctx;
+        let last = columns[columns.len() - 1];
+        let along = |a: &Access| columns.iter().any(|&k| a.uses[k]);
+        let vectors: Vec<usize> = (0..self.reads.len()).filter(|&r| along(&self.reads[r])).collect();
+        let others: Vec<usize> = self.parallel.iter().copied().filter(|k| !columns.contains(k)).collect();
+        let free: Vec<usize> =
+            others.iter().copied().filter(|&k| vectors.iter().all(|&r| !self.reads[r].uses[k])).collect();
+        let mut packed = vec![];
+        let mut gathered = vec![];
+        for &r in &vectors {
+            if self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r)) {
+                continue;
+            }
+            if self.worth_packing(r, &columns, &others, &free) { packed.push(r) } else { gathered.push(r) }
+        }
+        // Directly read vectors must not run over the end of what a packed one needs.
+        let mut row_groups: Vec<Vec<usize>> = vec![];
+        if !free.is_empty() {
+            row_groups.push(free.clone());
+        } else {
+            row_groups.push(vec![]);
+            row_groups.extend(others.iter().map(|&k| vec![k]));
+        }
+        for rows in row_groups {
+            let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
+            for row_tile in 1..=14i64 {
+                for vectors_wide in 1..=6i64 {
+                    if row_tile * vectors_wide + vectors_wide + 1 > i64::from(self.env.options.target.vector_registers)
+                    {
+                        continue;
+                    }
+                    let domain = &self.points.map.view.domain;
+                    let mut row_group = Group::new(ctx, domain, rows.clone());
+                    let mut column_group = Group::new(ctx, domain, columns.clone());
+                    if rows.is_empty() && row_tile > 1 {
+                        continue;
+                    }
+                    let repeat = self.may_repeat();
+                    row_group.set_tile(ctx, row_tile, repeat);
+                    column_group.set_tile(ctx, vectors_wide * self.lanes, repeat && packed.is_empty());
+                    if let Some(c) = self.cost(&row_group, &column_group, &batch, &vectors, &packed, &gathered)
+                        && best.as_ref().is_none_or(|b| c < b.cost)
+                    {
+                        *best = Some(self.candidate(c, row_group, column_group, batch.clone(), &packed));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Results may be made twice unless they start from what lies in their own buffer.
+    fn may_repeat(&self) -> bool {
+        self.points.map.view.writes.iter().all(|w| w.init_value.is_none())
+    }
+
+    /// Whether vectors of a read are worth a copy: each element is used by enough rows, and the copy is no larger than
+    /// the container.
+    fn worth_packing(&self, read: usize, columns: &[usize], others: &[usize], free: &[usize]) -> bool {
+        let access = &self.reads[read];
+        let ctx = self.points.ctx;
+        if self.outside.contains(&read) || self.points.map.view.writes.iter().any(|w| w.init_value.is_some()) {
+            return false;
+        }
+        let used: Vec<usize> =
+            others.iter().chain(columns).chain(&self.reductions).copied().filter(|&k| access.uses[k]).collect();
+        let copy = self.extents(&used);
+        let dims = ctx.dim_exprs(self.points.source.ty(self.points.map.view.reads[read].value)).unwrap_or_default();
+        let size: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
+        if copy > 1.5 * size + 64.0 {
+            return false;
+        }
+        self.env.constant_arg(self.points, read).is_some() || self.extents(free) >= 8.0
+    }
+
+    /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
+    fn cost(
+        &self,
+        rows: &Group,
+        columns: &Group,
+        batch: &[usize],
+        vectors: &[usize],
+        packed: &[usize],
+        gathered: &[usize],
+    ) -> Option<f64> {
+        let ctx = self.points.ctx;
+        let (m, wide) = (rows.tile as f64, (columns.tile / self.lanes) as f64);
+        let lanes = self.lanes as f64;
+        let (row_size, column_size) = (estimate(ctx, rows.size, ASSUMED), estimate(ctx, columns.size, ASSUMED));
+        let depth = self.extents(&self.reductions);
+        // Tiles beyond the end: a fixed size is known to waste some, a symbolic one is not.
+        let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
+        let row_tiles = if fixed(rows.size) { (row_size / m).ceil() } else { row_size / m + 0.5 };
+        let (mut column_tiles, mut single) = (column_size / columns.tile as f64, 0.0);
+        if packed.is_empty() && columns.tail == Tail::Guard {
+            if fixed(columns.size) {
+                single = column_size % columns.tile as f64;
+                column_tiles = column_tiles.floor();
+            } else {
+                single = columns.tile as f64 / 4.0;
+            }
+        } else if fixed(columns.size) {
+            column_tiles = column_tiles.ceil();
+        } else {
+            column_tiles += 0.5;
+        }
+        let mut loads = 0.0;
+        for (r, access) in self.reads.iter().enumerate() {
+            let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
+            loads += if gathered.contains(&r) {
+                per_row * wide * lanes * 1.5
+            } else if vectors.contains(&r) {
+                // Unaligned vectors cross a line every other time.
+                per_row * wide * if packed.contains(&r) { 1.0 } else { 1.25 }
+            } else {
+                per_row
+            };
+        }
+        let work = m * wide;
+        let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0);
+        let write: f64 = self
+            .writes
+            .iter()
+            .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
+            .sum();
+        let tile = depth * step + write + 20.0;
+        let rest = single * (depth * m.max(2.0) + 10.0);
+        let mut total = self.extents(batch) * row_tiles * (column_tiles * tile + rest);
+        for &r in packed {
+            if self.env.constant_arg(self.points, r).is_none() {
+                let access = &self.reads[r];
+                let used: Vec<usize> = (0..access.uses.len()).filter(|&k| access.uses[k]).collect();
+                total += 2.0 * self.extents(&used);
+            }
+        }
+        total.is_finite().then_some(total)
+    }
+
+    fn candidate(&self, cost: f64, rows: Group, columns: Group, batch: Vec<usize>, packed: &[usize]) -> Candidate {
+        let ctx = self.points.ctx;
+        let pool = &ctx.exprs;
+        // Small constant reductions, innermost first, are written out.
+        let mut reductions: Vec<(usize, bool)> = self.reductions.iter().map(|&k| (k, false)).collect();
+        let mut copies = 1;
+        for entry in reductions.iter_mut().rev() {
+            match pool.as_const(self.domain(entry.0)) {
+                Some(n) if n * copies <= UNROLLED => {
+                    entry.1 = true;
+                    copies *= n;
+                }
+                _ => break,
+            }
+        }
+        let row_block = self.row_block(&rows, &columns, &batch);
+        let plan = Plan { batch, rows, columns, lanes: self.lanes, reductions, row_block };
+        Candidate { cost, plan, packed: packed.to_vec(), padded: self.outside.clone() }
+    }
+
+    /// How many tiles of rows are walked before the columns move on: as many as the second-level cache holds, but few
+    /// enough that threads find work.
+    fn row_block(&self, rows: &Group, columns: &Group, batch: &[usize]) -> i64 {
+        let ctx = self.points.ctx;
+        let size = estimate(ctx, rows.size, ASSUMED);
+        let mut bytes = 0.0f64;
+        for (r, access) in self.reads.iter().enumerate() {
+            if !rows.dims.iter().any(|&k| access.uses[k]) {
+                continue;
+            }
+            let ty = self.points.source.ty(self.points.map.view.reads[r].value);
+            let dims = ctx.dim_exprs(ty).unwrap_or_default();
+            let all: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
+            let used: f64 = batch.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product();
+            bytes += all / used / size * f64::from(element_bits(self.points)) / 8.0;
+        }
+        let tiles = (size / rows.tile as f64).ceil();
+        let fits = (BLOCK_BYTES / (bytes * rows.tile as f64).max(1.0)).floor().max(1.0);
+        let outer = self.extents(batch) * (estimate(ctx, columns.size, ASSUMED) / columns.tile as f64).ceil();
+        let wanted = (16.0 / outer).ceil().max(1.0);
+        let shared = (tiles / wanted).ceil().max(1.0);
+        fits.min(shared).min(tiles).max(1.0) as i64
+    }
+}
