@@ -1,3 +1,26 @@
 //! The light runtime that runs compiled programs.
+//!
+//! * [`Program`]: a `.nimx` file, mapped and checked; [`ProgramBuilder`] makes one.
+//! * [`Session`]: runs a program; holds memory and threads between runs.
+//! * [`bytecode`]: the instruction set. [`runtime`]: library functions. [`code_image`]: machine code.
+//!
+//! Guarantees: a damaged or foreign file is refused with an error; no bytecode reads or writes outside the memory of its
+//! values; every failure of a run is a [`RunError`] that names input, dimension and node. Machine code of kernels is
+//! trusted, as that of any program is.
+//!
+//! What it deliberately does not do: it knows neither the IR nor LLVM, and compiles nothing.
+#![allow(unsafe_code)]
 
+pub mod bytecode;
 pub mod code_image;
+mod error;
+mod machine;
+pub mod nimx;
+mod program;
+pub mod runtime;
+mod session;
+
+pub use error::{LoadError, RunError, RunErrorKind};
+pub use machine::pool::PoolStats;
+pub use program::{Program, ProgramBuilder, Signature, SignatureValue, ValueType};
+pub use session::{KernelTime, Options, Session, Stats};

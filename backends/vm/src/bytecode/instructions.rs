@@ -1,0 +1,143 @@
+//! The instruction set, documented one by one: there is no other list.
+//!
+//! The machine is small on purpose. Everything that computes with elements is a kernel (machine code) or a runtime
+//! function; what is left is to find sizes, to provide memory, to choose and to repeat.
+
+use super::field::{Field, Limits, Names, Problem, Reader};
+use super::{ConstId, FunctionId, KernelId, Label, Reg, Size, Sym, Text};
+use nim_tensor::DType;
+use std::fmt::Write;
+
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $code:literal $mnemonic:literal $name:ident { $($field:ident: $ty:ty),* $(,)? })*) => {
+        /// One instruction.
+        ///
+        /// What the fields mean stands with each instruction.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum Instr {
+            $($(#[$doc])* $name { $($field: $ty),* },)*
+        }
+
+        impl Instr {
+            /// Number of different instructions.
+            pub const COUNT: usize = [$($code),*].len();
+
+            /// Its name in disassembly.
+            pub fn mnemonic(&self) -> &'static str {
+                match self { $(Instr::$name { .. } => $mnemonic,)* }
+            }
+            /// Appends its words: operation code, then the fields in order.
+            pub fn encode(&self, out: &mut Vec<u32>) {
+                match self { $(Instr::$name { $($field),* } => { out.push($code); $($field.encode(out);)* })* }
+            }
+            pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Instr, Problem> {
+                match reader.word()? {
+                    $($code => Ok(Instr::$name { $($field: Field::decode(reader)?),* }),)*
+                    other => Err(Problem(format!("there is no operation code {other}"))),
+                }
+            }
+            pub(super) fn check(&self, limits: &Limits<'_>) -> Result<(), Problem> {
+                match self { $(Instr::$name { $($field),* } => {
+                    $($field.check(limits).map_err(|p| p.within(concat!($mnemonic, ".", stringify!($field))))?;)*
+                    Ok(())
+                })* }
+            }
+            /// Appends its disassembly without the line's end.
+            pub(crate) fn show(&self, names: &Names<'_>, out: &mut String) {
+                out.push_str(self.mnemonic());
+                match self { $(Instr::$name { $($field),* } => {
+                    $(let _ = write!(out, concat!(" ", stringify!($field), "="));
+                      $field.show(names, out);)*
+                })* }
+            }
+        }
+    };
+}
+
+instructions! {
+    /// `out` becomes a constant of the program. Its elements stay where they are, in the mapped file.
+    1 "const" Const { out: Reg, constant: ConstId }
+    /// `out` becomes fresh storage of `bytes` bytes from the pool, aligned to 64.
+    2 "alloc" Alloc { out: Reg, bytes: Size }
+    /// `out` becomes a tensor inside `storage`, from byte `offset` on. Fails unless it lies inside.
+    3 "view" View { out: Reg, storage: Reg, offset: Size, dtype: DType, dims: Box<[Size]> }
+    /// `out` becomes a fresh tensor with storage of its own: `alloc` and `view` in one.
+    4 "new" New { out: Reg, dtype: DType, dims: Box<[Size]> }
+    /// `out` becomes the tensor `from` under other dimensions with as many elements; it shares the elements.
+    5 "reshape" Reshape { out: Reg, from: Reg, dims: Box<[Size]> }
+    /// `out` becomes another reference to what `from` holds.
+    6 "move" Move { out: Reg, from: Reg }
+    /// The registers become empty. Storage without references returns to the pool.
+    7 "kill" Kill { regs: Box<[Reg]> }
+    /// The elements of `from` are copied to byte `offset` of `to`. Fails unless they fit.
+    8 "copy" Copy { from: Reg, to: Reg, offset: Size }
+    /// Runs a kernel on buffers: `ins` are read, `outs` are written (and must not be constants or inputs of the
+    /// program). `phases` are the numbers of iterations of the kernel's phases, which may each be split among threads;
+    /// `work` estimates the scalar operations of all of them.
+    9 "invoke" Invoke { kernel: KernelId, ins: Box<[Reg]>, outs: Box<[Reg]>, symbols: Box<[Size]>, phases: Box<[Size]>, work: Size }
+    /// Calls a function of the runtime library by name (see [`crate::runtime`]): `ints` and `sizes` are its attributes,
+    /// `outs` become fresh values.
+    10 "runtime" Runtime { function: Text, ints: Box<[i64]>, sizes: Box<[Size]>, ins: Box<[Reg]>, outs: Box<[Reg]> }
+    /// Elements of an integer tensor are read into symbols; fails unless there are just as many.
+    11 "bind" Bind { from: Reg, symbols: Box<[Sym]> }
+    /// `symbol` becomes dimension `axis` of a tensor.
+    12 "dim" Dim { symbol: Sym, from: Reg, axis: u32 }
+    /// `symbol` becomes the value of an expression.
+    13 "eval" Eval { symbol: Sym, value: Size }
+    /// Writes the values of expressions into an integer tensor `to` with as many elements.
+    14 "index" Index { to: Reg, values: Box<[Size]> }
+    /// Fails unless the two sizes are in the given relation; the message says what it is about.
+    15 "guard" Guard { kind: Relation, lhs: Size, rhs: Size, message: Text }
+    /// Fails unless the tensor has these dimensions; `what` names it.
+    16 "check" Check { from: Reg, dims: Box<[Size]>, what: Text }
+    /// Goes on at `target`.
+    17 "jump" Jump { target: Label }
+    /// Goes on at `target` when the only element of the tensor is zero (false).
+    18 "jump_unless" JumpUnless { condition: Reg, target: Label }
+    /// Goes on at `target` unless `lhs < rhs`.
+    19 "jump_unless_less" JumpUnlessLess { lhs: Size, rhs: Size, target: Label }
+    /// Appends the elements of `from` behind those of `to` along a new first axis (`to` is empty at first) and makes
+    /// room ahead by doubling.
+    20 "push" Push { to: Reg, from: Reg }
+    /// Runs another function of the program: its first registers get `ins`, its results go to `outs`.
+    21 "call" Call { function: FunctionId, ins: Box<[Reg]>, outs: Box<[Reg]> }
+    /// Ends the function with these results.
+    22 "return" Return { values: Box<[Reg]> }
+}
+
+/// How two sizes must be related.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Equal.
+    Equal,
+    /// Not greater.
+    LessOrEqual,
+    /// Equal, or one of them is 1.
+    Broadcast,
+}
+
+impl Relation {
+    const ALL: [(Relation, &'static str); 3] =
+        [(Relation::Equal, "eq"), (Relation::LessOrEqual, "le"), (Relation::Broadcast, "broadcast")];
+
+    /// The name that the IR gives it.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+    /// The relation that the IR calls `name`.
+    pub fn from_name(name: &str) -> Option<Relation> {
+        Self::ALL.iter().find(|(_, n)| *n == name).map(|(r, _)| *r)
+    }
+    pub(super) fn from_code(code: u32) -> Option<Relation> {
+        Self::ALL.get(code as usize).map(|(r, _)| *r)
+    }
+    /// Whether two sizes are in this relation.
+    pub fn holds(self, lhs: i64, rhs: i64) -> bool {
+        match self {
+            Relation::Equal => lhs == rhs,
+            Relation::LessOrEqual => lhs <= rhs,
+            Relation::Broadcast => lhs == rhs || lhs == 1 || rhs == 1,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Register bytecode of the host program.
+//!
+//! A function has *value registers* (`%0`, `%1`, ...: nothing, a tensor, storage, or a host value such as strings) and
+//! *symbol registers* (64-bit integers: the values of named dimensions). Sizes are expressions over symbol registers
+//! ([`size`]), kept in a table of the program. Value registers start out empty, symbol registers as 0.
+//!
+//! In a file an instruction is a sequence of 32-bit words: its operation code, then its fields; a list is a count and
+//! its items. [`instructions`] is the one table from which encoding, checking and disassembly are made.
+
+pub mod field;
+pub mod instructions;
+pub mod size;
+
+pub use field::{Limits, Names, Problem};
+pub use instructions::{Instr, Relation};
+
+use field::Reader;
+
+macro_rules! indices {
+    ($($(#[$doc:meta])* $name:ident;)*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u32);
+        impl $name {
+            /// As an index into a table.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )* };
+}
+
+indices! {
+    /// A value register of a function.
+    Reg;
+    /// A symbol register of a function.
+    Sym;
+    /// A size expression of the program.
+    Size;
+    /// A constant of the program.
+    ConstId;
+    /// A kernel of the program.
+    KernelId;
+    /// A function of the program.
+    FunctionId;
+    /// A text of the program.
+    Text;
+    /// An instruction of the function.
+    Label;
+}
+
+/// A function in bytecode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Function {
+    /// Its name, for messages.
+    pub name: String,
+    /// Number of value registers; the first ones get the arguments.
+    pub regs: u32,
+    /// Names of the symbol registers.
+    pub symbols: Vec<String>,
+    /// Number of arguments.
+    pub inputs: u32,
+    /// Number of results.
+    pub outputs: u32,
+    /// Instructions.
+    pub code: Vec<Instr>,
+    /// For each instruction, the text that names the node of the model that it comes from; `None` when unknown.
+    pub nodes: Vec<Option<Text>>,
+}
+
+/// Reads instructions from words.
+///
+/// # Errors
+/// An operation code that does not exist, or code that ends within an instruction.
+pub fn decode(words: &[u32]) -> Result<Vec<Instr>, Problem> {
+    let mut reader = Reader::new(words);
+    let mut code = Vec::new();
+    while !reader.is_empty() {
+        code.push(Instr::decode(&mut reader).map_err(|p| p.within(&format!("instruction {}", code.len())))?);
+    }
+    Ok(code)
+}
+
+/// Writes instructions as words.
+pub fn encode(code: &[Instr]) -> Vec<u32> {
+    let mut out = Vec::new();
+    code.iter().for_each(|instr| instr.encode(&mut out));
+    out
+}
+
+/// Checks that every index of a function points at something, that it ends, and that calls and returns pass as many
+/// values as are expected. What a register holds is checked when it is used.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn verify(function: &Function, limits: &Limits<'_>) -> Result<(), Problem> {
+    let fail = |text: String| Err(Problem(text));
+    if function.inputs > function.regs {
+        return fail("there are fewer registers than arguments".into());
+    }
+    if function.nodes.len() != function.code.len() {
+        return fail("the table of nodes does not fit the code".into());
+    }
+    if function.nodes.iter().flatten().any(|text| text.0 >= limits.texts) {
+        return fail("the table of nodes names a text that is not there".into());
+    }
+    for (i, instr) in function.code.iter().enumerate() {
+        instr.check(limits).map_err(|p| p.within(&format!("instruction {i}")))?;
+        match instr {
+            Instr::Return { values } if values.len() != function.outputs as usize => {
+                return fail(format!(
+                    "instruction {i} returns {} values instead of {}",
+                    values.len(),
+                    function.outputs
+                ));
+            }
+            Instr::Call { function: callee, ins, outs } => {
+                let (inputs, outputs) = limits.functions[callee.index()];
+                if (ins.len(), outs.len()) != (inputs as usize, outputs as usize) {
+                    return fail(format!("instruction {i} calls a function with the wrong number of values"));
+                }
+            }
+            _ => {}
+        }
+    }
+    match function.code.last() {
+        Some(Instr::Return { .. } | Instr::Jump { .. }) => Ok(()),
+        _ => fail("the code does not end in a return or a jump".into()),
+    }
+}

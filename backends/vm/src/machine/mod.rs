@@ -1,0 +1,5 @@
+//! What the machine is made of: memory, registers, threads.
+
+pub mod pool;
+pub mod slot;
+pub mod threads;

@@ -1,0 +1,403 @@
+//! Programs: what a `.nimx` file holds, loaded and checked, and how one is put together.
+
+use crate::bytecode::size::SizeExpr;
+use crate::bytecode::{self, ConstId, Function, FunctionId, Instr, KernelId, Limits, Names, Size, Text};
+use crate::code_image::{CodeImage, LoadedCode};
+use crate::error::LoadError;
+use crate::machine::slot::TensorRef;
+use crate::nimx;
+use crate::runtime;
+use nim_expr::{EvalError, Expr, ExprPool, Symbol};
+use nim_tensor::{Blob, DType, Tensor, Value};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fmt::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The type of an input or result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// A tensor; dimensions are texts of expressions over named symbols: `3`, `N`, `2*N + 1`.
+    Tensor {
+        /// Element type.
+        dtype: DType,
+        /// One expression a dimension.
+        dims: Vec<String>,
+    },
+    /// Something else, described by its type's text.
+    Other(String),
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueType::Tensor { dtype, dims } => {
+                f.write_str("tensor<")?;
+                for dim in dims {
+                    if dim.parse::<i64>().is_ok() { write!(f, "{dim}x")? } else { write!(f, "[{dim}]x")? }
+                }
+                write!(f, "{dtype}>")
+            }
+            ValueType::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// An input or result of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureValue {
+    /// Its name in the model.
+    pub name: String,
+    /// Its type.
+    pub ty: ValueType,
+}
+
+/// What a program takes and gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// Inputs in order.
+    pub inputs: Vec<SignatureValue>,
+    /// Results in order.
+    pub outputs: Vec<SignatureValue>,
+}
+
+/// Everything that is stored of a program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) producer: String,
+    pub(crate) signature: Signature,
+    pub(crate) texts: Vec<String>,
+    pub(crate) sizes: Vec<SizeExpr>,
+    /// The expressions as text, for messages.
+    pub(crate) size_texts: Vec<String>,
+    pub(crate) kernels: Vec<String>,
+    /// The first one is the program.
+    pub(crate) functions: Vec<Function>,
+    pub(crate) constants: Vec<Tensor>,
+    pub(crate) code: Option<CodeImage>,
+}
+
+/// A kernel: buffers, symbols, and the part of its iterations to run.
+pub(crate) type KernelFn = unsafe extern "C" fn(*const *mut c_void, *const i64, i64, i64);
+
+pub(crate) struct Inner {
+    pub(crate) contents: Contents,
+    /// Constants as registers hold them; strings stay host values.
+    pub(crate) constants: Vec<Option<TensorRef>>,
+    pub(crate) kernels: Vec<KernelFn>,
+    /// For each text that names one, the runtime function.
+    pub(crate) functions: HashMap<u32, runtime::Function>,
+    /// Keeps the kernels callable.
+    _code: Option<LoadedCode>,
+}
+
+/// A loaded program. Cloning shares it; any number of sessions may run it at the same time.
+#[derive(Clone)]
+pub struct Program {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = &self.inner.contents;
+        f.debug_struct("Program")
+            .field("signature", &c.signature)
+            .field("functions", &c.functions.len())
+            .field("kernels", &c.kernels.len())
+            .field("constants", &c.constants.len())
+            .finish()
+    }
+}
+
+impl Program {
+    /// Maps a `.nimx` file and makes it ready to run. Constants stay in the file.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: no program, another version, cut off, damaged, or for another machine.
+    pub fn load(path: impl AsRef<Path>) -> Result<Program, LoadError> {
+        Self::new(nimx::load_file(path.as_ref(), true)?)
+    }
+
+    /// As [`Program::load`], without reading all constants once to check them. Loading then takes the same time for any
+    /// size of a model; a damaged constant goes unnoticed.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_trusting(path: impl AsRef<Path>) -> Result<Program, LoadError> {
+        Self::new(nimx::load_file(path.as_ref(), false)?)
+    }
+
+    /// Makes the bytes of a `.nimx` file ready to run.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Program, LoadError> {
+        Self::new(nimx::load_bytes(Blob::new(bytes), true)?)
+    }
+
+    fn new(loaded: nimx::Limited) -> Result<Program, LoadError> {
+        let nimx::Limited { contents, code } = loaded;
+        let functions = verify(&contents)?;
+        let kernel = |name: &String| {
+            let address = code.as_ref().and_then(|c| c.symbol(name)).ok_or_else(|| LoadError::Kernel(name.clone()))?;
+            // SAFETY: the compiler gives every kernel this signature (see docs/ARCHITECTURE.md). Machine code of a file is
+            // trusted as any program is; it stays mapped as long as `_code` beside it.
+            Ok(unsafe { std::mem::transmute::<*const u8, KernelFn>(address) })
+        };
+        let kernels = contents.kernels.iter().map(kernel).collect::<Result<_, LoadError>>()?;
+        let constants = contents.constants.iter().map(TensorRef::shared).collect();
+        Ok(Program { inner: Arc::new(Inner { contents, constants, kernels, functions, _code: code }) })
+    }
+
+    /// What it takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.inner.contents.signature
+    }
+    /// Which version of the toolkit compiled it.
+    pub fn producer(&self) -> &str {
+        &self.inner.contents.producer
+    }
+    /// Names of its kernels.
+    pub fn kernels(&self) -> &[String] {
+        &self.inner.contents.kernels
+    }
+    /// Bytes of all constants.
+    pub fn constant_bytes(&self) -> usize {
+        self.inner.contents.constants.iter().map(|c| c.bytes().len()).sum()
+    }
+    /// The bytecode as text.
+    pub fn disassemble(&self) -> String {
+        disassemble(&self.inner.contents)
+    }
+}
+
+/// Checks all bytecode; finds the runtime functions that it names.
+fn verify(contents: &Contents) -> Result<HashMap<u32, runtime::Function>, LoadError> {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let sizes: Vec<u32> = contents.sizes.iter().map(SizeExpr::registers).collect();
+    let functions: Vec<(u32, u32)> = contents.functions.iter().map(|f| (f.inputs, f.outputs)).collect();
+    let mut found = HashMap::new();
+    let main = contents.functions.first().ok_or_else(|| LoadError::Bytecode("there is no function".into()))?;
+    let signature = &contents.signature;
+    if (main.inputs as usize, main.outputs as usize) != (signature.inputs.len(), signature.outputs.len()) {
+        return Err(LoadError::Bytecode("the signature does not fit the first function".into()));
+    }
+    for function in &contents.functions {
+        let limits = Limits {
+            regs: function.regs,
+            symbols: count(function.symbols.len()),
+            code: count(function.code.len()),
+            constants: count(contents.constants.len()),
+            kernels: count(contents.kernels.len()),
+            texts: count(contents.texts.len()),
+            sizes: &sizes,
+            functions: &functions,
+        };
+        bytecode::verify(function, &limits).map_err(|p| LoadError::Bytecode(format!("{}: {}", function.name, p.0)))?;
+        // As many registers as could be used: more only cost memory.
+        if function.regs as usize > function.inputs as usize + 8 * bytecode::encode(&function.code).len() {
+            return Err(LoadError::Bytecode(format!("{} has more registers than it can use", function.name)));
+        }
+        for instr in &function.code {
+            if let Instr::Runtime { function: name, .. } = instr {
+                let text = &contents.texts[name.index()];
+                let f = runtime::find(text).ok_or_else(|| LoadError::Function(text.clone()))?;
+                found.insert(name.0, f);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn disassemble(contents: &Contents) -> String {
+    let mut out = String::new();
+    let list = |values: &[SignatureValue]| {
+        values.iter().map(|v| format!("{}: {}", v.name, v.ty)).collect::<Vec<_>>().join(", ")
+    };
+    let signature = &contents.signature;
+    let _ = writeln!(out, "program({}) -> ({})", list(&signature.inputs), list(&signature.outputs));
+    for (i, constant) in contents.constants.iter().enumerate() {
+        let _ = writeln!(out, "constant #{i}: {constant:?}");
+    }
+    let text = |list: &[String], i: u32| list.get(i as usize).cloned().unwrap_or_default();
+    for function in &contents.functions {
+        let _ =
+            writeln!(out, "\nfunction {}: {} registers, {} arguments", function.name, function.regs, function.inputs);
+        let functions = |i: u32| contents.functions.get(i as usize).map(|f| f.name.clone()).unwrap_or_default();
+        let names = Names {
+            size: &|i| text(&contents.size_texts, i),
+            text: &|i| text(&contents.texts, i),
+            kernel: &|i| text(&contents.kernels, i),
+            function: &functions,
+            symbol: &|i| text(&function.symbols, i),
+        };
+        let mut last = None;
+        for (i, instr) in function.code.iter().enumerate() {
+            let _ = write!(out, "{i:5}  ");
+            instr.show(&names, &mut out);
+            let node = function.nodes.get(i).copied().flatten();
+            // Each node is named once, where its code begins.
+            if let Some(node) = node.filter(|_| node != last) {
+                let _ = write!(out, "  ; {}", text(&contents.texts, node.0));
+            }
+            last = node;
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// Puts a program together.
+#[derive(Debug, Default)]
+pub struct ProgramBuilder {
+    contents: Contents,
+    text_ids: HashMap<String, Text>,
+    size_ids: HashMap<(SizeExpr, String), Size>,
+    kernel_ids: HashMap<String, KernelId>,
+    constant_ids: HashMap<(usize, usize, DType, Vec<usize>), ConstId>,
+}
+
+impl ProgramBuilder {
+    /// An empty program; `producer` says who makes it.
+    pub fn new(producer: &str) -> ProgramBuilder {
+        let contents = Contents { producer: producer.to_owned(), ..Contents::default() };
+        ProgramBuilder { contents, ..ProgramBuilder::default() }
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: &str) -> Text {
+        if let Some(&id) = self.text_ids.get(text) {
+            return id;
+        }
+        let id = Text(self.contents.texts.len() as u32);
+        self.contents.texts.push(text.to_owned());
+        self.text_ids.insert(text.to_owned(), id);
+        id
+    }
+
+    /// A size expression; `register` says which symbol register of the function a symbol has.
+    ///
+    /// # Errors
+    /// The first symbol without register, or what is wrong with the expression itself.
+    pub fn size(
+        &mut self,
+        pool: &ExprPool,
+        expr: Expr,
+        register: &mut dyn FnMut(Symbol) -> Option<u32>,
+    ) -> Result<Size, EvalError> {
+        let size = SizeExpr::new(pool, expr, register)?;
+        let key = (size, pool.display(expr).to_string());
+        if let Some(&id) = self.size_ids.get(&key) {
+            return Ok(id);
+        }
+        let id = Size(self.contents.sizes.len() as u32);
+        self.contents.sizes.push(key.0.clone());
+        self.contents.size_texts.push(key.1.clone());
+        self.size_ids.insert(key, id);
+        Ok(id)
+    }
+
+    /// A number as a size expression.
+    pub fn constant_size(&mut self, value: i64) -> Size {
+        let key = (SizeExpr::Constant(value), value.to_string());
+        *self.size_ids.entry(key).or_insert_with_key(|key| {
+            self.contents.sizes.push(key.0.clone());
+            self.contents.size_texts.push(key.1.clone());
+            Size(self.contents.sizes.len() as u32 - 1)
+        })
+    }
+
+    /// A kernel by its name in the code image.
+    pub fn kernel(&mut self, name: &str) -> KernelId {
+        if let Some(&id) = self.kernel_ids.get(name) {
+            return id;
+        }
+        let id = KernelId(self.contents.kernels.len() as u32);
+        self.contents.kernels.push(name.to_owned());
+        self.kernel_ids.insert(name.to_owned(), id);
+        id
+    }
+
+    /// A constant. The same bytes under the same type are kept once.
+    pub fn constant(&mut self, tensor: &Tensor) -> ConstId {
+        let key = tensor.blob().map(|b| (b.as_ptr() as usize, b.len(), tensor.dtype(), tensor.dims().to_vec()));
+        if let Some(&id) = key.as_ref().and_then(|k| self.constant_ids.get(k)) {
+            return id;
+        }
+        let id = ConstId(self.contents.constants.len() as u32);
+        // The builder holds the tensor, so its address stays taken and the key stays true.
+        self.contents.constants.push(tensor.clone());
+        if let Some(key) = key {
+            self.constant_ids.insert(key, id);
+        }
+        id
+    }
+
+    /// Makes room for a function, so that calls can name it before it is written. The first one is the program.
+    pub fn declare(&mut self, name: &str) -> FunctionId {
+        self.contents.functions.push(Function { name: name.to_owned(), ..Function::default() });
+        FunctionId(self.contents.functions.len() as u32 - 1)
+    }
+
+    /// Sets a function that was declared.
+    pub fn define(&mut self, id: FunctionId, function: Function) {
+        if let Some(place) = self.contents.functions.get_mut(id.index()) {
+            *place = function;
+        }
+    }
+
+    /// Sets what the program takes and gives.
+    pub fn signature(&mut self, signature: Signature) {
+        self.contents.signature = signature;
+    }
+
+    /// Sets the machine code with all kernels.
+    pub fn code(&mut self, code: CodeImage) {
+        self.contents.code = Some(code);
+    }
+
+    /// The bytecode as text.
+    pub fn disassemble(&self) -> String {
+        disassemble(&self.contents)
+    }
+
+    /// The program as the bytes of a `.nimx` file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        nimx::to_bytes(&self.contents)
+    }
+
+    /// Writes a `.nimx` file. It appears under its name only when it is complete.
+    ///
+    /// # Errors
+    /// What the system says; an old file of that name is then as it was.
+    pub fn write_nimx(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
+        nimx::write_file(&self.contents, path.as_ref())
+    }
+
+    /// Makes the program ready to run here, without the way through a file; constants are not copied.
+    ///
+    /// # Errors
+    /// As [`Program::from_bytes`].
+    pub fn into_program(self) -> Result<Program, LoadError> {
+        let mut contents = self.contents;
+        let code = match contents.code.take() {
+            Some(image) => Some(LoadedCode::load(&image).map_err(LoadError::Code)?),
+            None => None,
+        };
+        Program::new(nimx::Limited { contents, code })
+    }
+}
+
+/// A host value's type as a signature writes it, for messages.
+pub(crate) fn describe(value: &Value) -> String {
+    match value {
+        Value::Tensor(tensor) => {
+            let dims = tensor.dims().iter().map(usize::to_string).collect();
+            ValueType::Tensor { dtype: tensor.dtype(), dims }.to_string()
+        }
+        Value::Sequence(_) => "a sequence".into(),
+        Value::Optional(_) => "an optional".into(),
+        Value::Map(..) => "a map".into(),
+    }
+}

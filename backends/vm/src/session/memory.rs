@@ -1,0 +1,76 @@
+//! Fresh memory for the program's values.
+
+use super::Session;
+use super::run::{Frame, Step, invalid};
+use crate::bytecode::Reg;
+use crate::error::RunErrorKind;
+use crate::machine::pool::{Block, OutOfMemory};
+use crate::machine::slot::{Dims, Slot, TensorRef, byte_size};
+use nim_tensor::DType;
+use std::sync::Arc;
+
+impl Session {
+    pub(super) fn allocate(&self, bytes: usize) -> Step<Arc<Block>> {
+        self.pool.allocate(bytes).map_err(|OutOfMemory { requested, in_use, limit }| {
+            RunErrorKind::Memory { requested, in_use, limit }.into()
+        })
+    }
+
+    pub(super) fn new_tensor(&self, dtype: DType, dims: Dims) -> Step<TensorRef> {
+        let Some(bytes) = byte_size(dtype, &dims) else {
+            let problem = "does not fit in memory".to_owned();
+            return Err(RunErrorKind::Size { expression: format!("of a tensor of shape {dims:?}"), problem }.into());
+        };
+        let block = self.allocate(bytes)?;
+        TensorRef::in_block(block, 0, dtype, dims).ok_or_else(|| invalid("a fresh tensor does not fit its storage"))
+    }
+
+    /// Appends a tensor behind those that a register holds already.
+    pub(super) fn push(&self, frame: &mut Frame, to: Reg, from: Reg) -> Step {
+        let item = frame.tensor(from)?.clone();
+        let old = match std::mem::take(&mut frame.regs[to.index()]) {
+            Slot::Tensor(old) if !old.is_empty() || old.dims().get(1..) == Some(item.dims()) => Some(old),
+            // Nothing yet, or a tensor without elements whose other dimensions were not known.
+            Slot::Tensor(_) | Slot::Empty => None,
+            _ => return Err(invalid("a tensor is appended to what is none")),
+        };
+        let rows = old.as_ref().map_or(Some(0), |t| t.dims().first().copied());
+        let rows = rows.ok_or_else(|| invalid("a tensor is appended to a scalar"))?;
+        if let Some(old) = &old
+            && (old.dtype() != item.dtype() || old.dims()[1..] != *item.dims())
+        {
+            let message = format!("the shapes {:?} and {:?} of two iterations differ", &old.dims()[1..], item.dims());
+            return Err(RunErrorKind::Runtime { function: "stack".into(), message }.into());
+        }
+        let mut dims = Dims::from_slice(&[rows + 1]);
+        dims.extend_from_slice(item.dims());
+        let used = old.as_ref().map_or(0, TensorRef::byte_len);
+        let needed = used.checked_add(item.byte_len()).ok_or_else(|| invalid("a stack overflows"))?;
+
+        // In place when nobody else sees the block and there is room behind the elements.
+        let block = old.as_ref().and_then(TensorRef::block).cloned();
+        // Two references: the old tensor's and the one just made.
+        let room = block.filter(|b| {
+            Arc::strong_count(b) == 2
+                && b.capacity() >= needed
+                && old.as_ref().is_some_and(|t| t.read_ptr() == b.as_ptr().cast_const())
+        });
+        let block = match room {
+            Some(block) => block,
+            None => {
+                let block = self.allocate(needed.checked_mul(2).unwrap_or(needed))?;
+                if let Some(old) = &old {
+                    // SAFETY: a fresh block that is large enough for both.
+                    unsafe { std::ptr::copy_nonoverlapping(old.read_ptr(), block.as_ptr(), used) };
+                }
+                block
+            }
+        };
+        // SAFETY: the block has `needed` bytes; the item is another tensor's memory or that of a block that more than
+        // one reference holds, which is not appended to in place.
+        unsafe { std::ptr::copy_nonoverlapping(item.read_ptr(), block.as_ptr().add(used), item.byte_len()) };
+        let tensor = TensorRef::in_block(block, 0, item.dtype(), dims);
+        frame.regs[to.index()] = Slot::Tensor(tensor.ok_or_else(|| invalid("a stack does not fit its storage"))?);
+        Ok(())
+    }
+}

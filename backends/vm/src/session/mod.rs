@@ -1,0 +1,175 @@
+//! Running a program.
+
+mod explain;
+mod memory;
+mod run;
+
+use crate::error::{RunError, RunErrorKind};
+use crate::machine::pool::{Pool, PoolStats};
+use crate::machine::slot::Slot;
+use crate::machine::threads::Threads;
+use crate::program::{Program, ValueType, describe};
+use crate::runtime::{Draws, Env};
+use nim_tensor::Value;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How a session runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Threads that work on one kernel; at least 1.
+    pub threads: usize,
+    /// Most bytes of memory for tensors at a time, inputs and constants not counted.
+    pub memory_limit: usize,
+    /// Most steps of loops and calls in one run.
+    pub max_steps: u64,
+    /// Most levels of calls.
+    pub max_depth: usize,
+    /// Whether to measure the time of each kernel.
+    pub profile: bool,
+    /// Where random numbers without a seed come from; the clock when absent.
+    pub seed: Option<u64>,
+    /// Kernels with less work (in scalar operations) run on one thread.
+    pub parallel_work: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            memory_limit: usize::MAX,
+            max_steps: u64::MAX,
+            max_depth: 1000,
+            profile: false,
+            seed: None,
+            parallel_work: 1 << 15,
+        }
+    }
+}
+
+/// Time that one kernel took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelTime {
+    /// The kernel.
+    pub kernel: String,
+    /// How often it was called.
+    pub calls: u64,
+    /// Sum over all calls.
+    pub time: Duration,
+}
+
+/// What a session has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Runs begun.
+    pub runs: u64,
+    /// Memory.
+    pub memory: PoolStats,
+    /// Kernels that were called while profiling, the longest first.
+    pub kernels: Vec<KernelTime>,
+}
+
+/// Runs a program again and again; keeps memory and threads in between.
+#[derive(Debug)]
+pub struct Session {
+    program: Program,
+    options: Options,
+    pool: Arc<Pool>,
+    threads: Threads,
+    env: Env,
+    runs: u64,
+    /// Calls and time of each kernel.
+    times: Vec<(u64, Duration)>,
+    steps: u64,
+    scratch: run::Scratch,
+}
+
+impl Session {
+    /// A session of a program.
+    pub fn new(program: &Program, options: Options) -> Session {
+        let seed = options.seed.unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            // The address differs between sessions that begin in the same instant.
+            now.as_nanos() as u64 ^ (&raw const options) as u64
+        });
+        Session {
+            program: program.clone(),
+            pool: Pool::new(options.memory_limit),
+            threads: Threads::new(options.threads),
+            env: Env { limit: options.memory_limit.min(isize::MAX as usize), seeds: Draws { seed }, drawn: 0 },
+            runs: 0,
+            times: vec![Default::default(); program.kernels().len()],
+            steps: 0,
+            scratch: run::Scratch::default(),
+            options,
+        }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Runs the program once. Results share memory with nobody who writes to it.
+    ///
+    /// # Errors
+    /// [`RunError`] says what is wrong: an input of the wrong type or shape, a size that cannot be, too little memory,
+    /// too many steps. The session stays usable.
+    pub fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, RunError> {
+        self.runs += 1;
+        self.steps = 0;
+        let program = self.program.clone();
+        let args = arguments(&program, inputs).map_err(|kind| RunError { kind, node: None })?;
+        let results = self.call(&program, 0, args, 0)?;
+        let values: Option<Vec<Value>> = results.iter().map(Slot::to_value).collect();
+        let missing = || RunErrorKind::Program("a result has no value".into());
+        values.ok_or_else(|| RunError { kind: missing(), node: None })
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> Stats {
+        let names = self.program.kernels();
+        let mut kernels: Vec<KernelTime> = names
+            .iter()
+            .zip(&self.times)
+            .filter(|(_, (calls, _))| *calls > 0)
+            .map(|(name, &(calls, time))| KernelTime { kernel: name.clone(), calls, time })
+            .collect();
+        kernels.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.kernel.cmp(&b.kernel)));
+        Stats { runs: self.runs, memory: self.pool.stats(), kernels }
+    }
+
+    /// Starts measuring times and the peak of memory anew.
+    pub fn reset_stats(&mut self) {
+        self.runs = 0;
+        self.times.fill(Default::default());
+        self.pool.reset_peak();
+    }
+
+    /// Gives memory that no value uses back to the system.
+    pub fn trim(&self) {
+        self.pool.trim();
+    }
+}
+
+/// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode
+/// checks.
+fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunErrorKind> {
+    let signature = program.signature();
+    if inputs.len() != signature.inputs.len() {
+        return Err(RunErrorKind::InputCount { expected: signature.inputs.len(), found: inputs.len() });
+    }
+    for (expected, value) in signature.inputs.iter().zip(inputs) {
+        let fits = match (&expected.ty, value) {
+            (ValueType::Tensor { dtype, dims }, Value::Tensor(t)) => t.dtype() == *dtype && t.rank() == dims.len(),
+            (ValueType::Tensor { .. }, _) => false,
+            (ValueType::Other(_), Value::Tensor(_)) => false,
+            (ValueType::Other(_), _) => true,
+        };
+        if !fits {
+            let (input, expected) = (expected.name.clone(), expected.ty.to_string());
+            return Err(RunErrorKind::InputType { input, expected, found: describe(value) });
+        }
+    }
+    Ok(inputs.iter().map(Slot::from_value).collect())
+}
