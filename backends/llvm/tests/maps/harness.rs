@@ -5,7 +5,7 @@
 use nim_dataflow::{MapBuilder, iv};
 use nim_ir::{Body, Builder, Context, Expr, OpId, Type, ValueId};
 use nim_llvm::{KernelSource, Options, Target, compile_kernels};
-use nim_loops_passes::{LoopsKernel, TargetInfo, loops_to_mlir_text, lower_kernel_to_loops};
+use nim_loops_passes::{LoopsKernel, Packing, TargetInfo, loops_to_mlir_text, lower_kernel_to_loops};
 use nim_vm::code_image::LoadedCode;
 
 /// A context with the dialects of kernels.
@@ -58,30 +58,25 @@ pub fn kernel(
 pub struct Compiled<'c> {
     ctx: &'c Context,
     code: LoadedCode,
-    pub text: String,
-    pub kernel: Body,
+    packing: Vec<Packing>,
     iterations: Vec<Expr>,
     outputs: Vec<Type>,
     symbols: Vec<String>,
 }
 
-pub fn lower(ctx: &Context, module: &Body, op: OpId, options: &nim_loops_passes::Options) -> (Body, OpId, LoopsInfo) {
+fn lower(ctx: &Context, module: &Body, op: OpId, options: &nim_loops_passes::Options) -> (Body, OpId, Vec<Packing>) {
     let lowered: LoopsKernel = lower_kernel_to_loops(ctx, module, op, options).expect("lowers");
     let packing = lowered.packing.clone();
     let mut out = Body::new();
     let region = out.add_root_region();
     let block = out.add_block(region, &[], &[]);
     let op = Builder::at_end(ctx, &mut out, block).insert(lowered.into_state(ctx));
-    (out, op, LoopsInfo { packing })
-}
-
-pub struct LoopsInfo {
-    pub packing: Vec<nim_loops_passes::Packing>,
+    (out, op, packing)
 }
 
 /// Lowers and compiles.
 pub fn compile<'c>(ctx: &'c Context, module: &Body, op: OpId, options: &nim_loops_passes::Options) -> Compiled<'c> {
-    let (out, op, _) = lower(ctx, module, op, options);
+    let (out, op, packing) = lower(ctx, module, op, options);
     let view = nim_loops::KernelView::new(ctx, &out, op).expect("view");
     let mut found = vec![];
     nim_ir::verifier::verify_body(ctx, &out, false, &mut found);
@@ -94,11 +89,11 @@ pub fn compile<'c>(ctx: &'c Context, module: &Body, op: OpId, options: &nim_loop
     let target = Target::parse("x86-64-v3").expect("target");
     let image = compile_kernels(&[source], &target, &Options::default()).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let code = LoadedCode::load(&image).expect("loads");
-    let kernel = out.nested(op).expect("body").deep_clone();
+    let kernel = out.nested(op).expect("body");
     let args = kernel.block_args(kernel.entry().expect("entry")).to_vec();
     let outputs = args[args.len() - view.output_count..].iter().map(|&a| kernel.ty(a)).collect();
-    let iterations = nim_loops_passes::phases(ctx, &kernel);
-    Compiled { ctx, code, text, kernel, iterations, outputs, symbols: view.symbols }
+    let iterations = nim_loops_passes::phases(ctx, kernel);
+    Compiled { ctx, code, packing, iterations, outputs, symbols: view.symbols }
 }
 
 impl Compiled<'_> {
@@ -107,9 +102,13 @@ impl Compiled<'_> {
         let value = |s| symbols.iter().find(|(n, _)| *n == pool.symbol_name(s)).map(|(_, v)| *v);
         pool.eval(e, &value).expect("value")
     }
-    /// Total iterations.
-    pub fn total(&self, symbols: &[(&str, i64)]) -> i64 {
-        self.iterations.iter().map(|&e| self.eval(e, symbols)).sum()
+    /// Inputs of 4-byte elements with those packed that the kernel wants packed.
+    pub fn pack(&self, inputs: &[&[u8]], dims: &[&[usize]]) -> Vec<Vec<u8>> {
+        let one = |(i, &bytes): (usize, &&[u8])| match self.packing.iter().find(|p| p.arg == i) {
+            Some(p) => p.apply(self.ctx, dims[i], 4, bytes).expect("packs"),
+            None => bytes.to_vec(),
+        };
+        inputs.iter().enumerate().map(one).collect()
     }
     /// Allocates the outputs, in bytes, filled with 0xAA.
     pub fn outputs(&self, symbols: &[(&str, i64)]) -> Vec<Vec<u8>> {

@@ -1,7 +1,9 @@
 //! Maps from the dataflow level to running machine code, against plain Rust loops.
 
+mod cases;
 mod harness;
 
+use cases::Conv;
 use harness::*;
 use nim_dataflow::{Combine, MapBuilder};
 
@@ -95,6 +97,45 @@ fn reductions_of_rows_and_columns() {
                         .collect();
                     let found = compiled.f32s(&[&bytes(&x)], &[("A", h as i64), ("B", w as i64)]);
                     close(&found, &expected, 1e-5);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions() {
+    let base = Conv { n: 1, c: 5, o: 7, h: 9, w: 11, k: 3, stride: 1, pad: 1, dilation: 1, groups: 1 };
+    let cases = [
+        base,
+        Conv { stride: 2, ..base },
+        Conv { n: 2, c: 4, o: 6, groups: 2, ..base },
+        Conv { c: 6, o: 6, groups: 6, ..base },
+        Conv { c: 6, o: 6, groups: 6, stride: 2, h: 16, w: 16, ..base },
+        Conv { k: 1, pad: 0, c: 16, o: 24, ..base },
+        Conv { dilation: 2, pad: 2, ..base },
+        Conv { n: 3, c: 3, o: 33, k: 5, stride: 3, pad: 2, h: 20, w: 17, ..base },
+        Conv { c: 64, o: 64, h: 7, w: 7, ..base },
+    ];
+    for conv in cases {
+        let cg = conv.c / conv.groups;
+        let x = random(conv.n * conv.c * conv.h * conv.w, 1);
+        let w = random(conv.o * cg * conv.k * conv.k, 2);
+        let bias = random(conv.o, 3);
+        let expected = conv.reference(&x, &w, &bias);
+        for options in both() {
+            for constant in [false, true] {
+                let ctx = context();
+                let (module, op) = conv.kernel(&ctx, constant);
+                let compiled = compile(&ctx, &module, op, &options);
+                let dims: [&[usize]; 3] =
+                    [&[conv.n, conv.c, conv.h, conv.w], &[conv.o, cg, conv.k, conv.k], &[conv.o]];
+                let inputs = compiled.pack(&[&bytes(&x), &bytes(&w), &bytes(&bias)], &dims);
+                let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+                for parts in [1, 3] {
+                    let mut outputs = compiled.outputs(&[]);
+                    compiled.run(&inputs, &mut outputs, &[], parts);
+                    close(&from_bytes::<f32>(&outputs[0]), &expected, 1e-4);
                 }
             }
         }
