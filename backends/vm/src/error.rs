@@ -158,7 +158,7 @@ pub enum RunErrorKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunError {
     /// What happened.
-    pub kind: RunErrorKind,
+    pub kind: Box<RunErrorKind>,
     /// The node of the model where it happened, if it has a name.
     pub node: Option<String>,
 }

@@ -72,7 +72,7 @@ impl TensorRef {
     /// A tensor inside a block; `None` when it does not lie inside.
     pub fn in_block(block: Arc<Block>, offset: usize, dtype: DType, dims: Dims) -> Option<TensorRef> {
         let bytes = byte_size(dtype, &dims)?;
-        if offset.checked_add(bytes)? > block.capacity() || offset % dtype.size().max(1) != 0 {
+        if offset.checked_add(bytes)? > block.capacity() || !offset.is_multiple_of(dtype.size().max(1)) {
             return None;
         }
         // SAFETY: the offset is inside the block, or one past its end.

@@ -38,7 +38,7 @@ pub(super) fn nms(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
     let rectangles: Vec<Rectangle> = floats(boxes).chunks_exact(4).map(|b| Rectangle::new(b, center)).collect();
     let values = floats(scores);
     let mut rows: Vec<i64> = Vec::new();
-    let lists = if count == 0 { 0 } else { values.len() / count };
+    let lists = values.len().checked_div(count).unwrap_or(0);
     for list in 0..lists {
         let (image, class) = (list / classes, list % classes);
         let scores = &values[list * count..(list + 1) * count];

@@ -122,7 +122,7 @@ impl Session {
         let args = arguments(&program, inputs).map_err(|kind| RunError { kind, node: None })?;
         let results = self.call(&program, 0, args, 0)?;
         let values: Option<Vec<Value>> = results.iter().map(Slot::to_value).collect();
-        let missing = || RunErrorKind::Program("a result has no value".into());
+        let missing = || Box::new(RunErrorKind::Program("a result has no value".into()));
         values.ok_or_else(|| RunError { kind: missing(), node: None })
     }
 
@@ -154,10 +154,10 @@ impl Session {
 
 /// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode
 /// checks.
-fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunErrorKind> {
+fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, Box<RunErrorKind>> {
     let signature = program.signature();
     if inputs.len() != signature.inputs.len() {
-        return Err(RunErrorKind::InputCount { expected: signature.inputs.len(), found: inputs.len() });
+        return Err(Box::new(RunErrorKind::InputCount { expected: signature.inputs.len(), found: inputs.len() }));
     }
     for (expected, value) in signature.inputs.iter().zip(inputs) {
         let fits = match (&expected.ty, value) {
@@ -168,7 +168,7 @@ fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunErrorK
         };
         if !fits {
             let (input, expected) = (expected.name.clone(), expected.ty.to_string());
-            return Err(RunErrorKind::InputType { input, expected, found: describe(value) });
+            return Err(Box::new(RunErrorKind::InputType { input, expected, found: describe(value) }));
         }
     }
     Ok(inputs.iter().map(Slot::from_value).collect())

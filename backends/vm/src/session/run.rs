@@ -40,7 +40,7 @@ pub(super) enum Fault {
     /// It failed itself.
     Here(Box<RunErrorKind>),
     /// Something failed in a function that it called.
-    Within(Box<RunError>),
+    Within(RunError),
 }
 
 impl From<RunErrorKind> for Fault {
@@ -79,7 +79,7 @@ impl Session {
         loop {
             let Some(instr) = function.code.get(at) else {
                 let kind = RunErrorKind::Program("the code goes on behind its end".into());
-                return Err(RunError { kind, node: None });
+                return Err(RunError { kind: Box::new(kind), node: None });
             };
             match self.step(program, function, &mut frame, instr, depth) {
                 Ok(Next::Instruction) => at += 1,
@@ -93,15 +93,16 @@ impl Session {
                     at = target as usize;
                 }
                 Ok(Next::Return(results)) => return Ok(results),
-                Err(Fault::Here(kind)) => return Err(RunError { kind: *kind, node: node(program, function, at) }),
-                Err(Fault::Within(error)) => return Err(*error),
+                Err(Fault::Here(kind)) => return Err(RunError { kind, node: node(program, function, at) }),
+                Err(Fault::Within(error)) => return Err(error),
             }
         }
     }
 
-    fn count_step(&mut self) -> Result<(), RunErrorKind> {
+    fn count_step(&mut self) -> Result<(), Box<RunErrorKind>> {
         self.steps += 1;
-        if self.steps > self.options.max_steps { Err(RunErrorKind::Steps(self.options.max_steps)) } else { Ok(()) }
+        let limit = self.options.max_steps;
+        if self.steps > limit { Err(Box::new(RunErrorKind::Steps(limit))) } else { Ok(()) }
     }
 
     fn step(
@@ -234,13 +235,12 @@ impl Session {
             }
             Instr::Push { to, from } => self.push(frame, *to, *from)?,
             Instr::Call { function: callee, ins, outs } => {
-                self.count_step()?;
+                self.count_step().map_err(Fault::Here)?;
                 if depth >= self.options.max_depth {
                     return Err(RunErrorKind::Depth(self.options.max_depth).into());
                 }
                 let args = ins.iter().map(|r| frame.regs[r.index()].clone()).collect();
-                let results =
-                    self.call(program, callee.index(), args, depth + 1).map_err(|e| Fault::Within(Box::new(e)))?;
+                let results = self.call(program, callee.index(), args, depth + 1).map_err(Fault::Within)?;
                 for (out, value) in outs.iter().zip(results) {
                     frame.regs[out.index()] = value;
                 }
