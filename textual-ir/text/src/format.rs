@@ -126,7 +126,8 @@ fn field(input: &str) -> Step<'_, String> {
 fn word<'a>(text: &'static str) -> impl Parser<&'a str, Output = &'a str, Error = nom::error::Error<&'a str>> {
     move |input: &'a str| {
         let (rest, found) =
-            preceded(multispace0, take_while1(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_')).parse(input)?;
+            preceded(multispace0, take_while1(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_'))
+                .parse(input)?;
         match found == text {
             true => Ok((rest, found)),
             false => Err(nom::Err::Error(nom::error::Error::new(input, ErrorKind::Tag))),
@@ -135,12 +136,8 @@ fn word<'a>(text: &'static str) -> impl Parser<&'a str, Output = &'a str, Error 
 }
 
 fn target(input: &str) -> Step<'_, Target> {
-    alt((
-        map(field, Target::Field),
-        value(Target::Operands, word("operands")),
-        value(Target::Results, word("results")),
-    ))
-    .parse(input)
+    alt((map(field, Target::Field), value(Target::Operands, word("operands")), value(Target::Results, word("results"))))
+        .parse(input)
 }
 
 fn literal(input: &str) -> Step<'_, Element> {
@@ -197,7 +194,8 @@ mod tests {
 
     #[test]
     fn formats_are_read() {
-        let format = Format::parse("$a `,` $b (`step` $c^ `:` type($c))? attr-dict `:` functional-type(operands, results)");
+        let format =
+            Format::parse("$a `,` $b (`step` $c^ `:` type($c))? attr-dict `:` functional-type(operands, results)");
         let Ok(format) = format else { panic!("{format:?}") };
         assert_eq!(format.elements.len(), 7);
         assert!(matches!(&format.elements[3], Element::Group { anchor: 1, elements, .. } if elements.len() == 4));

@@ -14,6 +14,10 @@ pub mod format;
 pub mod lexer;
 mod numbers;
 pub mod parser;
+pub mod printer;
+pub mod render;
 pub mod strings;
 
 pub use parser::{ParseOptions, parse_attr, parse_module, parse_type};
+pub use printer::{PrintOptions, print_attr, print_loc, print_module, print_op, print_type, write_with_blobs};
+pub use render::{RenderOptions, render, render_all};

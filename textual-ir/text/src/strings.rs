@@ -47,7 +47,12 @@ pub fn unquote(literal: &str) -> Result<String, (usize, String)> {
                     out.push((high * 16 + low) as u8);
                     i += 3;
                 }
-                _ => return Err((i + 1, "an escape is one of `\\\\`, `\\\"`, `\\n`, `\\t`, or `\\` and two hexadecimal digits".into())),
+                _ => {
+                    return Err((
+                        i + 1,
+                        "an escape is one of `\\\\`, `\\\"`, `\\n`, `\\t`, or `\\` and two hexadecimal digits".into(),
+                    ));
+                }
             },
         }
     }

@@ -43,8 +43,7 @@ impl Parser<'_> {
             let text = self.tokens.text(name).to_string();
             let alias = Alias { name_at: name.start as usize, value_at: equal.end as usize, state: State::Unread };
             if let Some(first) = self.aliases.0.get(&text).copied() {
-                let (here, there) =
-                    (self.loc_of(name), self.span(first.name_at..first.name_at + text.len()));
+                let (here, there) = (self.loc_of(name), self.span(first.name_at..first.name_at + text.len()));
                 self.emit(
                     Diagnostic::error(codes::BAD_ALIAS, here, format!("`{text}` is defined twice"))
                         .label(there, "first defined here"),
@@ -73,11 +72,12 @@ impl Parser<'_> {
 
     /// Reads the definition at the current place; stays behind it.
     fn read_alias(&mut self, text: &str, alias: Alias) -> Parse<()> {
-        let mut set = |parser: &mut Self, state| {
+        let set = |parser: &mut Self, state| {
             parser.aliases.0.insert(text.to_string(), Alias { state, ..alias });
         };
         set(self, State::Reading);
-        let result = if text.starts_with('!') { self.ty().map(State::Type) } else { self.attribute(true).map(State::Attr) };
+        let result =
+            if text.starts_with('!') { self.ty().map(State::Type) } else { self.attribute(true).map(State::Attr) };
         set(self, *result.as_ref().unwrap_or(&State::Broken));
         result.map(drop)
     }
@@ -88,7 +88,8 @@ impl Parser<'_> {
             let loc = self.loc_of(token);
             let mut candidates: Vec<&str> = self.aliases.0.keys().map(String::as_str).collect();
             candidates.sort_unstable();
-            let mut diagnostic = Diagnostic::error(codes::UNKNOWN_ALIAS, loc, format!("the alias `{text}` is not defined"));
+            let mut diagnostic =
+                Diagnostic::error(codes::UNKNOWN_ALIAS, loc, format!("the alias `{text}` is not defined"));
             if let Some(near) = did_you_mean(text, candidates) {
                 diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
             }

@@ -138,7 +138,8 @@ impl Parser<'_> {
         };
         let sizes = dims.and_then(|d| d.into_iter().map(|d| usize::try_from(d).ok()).collect::<Option<Vec<_>>>());
         let Some(sizes) = sizes else {
-            let message = format!("elements need a tensor or vector of fixed shape, found {}", self.ctx.display_type(ty));
+            let message =
+                format!("elements need a tensor or vector of fixed shape, found {}", self.ctx.display_type(ty));
             return Err(self.error(codes::BAD_ELEMENTS, at, message));
         };
         if nim_tensor::tensor::element_count(&sizes).is_none() {
@@ -153,10 +154,13 @@ impl Parser<'_> {
             let mut elements = vec![];
             for literal in literals {
                 let token = literal.token();
-                let text = if token.kind == Kind::String { strings::unquote(self.tokens.text(token)).ok() } else { None };
+                let text =
+                    if token.kind == Kind::String { strings::unquote(self.tokens.text(token)).ok() } else { None };
                 match text {
                     Some(text) => elements.push(self.ctx.name(&text)),
-                    None => return Err(self.error(codes::BAD_ELEMENTS, token, "the elements of this tensor are strings")),
+                    None => {
+                        return Err(self.error(codes::BAD_ELEMENTS, token, "the elements of this tensor are strings"));
+                    }
                 }
             }
             if let &[one] = elements.as_slice() {
@@ -249,7 +253,8 @@ impl Parser<'_> {
             _ => numbers::elements_little_endian(dtype, &bytes),
         };
         if bytes.len() != count * dtype.size() && bytes.len() != dtype.size() {
-            let message = format!("{} need {} bytes, found {}", self.ctx.display_type(ty), count * dtype.size(), bytes.len());
+            let message =
+                format!("{} need {} bytes, found {}", self.ctx.display_type(ty), count * dtype.size(), bytes.len());
             return Err(self.error(codes::BAD_ELEMENTS, token, message));
         }
         Ok(self.dense_bytes(ty, dtype, bytes, count))

@@ -138,7 +138,8 @@ impl Parser<'_> {
                 Some(AttrKind::Bool) => self.peek_is("true") || self.peek_is("false"),
                 Some(AttrKind::Array | AttrKind::Ints | AttrKind::Exprs) => self.peek_is("[") || self.peek_is("array"),
                 Some(_) => {
-                    let number = matches!(self.peek_kind(), Kind::Integer | Kind::HexInteger | Kind::Float | Kind::HashId);
+                    let number =
+                        matches!(self.peek_kind(), Kind::Integer | Kind::HexInteger | Kind::Float | Kind::HashId);
                     number || self.peek_is("-") || self.peek_is("dense") || self.peek_is("dense_resource")
                 }
                 None => false,
@@ -251,7 +252,9 @@ impl Parser<'_> {
     /// The types that `type(target)` reads.
     fn target_types(&mut self, target: &Target, def: &OpDef, told: &Told) -> Parse<Vec<Type>> {
         let (single, known) = match target {
-            Target::Operands => (false, told.all.as_ref().map(Vec::len).or(Some(told.fields.iter().map(Vec::len).sum()))),
+            Target::Operands => {
+                (false, told.all.as_ref().map(Vec::len).or(Some(told.fields.iter().map(Vec::len).sum())))
+            }
             Target::Results => (def.results.len() == 1 && def.results[0].arity == Arity::One, None),
             Target::Field(name) => {
                 if let Some(i) = def.operands.iter().position(|o| o.name == name) {
@@ -268,8 +271,9 @@ impl Parser<'_> {
         if known == Some(0) || (known.is_none() && !self.at_type()) {
             return Ok(vec![]);
         }
+        // As many as there are operands: what follows the list may begin with a comma too.
         let mut types = vec![self.ty()?];
-        while self.accept_token(",") {
+        while known.is_none_or(|n| types.len() < n) && self.accept_token(",") {
             types.push(self.ty()?);
         }
         Ok(types)
@@ -282,7 +286,8 @@ impl Parser<'_> {
         }
         let only = |i: usize| self.only_type(def.results[i].constraint.description).map(|t| vec![t]);
         let any = told.result_types.iter().any(Option::is_some);
-        let all: Option<Vec<Vec<Type>>> = told.result_types.iter().enumerate().map(|(i, t)| t.clone().or_else(|| only(i))).collect();
+        let all: Option<Vec<Vec<Type>>> =
+            told.result_types.iter().enumerate().map(|(i, t)| t.clone().or_else(|| only(i))).collect();
         if any && let Some(types) = all {
             state.results = types.concat();
         }
@@ -304,7 +309,8 @@ impl Parser<'_> {
             return Ok(());
         }
         // A type that others share with those that have none written.
-        let from_results = if def.has(Trait::SameOperandsAndResultType) { state.results.first().copied() } else { None };
+        let from_results =
+            if def.has(Trait::SameOperandsAndResultType) { state.results.first().copied() } else { None };
         let shares = def.has(Trait::SameOperandsAndResultType) || def.has(Trait::SameTypeOperands);
         let from_operands = if shares { told.field_types.iter().flatten().flatten().next().copied() } else { None };
         let shared = from_operands.or(from_results);

@@ -18,6 +18,9 @@ mod resources;
 mod scope;
 mod types;
 
+pub(crate) use format::default_text;
+pub(crate) use resources::resource_text;
+
 use crate::{
     codes,
     format::Format,
@@ -144,7 +147,8 @@ impl<'c> Parser<'c> {
             });
         }
         let ctx = self.ctx;
-        let start = |d: &Diagnostic| d.labels.first().and_then(|l| ctx.loc_span(l.loc)).map_or(0, |(_, range)| range.start);
+        let start =
+            |d: &Diagnostic| d.labels.first().and_then(|l| ctx.loc_span(l.loc)).map_or(0, |(_, range)| range.start);
         self.diagnostics.sort_by_key(start);
         self.diagnostics
     }

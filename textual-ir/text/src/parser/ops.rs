@@ -1,11 +1,10 @@
 //! Ops: results, generic form, default pretty form, and the way to custom syntax.
 
-use super::{
-    Parser,
-    regions::is_isolated,
-    shorten,
+use super::{Parser, regions::is_isolated, shorten};
+use crate::{
+    codes,
+    lexer::{Kind, Token},
 };
-use crate::{codes, lexer::{Kind, Token}};
 use nim_ir::{
     AttrList, BlockId, Body, Diagnostic, Loc, Name, OpDef, OpId, OpState, Trait, Type, ValueId,
     builder::infer_types,
@@ -69,7 +68,9 @@ impl Parser<'_> {
                 let token = self.tokens.peek();
                 count = match self.accept_kind(Kind::Integer).map(str::parse) {
                     Some(Ok(count @ 1..=65535)) => count,
-                    _ => return Err(self.error(codes::UNEXPECTED, token, "expected the number of results, 1 to 65535")),
+                    _ => {
+                        return Err(self.error(codes::UNEXPECTED, token, "expected the number of results, 1 to 65535"));
+                    }
                 };
             }
             names.push(ResultName { name, count, loc });
@@ -142,7 +143,7 @@ impl Parser<'_> {
         self.successor_list(&mut state)?;
         let mut properties = AttrList::new();
         if self.accept_token("<") {
-            let target = if def.is_some() { &mut state.attrs } else { &mut properties };
+            let target = if def.is_some() || name == "builtin.module" { &mut state.attrs } else { &mut properties };
             self.dictionary(target, false)?;
             self.expect_token(">")?;
         }
@@ -234,7 +235,8 @@ impl Parser<'_> {
         let word = self.tokens.text(token);
         let Some((name, def)) = self.op_of_word(word) else {
             // A word that does not even look like an op.
-            if !word.contains('.') && !self.is_op_start() && did_you_mean(word, ["module", "return", "call"]).is_none() {
+            if !word.contains('.') && !self.is_op_start() && did_you_mean(word, ["module", "return", "call"]).is_none()
+            {
                 return Err(self.unexpected("an op"));
             }
             return Err(self.unknown_op(token, word, codes::UNKNOWN_OP));
@@ -304,7 +306,8 @@ impl Parser<'_> {
             return Ok(());
         }
         if def.infer.is_some() {
-            state.results = infer_types(self.ctx, state.name, &types, &state.attrs, state.loc).map_err(|d| self.emit(d))?;
+            state.results =
+                infer_types(self.ctx, state.name, &types, &state.attrs, state.loc).map_err(|d| self.emit(d))?;
             return Ok(());
         }
         if def.has(Trait::SameOperandsAndResultType)

@@ -100,7 +100,9 @@ impl Parser<'_> {
 
     /// Adds `<dialect>.yield` to a region of a structured op that does not end with a terminator.
     fn implicit_terminator(&mut self, def: Option<&'static OpDef>, region: RegionId) {
-        let Some(def) = def.filter(|d| d.has(Trait::StructuredControlFlow) && !d.has(Trait::NoTerminator)) else { return };
+        let Some(def) = def.filter(|d| d.has(Trait::StructuredControlFlow) && !d.has(Trait::NoTerminator)) else {
+            return;
+        };
         let Some((dialect, _)) = def.name.split_once('.') else { return };
         let ctx = self.ctx;
         let name = ctx.op_name(&format!("{dialect}.yield"));

@@ -49,7 +49,10 @@ impl Parser<'_> {
             // Four bytes say the alignment, then come the data.
             None => match strings::unhex(inner) {
                 Some(mut bytes) if bytes.len() >= 4 => Ok(Blob::new(bytes.split_off(4))),
-                _ => Err("a resource is written `\"0x...\"` with four bytes of alignment, or `\"@file:offset:length\"`".into()),
+                _ => {
+                    Err("a resource is written `\"0x...\"` with four bytes of alignment, or `\"@file:offset:length\"`"
+                        .into())
+                }
             },
         };
         match blob {

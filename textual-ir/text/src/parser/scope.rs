@@ -3,8 +3,7 @@
 use super::Parser;
 use crate::codes;
 use nim_ir::{
-    AttrList, BlockId, Diagnostic, Loc, Name, OpId, RegionId, Type, ValueId,
-    diagnostics::did_you_mean,
+    AttrList, BlockId, Diagnostic, Loc, Name, OpId, RegionId, Type, ValueId, diagnostics::did_you_mean,
     syntax::OperandName,
 };
 use rustc_hash::FxHashMap;
@@ -17,7 +16,11 @@ enum Slot {
     Empty,
     Defined(ValueId),
     /// Used before its definition: the result of an op that stands nowhere takes its place until then.
-    Forward { op: OpId, value: ValueId, loc: Loc },
+    Forward {
+        op: OpId,
+        value: ValueId,
+        loc: Loc,
+    },
 }
 
 #[derive(Default)]
@@ -71,7 +74,8 @@ impl Parser<'_> {
         let undefined = scope.names.iter().filter(|(_, e)| e.defined.is_none() && !e.poisoned);
         let mut found = vec![];
         for (&name, entry) in undefined {
-            let uses = entry.slots.iter().filter_map(|s| if let Slot::Forward { loc, .. } = s { Some(*loc) } else { None });
+            let uses =
+                entry.slots.iter().filter_map(|s| if let Slot::Forward { loc, .. } = s { Some(*loc) } else { None });
             for loc in uses {
                 let text = self.ctx.str(name);
                 let mut diagnostic =
@@ -205,7 +209,11 @@ impl Parser<'_> {
                     self.poison_value(ty, loc)
                 }
                 (None, _) if index >= MAX_RESULTS => {
-                    self.emit(Diagnostic::error(codes::NO_SUCH_RESULT, loc, format!("`%{text}` has no result {index}")));
+                    self.emit(Diagnostic::error(
+                        codes::NO_SUCH_RESULT,
+                        loc,
+                        format!("`%{text}` has no result {index}"),
+                    ));
                     self.poison_value(ty, loc)
                 }
                 // Without a type nothing can stand in for it properly; it is reported unless it turns up, and then the

@@ -40,12 +40,7 @@ fn bracketed(input: &str) -> IResult<&str, &str> {
 }
 
 fn raw_dim(input: &str) -> IResult<&str, RawDim<'_>> {
-    alt((
-        value(RawDim::Unknown, char('?')),
-        map(bracketed, RawDim::Bracket),
-        map(digit1, RawDim::Number),
-    ))
-    .parse(input)
+    alt((value(RawDim::Unknown, char('?')), map(bracketed, RawDim::Bracket), map(digit1, RawDim::Number))).parse(input)
 }
 
 /// `4x[N]x?x`: dimensions, each with its `x`. MLIR's lexer would make `xf32` one word, so this reads the source.
@@ -142,7 +137,9 @@ impl<'c> Parser<'c> {
         if let Some((sign, digits)) = integer_word(word) {
             self.tokens.bump();
             return match digits.parse() {
-                Ok(width) if (1..=MAX_INTEGER_WIDTH).contains(&width) => Ok(self.ctx.ty(TypeData::Integer { width, sign })),
+                Ok(width) if (1..=MAX_INTEGER_WIDTH).contains(&width) => {
+                    Ok(self.ctx.ty(TypeData::Integer { width, sign }))
+                }
                 _ => Err(self.error(
                     codes::BAD_TYPE,
                     token,
@@ -219,7 +216,11 @@ impl<'c> Parser<'c> {
                     let expr = self.expr_in(range.clone())?;
                     if self.ctx.exprs.as_const(expr).is_some_and(|n| n < 0) {
                         let loc = self.span(range);
-                        return Err(self.emit(Diagnostic::error(codes::BAD_TYPE, loc, "a dimension cannot be negative")));
+                        return Err(self.emit(Diagnostic::error(
+                            codes::BAD_TYPE,
+                            loc,
+                            "a dimension cannot be negative",
+                        )));
                     }
                     if let Some(kind) = self.ctx.exprs.as_invalid(expr) {
                         let loc = self.span(range);
@@ -321,8 +322,8 @@ impl<'c> Parser<'c> {
             }
             _ => Err(p.unexpected("a size or a name in quotes")),
         })?;
-        let fits = named.len() == dims.len()
-            && named.iter().zip(dims.iter()).all(|(n, d)| *d == Dim::Unknown || n == d);
+        let fits =
+            named.len() == dims.len() && named.iter().zip(dims.iter()).all(|(n, d)| *d == Dim::Unknown || n == d);
         if !fits {
             return Err(self.error(codes::BAD_TYPE, token, "the named dimensions do not match the shape"));
         }
@@ -427,7 +428,11 @@ impl<'c> Parser<'c> {
         let open = self.tokens.peek();
         let source = self.tokens.source();
         let Some(len) = balanced_len(&source[open.start as usize..]) else {
-            return Err(self.error(codes::UNEXPECTED, open, format!("this `{}` is never closed", self.tokens.text(open))));
+            return Err(self.error(
+                codes::UNEXPECTED,
+                open,
+                format!("this `{}` is never closed", self.tokens.text(open)),
+            ));
         };
         let end = open.start as usize + len;
         self.verbatim.push(open.start as usize..end);
@@ -436,13 +441,14 @@ impl<'c> Parser<'c> {
     }
 }
 
-/// The length of the bracketed text at the start; `->` is no bracket, brackets in strings do not count.
+/// The length of the bracketed text at the start; `->`, `<=` and `>=` are no brackets, brackets in strings do not count.
 fn balanced_len(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut open = vec![];
     let mut i = 0;
     while i < bytes.len() {
         match bytes[i] {
+            b'<' | b'>' if bytes.get(i + 1) == Some(&b'=') => i += 1,
             b'<' => open.push(b'>'),
             b'(' => open.push(b')'),
             b'[' => open.push(b']'),

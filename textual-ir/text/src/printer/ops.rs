@@ -1,0 +1,390 @@
+//! Ops, regions and blocks as text.
+
+use super::{Names, Printer, names::group_len};
+use nim_ir::{Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, Type};
+use std::rc::Rc;
+
+/// Attributes of an op that the table does not list but that are inherent upstream.
+const SEGMENTS: [&str; 2] = ["operandSegmentSizes", "resultSegmentSizes"];
+
+impl<'a> Printer<'a> {
+    /// An op, from its results to its location.
+    pub(super) fn op(&mut self, op: OpId) {
+        let (ctx, body) = (self.ctx, self.body());
+        self.result_names(op);
+        let name = ctx.op_str(body.op_name(op));
+        let def = ctx.op_def(body.op_name(op));
+        let around = self.op.take();
+        if self.opts.generic || !self.pretty(op, name, def) {
+            self.op = None;
+            self.generic(op, name, def);
+        }
+        self.op = around;
+        if self.opts.debug_info {
+            self.push(" ");
+            self.location(body.loc(op));
+        }
+    }
+
+    fn result_names(&mut self, op: OpId) {
+        let body = self.body();
+        let results = body.results(op);
+        let mut at = 0;
+        while at < results.len() {
+            let len = group_len(body, &results[at..]);
+            if at > 0 {
+                self.push(", ");
+            }
+            let names = self.frame().names.clone();
+            let text = names.value(results[at]);
+            match text.split_once('#') {
+                Some((name, _)) => self.push(&format!("{name}:{len}")),
+                None => self.push(text),
+            }
+            at += len;
+        }
+        if !results.is_empty() {
+            self.push(" = ");
+        }
+    }
+
+    /// The op's own syntax or the default pretty form; false when it has none that says everything.
+    fn pretty(&mut self, op: OpId, name: &'a str, def: Option<&'static OpDef>) -> bool {
+        if name == "builtin.module" && self.body().results(op).is_empty() && self.body().operand_count(op) == 0 {
+            self.nested_module(op);
+            return true;
+        }
+        let Some(def) = def else { return false };
+        if !self.fits_table(op, def) {
+            return false;
+        }
+        let start = self.out.len();
+        self.op = Some(def);
+        self.push(self.short_name(name));
+        if let Some(print) = def.print {
+            print(self, op);
+            return true;
+        }
+        if def.format.is_some() {
+            let done = self.formatted(op, def);
+            if !done {
+                self.out.truncate(start);
+            }
+            return done;
+        }
+        self.default_form(op, def);
+        true
+    }
+
+    /// `return` instead of `func.return` directly in a function.
+    fn short_name(&self, name: &'a str) -> &'a str {
+        match name.strip_prefix("func.") {
+            Some(short) if self.parents.last() == Some(&"func.func") && !short.contains('.') && short != "func" => {
+                short
+            }
+            _ => name,
+        }
+    }
+
+    /// True when counts are as the op's table says; printers of dialects may rely on it.
+    fn fits_table(&self, op: OpId, def: &OpDef) -> bool {
+        let body = self.body();
+        let fits = |found: usize, arities: &mut dyn Iterator<Item = Arity>| {
+            let (mut least, mut most) = (0, Some(0usize));
+            for arity in arities {
+                least += usize::from(arity == Arity::One);
+                most = if arity == Arity::Variadic { None } else { most.map(|m| m + 1) };
+            }
+            found >= least && most.is_none_or(|m| found <= m)
+        };
+        let nested = body.nested(op).map_or(0, |b| b.root_regions().len());
+        // The body of a declaration has no region.
+        let declaration = body.nested(op).is_some() && nested == 0;
+        fits(body.operand_count(op), &mut def.operands.iter().map(|o| o.arity))
+            && fits(body.results(op).len(), &mut def.results.iter().map(|r| r.arity))
+            && (declaration || fits(body.regions(op).len() + nested, &mut def.regions.iter().map(|r| r.arity)))
+            && def.successors.is_none_or(|n| n == body.successors(op).len())
+            && def
+                .attrs
+                .iter()
+                .all(|a| a.presence != Presence::Required || body.attr_named(self.ctx, op, a.name).is_some())
+            && body.properties(op).is_empty()
+    }
+
+    // ---- generic and default forms
+
+    fn generic(&mut self, op: OpId, name: &str, def: Option<&'static OpDef>) {
+        let (ctx, body) = (self.ctx, self.body());
+        self.push(&format!("\"{name}\"("));
+        self.operand_list(op);
+        self.push(")");
+        self.successor_list(op);
+        let inherent = |n: Name| {
+            let text = ctx.str(n);
+            match def {
+                Some(def) => def.attr(text).is_some() || SEGMENTS.contains(&text),
+                None => name == "builtin.module" && ["sym_name", "sym_visibility"].contains(&text),
+            }
+        };
+        let (mut properties, mut others): (Vec<_>, Vec<_>) = body.attrs(op).iter().partition(|(n, _)| inherent(*n));
+        properties.extend(body.properties(op).iter());
+        properties.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
+        others.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
+        self.generic_tail(op, name, def, &properties, &others);
+    }
+
+    fn generic_tail(
+        &mut self,
+        op: OpId,
+        name: &str,
+        def: Option<&'static OpDef>,
+        properties: &[(Name, Attr)],
+        others: &[(Name, Attr)],
+    ) {
+        let body = self.body();
+        self.properties(properties);
+        let least = def.map_or(0, |d| d.regions.iter().filter(|r| r.arity == Arity::One).count());
+        self.region_list(op, name, least);
+        self.discardable(others);
+        self.push(" : ");
+        let inputs: Vec<Type> = body.operands(op).iter().map(|&v| body.ty(v)).collect();
+        let results: Vec<Type> = body.results(op).iter().map(|&v| body.ty(v)).collect();
+        self.signature(&inputs, &results);
+    }
+    fn properties(&mut self, list: &[(Name, Attr)]) {
+        if !list.is_empty() {
+            self.push(" <{");
+            self.commas(list, |p, &(name, attr)| p.named_attr(name, attr, None));
+            self.push("}>");
+        }
+    }
+    fn discardable(&mut self, list: &[(Name, Attr)]) {
+        if !list.is_empty() {
+            self.push(" {");
+            self.commas(list, |p, &(name, attr)| p.named_attr(name, attr, None));
+            self.push("}");
+        }
+    }
+
+    /// `%a, %b [^bb1] ({...}) {attributes} : (types) -> types`
+    fn default_form(&mut self, op: OpId, def: &'static OpDef) {
+        let body = self.body();
+        if body.operand_count(op) > 0 {
+            self.push(" ");
+            self.operand_list(op);
+        }
+        self.successor_list(op);
+        self.region_list(op, def.name, 0);
+        self.op = Some(def);
+        self.dict(body.attrs(op), &[], " ");
+        if body.operand_count(op) > 0 || !def.results.is_empty() {
+            self.push(" : ");
+            let inputs: Vec<Type> = body.operands(op).iter().map(|&v| body.ty(v)).collect();
+            let results: Vec<Type> = body.results(op).iter().map(|&v| body.ty(v)).collect();
+            self.signature(&inputs, &results);
+        }
+    }
+
+    pub(super) fn operand_list(&mut self, op: OpId) {
+        let operands = self.body().operands(op);
+        self.commas(operands, |p, v| p.value_name(v));
+    }
+    pub(super) fn value_name(&mut self, value: nim_ir::ValueId) {
+        let names = self.frame().names.clone();
+        self.push(names.value(value));
+    }
+    fn successor_list(&mut self, op: OpId) {
+        let successors = self.body().successors(op);
+        if !successors.is_empty() {
+            self.push(" [");
+            self.commas(successors, |p, &b| p.block_name(b));
+            self.push("]");
+        }
+    }
+    pub(super) fn block_name(&mut self, block: BlockId) {
+        let text = self.frame().names.block(block);
+        self.push(&text);
+    }
+
+    /// ` ({...}, {...})` of all regions, at least `least`.
+    fn region_list(&mut self, op: OpId, name: &str, least: usize) {
+        let body = self.body();
+        let own = body.regions(op).len();
+        let nested = body.nested(op).map_or(0, |b| b.root_regions().len());
+        let missing = if body.nested(op).is_some() { least.saturating_sub(own + nested) } else { 0 };
+        if own + nested + missing == 0 {
+            return;
+        }
+        self.push(" (");
+        let parent = self.ctx.op_str(body.op_name(op));
+        debug_assert_eq!(parent, name);
+        self.commas(body.regions(op), |p, &region| p.region_text(parent, region, true, true, true));
+        for i in 0..nested {
+            if own + i > 0 {
+                self.push(", ");
+            }
+            self.nested_region_text(op, i, true, true, true);
+        }
+        for i in 0..missing {
+            self.push(if own + nested + i > 0 { ", {" } else { "{" });
+            self.new_line(0);
+            self.push("}");
+        }
+        self.push(")");
+    }
+
+    // ---- regions
+
+    /// Names within the body of an isolated op.
+    pub(super) fn nested_names(&mut self, op: OpId) -> Option<(&'a Body, Rc<Names>)> {
+        let ctx = self.ctx;
+        let frame = self.frames.last_mut()?;
+        let nested = frame.body.nested(op)?;
+        let names = frame.nested.entry(op).or_insert_with(|| Rc::new(Names::new(ctx, nested)));
+        Some((nested, names.clone()))
+    }
+
+    /// Region `index` of the body of an isolated op.
+    pub(super) fn nested_region_text(&mut self, op: OpId, index: usize, args: bool, terminator: bool, label: bool) {
+        let Some((body, names)) = self.nested_names(op) else { return };
+        let Some(&region) = body.root_regions().get(index) else { return };
+        let parent = self.ctx.op_str(self.body().op_name(op));
+        self.push_frame(body, names);
+        self.region_text(parent, region, args, terminator, label);
+        self.frames.pop();
+    }
+
+    /// `{ ... }`. `args`: a label with the entry block's arguments, if it has some; `terminator`: the last op even if it
+    /// says nothing; `label`: a label for an empty entry block, which braces alone do not show.
+    pub(super) fn region_text(&mut self, parent: &'a str, region: RegionId, args: bool, terminator: bool, label: bool) {
+        let body = self.body();
+        let blocks = body.blocks(region);
+        let around = self.op.take();
+        self.parents.push(parent);
+        self.push("{");
+        for (i, &block) in blocks.iter().enumerate() {
+            let first = body.first_op(block);
+            let needed = i > 0
+                || (args && !body.block_args(block).is_empty())
+                || (first.is_none() && (label || blocks.len() > 1) && body.block_args(block).is_empty())
+                || self.is_target(blocks, block);
+            if needed {
+                self.new_line(0);
+                self.block_header(block);
+            }
+            self.indent += 1;
+            for op in body.block_ops(block) {
+                if !terminator && blocks.len() == 1 && body.next(op).is_none() && self.says_nothing(op) {
+                    break;
+                }
+                self.new_line(0);
+                self.op(op);
+            }
+            self.indent -= 1;
+        }
+        self.new_line(0);
+        self.push("}");
+        self.parents.pop();
+        self.op = around;
+    }
+
+    fn is_target(&self, blocks: &[BlockId], block: BlockId) -> bool {
+        let body = self.body();
+        blocks.len() > 1
+            && blocks.iter().filter_map(|&b| body.last_op(b)).any(|op| body.successors(op).contains(&block))
+    }
+    /// A terminator that reading puts back.
+    fn says_nothing(&self, op: OpId) -> bool {
+        let body = self.body();
+        self.ctx.op_def(body.op_name(op)).is_some_and(|d| d.has(Trait::Terminator))
+            && body.operand_count(op) == 0
+            && body.results(op).is_empty()
+            && body.attrs(op).is_empty()
+            && body.successors(op).is_empty()
+            && body.regions(op).is_empty()
+    }
+
+    fn block_header(&mut self, block: BlockId) {
+        let body = self.body();
+        self.block_name(block);
+        let args = body.block_args(block);
+        if !args.is_empty() {
+            self.push("(");
+            self.commas(args, |p, &arg| p.value_and_type(arg));
+            self.push(")");
+        }
+        self.push(":");
+    }
+    fn value_and_type(&mut self, value: nim_ir::ValueId) {
+        self.value_name(value);
+        self.push(": ");
+        let ty = self.body().ty(value);
+        self.ty(ty);
+    }
+    /// `%x: f32, %y: i1` of a region's entry block in the body of an isolated op.
+    pub(super) fn nested_arg_list(&mut self, op: OpId, index: usize) {
+        let Some((body, names)) = self.nested_names(op) else { return };
+        let Some(entry) = body.root_regions().get(index).and_then(|&r| body.entry_block(r)) else { return };
+        self.push_frame(body, names);
+        self.commas(body.block_args(entry), |p, &arg| p.value_and_type(arg));
+        self.frames.pop();
+    }
+
+    // ---- modules
+
+    /// The outermost module; its body is the current one.
+    pub(super) fn module_op(&mut self, module: &'a Module) {
+        let region = module.body.root_regions().first().copied();
+        if self.opts.generic {
+            self.push("\"builtin.module\"()");
+            let ctx = self.ctx;
+            let (properties, others): (Vec<_>, Vec<_>) =
+                module.attrs.iter().partition(|(n, _)| ["sym_name", "sym_visibility"].contains(&ctx.str(*n)));
+            self.properties(&properties);
+            self.push(" (");
+            if let Some(region) = region {
+                self.region_text("builtin.module", region, true, true, true);
+            }
+            self.push(")");
+            self.discardable(&others);
+            self.push(" : () -> ()");
+        } else {
+            self.module_header(&module.attrs);
+            if let Some(region) = region {
+                self.region_text("builtin.module", region, false, true, false);
+            }
+        }
+        if self.opts.debug_info {
+            self.push(" ");
+            self.location(module.loc);
+        }
+    }
+
+    fn nested_module(&mut self, op: OpId) {
+        let body = self.body();
+        self.module_header(body.attrs(op));
+        if body.nested(op).is_some_and(|b| !b.root_regions().is_empty()) {
+            self.nested_region_text(op, 0, false, true, false);
+        } else {
+            self.push("{");
+            self.new_line(0);
+            self.push("}");
+        }
+    }
+
+    /// `module @name attributes {...} `
+    fn module_header(&mut self, attrs: &AttrList) {
+        self.push("module ");
+        let mut elided: &[&str] = &[];
+        if let Some(name) = attrs.get(self.ctx.name("sym_name")).and_then(|a| self.ctx.as_string(a)) {
+            self.push(&crate::strings::symbol(name));
+            self.push(" ");
+            elided = &["sym_name"];
+        }
+        let before = self.out.len();
+        self.dict(attrs, elided, "attributes ");
+        if self.out.len() > before {
+            self.push(" ");
+        }
+    }
+}
