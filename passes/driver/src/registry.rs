@@ -32,7 +32,7 @@ impl PassInfo {
 
 /// A pipeline with a name.
 pub(crate) struct Alias {
-    pub description: String,
+    pub description: &'static str,
     pub text: String,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Alias {
 #[derive(Default)]
 pub struct Registry {
     passes: BTreeMap<&'static str, PassInfo>,
-    aliases: BTreeMap<String, Alias>,
+    aliases: BTreeMap<&'static str, Alias>,
 }
 
 impl Registry {
@@ -81,8 +81,8 @@ impl Registry {
         debug_assert!(before.is_none(), "two passes have one name");
     }
     /// Gives a pipeline a name, under which other pipelines may use it.
-    pub fn pipeline(&mut self, name: &str, description: &str, text: &str) {
-        self.aliases.insert(name.into(), Alias { description: description.into(), text: text.into() });
+    pub fn pipeline(&mut self, name: &'static str, description: &'static str, text: impl Into<String>) {
+        self.aliases.insert(name, Alias { description, text: text.into() });
     }
 
     /// A pass by name.
@@ -94,14 +94,14 @@ impl Registry {
         self.passes.values()
     }
     /// Named pipelines: name, description, text.
-    pub fn pipelines(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.aliases.iter().map(|(name, a)| (name.as_str(), a.description.as_str(), a.text.as_str()))
+    pub fn pipelines(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
+        self.aliases.iter().map(|(name, a)| (*name, a.description, a.text.as_str()))
     }
     pub(crate) fn alias(&self, name: &str) -> Option<&str> {
         self.aliases.get(name).map(|a| a.text.as_str())
     }
     /// All names that a pipeline may use.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.passes.keys().copied().chain(self.aliases.keys().map(String::as_str))
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.passes.keys().chain(self.aliases.keys()).copied()
     }
 }

@@ -1,0 +1,172 @@
+//! `--verify-diagnostics`: comments in a text that say which diagnostics it must give.
+//!
+//! ```text
+//! // expected-error@+1 {{part of the message}}
+//! ```
+//! Kinds are `error`, `warning`, `note`; places `@+N`, `@-N`, `@above`, `@below`, `@N`, `@unknown`, or none for the line itself. The text must
+//! be part of `CODE message`, where the message is followed by what is said at its place. Notes stand where their label is; notes
+//! and helps without a place count for the line of their diagnostic, and need not be expected.
+
+use nim_ir::{Context, Diagnostic, Loc, Severity};
+use std::collections::BTreeMap;
+
+/// One comment.
+struct Expectation {
+    severity: Severity,
+    /// Line, counted from 1; `None` for a diagnostic without place.
+    line: Option<usize>,
+    text: String,
+    /// The comment's own line.
+    written: usize,
+}
+
+/// One thing that was said.
+struct Said {
+    severity: Severity,
+    line: Option<usize>,
+    text: String,
+    must_be_expected: bool,
+}
+
+/// Compares; tells what is missing and what is too much, one message a line.
+pub fn compare(ctx: &Context, text: &str, found: &[Diagnostic]) -> Vec<String> {
+    let (expected, mut problems) = read(text);
+    let mut said: Vec<Option<Said>> = found.iter().flat_map(|d| sayings(ctx, text, d)).map(Some).collect();
+    for e in &expected {
+        let fits = |s: &Option<Said>| {
+            s.as_ref().is_some_and(|s| s.severity == e.severity && s.line == e.line && s.text.contains(&e.text))
+        };
+        match said.iter_mut().find(|s| fits(s)) {
+            Some(slot) => *slot = None,
+            None => problems.push(format!(
+                "line {}: expected {} `{}` {} was not given",
+                e.written,
+                name(e.severity),
+                e.text,
+                place(e.line)
+            )),
+        }
+    }
+    for s in said.into_iter().flatten().filter(|s| s.must_be_expected) {
+        problems.push(format!("unexpected {} {}: {}", name(s.severity), place(s.line), s.text));
+    }
+    problems
+}
+
+fn name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+fn place(line: Option<usize>) -> String {
+    line.map_or("without a place".into(), |l| format!("at line {l}"))
+}
+
+fn read(text: &str) -> (Vec<Expectation>, Vec<String>) {
+    let (mut expected, mut problems) = (vec![], vec![]);
+    for (i, line) in text.lines().enumerate() {
+        let written = i + 1;
+        let Some((_, comment)) = line.split_once("//") else { continue };
+        let mut rest = comment;
+        while let Some(at) = rest.find("expected-") {
+            rest = &rest[at + "expected-".len()..];
+            let kinds = [("error", Severity::Error), ("warning", Severity::Warning), ("note", Severity::Note)];
+            let Some((word, severity)) = kinds.into_iter().find(|(k, _)| rest.starts_with(k)) else { continue };
+            rest = &rest[word.len()..];
+            let Some((head, tail)) = rest.split_once("{{") else {
+                problems.push(format!("line {written}: expected `{{{{text}}}}` behind `expected-{word}`"));
+                break;
+            };
+            let Some((wanted, tail)) = tail.split_once("}}") else {
+                problems.push(format!("line {written}: `{{{{` is not closed"));
+                break;
+            };
+            rest = tail;
+            match line_of(head.trim(), written) {
+                Some(line) => expected.push(Expectation { severity, line, text: wanted.to_string(), written }),
+                None => problems.push(format!("line {written}: `{}` is no place", head.trim())),
+            }
+        }
+    }
+    (expected, problems)
+}
+
+/// The line that `@+1`, `@above`, ... means; the inner `None` is "without a place".
+fn line_of(place: &str, written: usize) -> Option<Option<usize>> {
+    if place.is_empty() {
+        return Some(Some(written));
+    }
+    let line = match place.strip_prefix('@')? {
+        "above" => written.checked_sub(1)?,
+        "below" => written + 1,
+        "unknown" => return Some(None),
+        n if n.starts_with('+') => written + n[1..].parse::<usize>().ok()?,
+        n if n.starts_with('-') => written.checked_sub(n[1..].parse().ok()?)?,
+        n => n.parse().ok()?,
+    };
+    Some(Some(line))
+}
+
+fn line(ctx: &Context, text: &str, loc: Loc) -> Option<usize> {
+    let (source, range) = ctx.loc_span(loc)?;
+    // Other texts, such as the pipeline, have no lines in this one.
+    (ctx.source(source).text == text).then(|| text[..range.start.min(text.len())].matches('\n').count() + 1)
+}
+
+fn sayings(ctx: &Context, text: &str, diagnostic: &Diagnostic) -> Vec<Said> {
+    let mut lines: BTreeMap<usize, Loc> = BTreeMap::new();
+    for (i, label) in diagnostic.labels.iter().enumerate() {
+        lines.insert(i, label.loc);
+    }
+    let main = lines.get(&0).and_then(|&loc| line(ctx, text, loc));
+    let here = diagnostic.labels.first().map(|l| l.message.as_str()).filter(|m| !m.is_empty());
+    let mut said = vec![Said {
+        severity: diagnostic.severity,
+        line: main,
+        text: [diagnostic.code, &diagnostic.message].into_iter().chain(here).collect::<Vec<_>>().join(" "),
+        must_be_expected: diagnostic.severity != Severity::Note,
+    }];
+    let note = |line, text: &str| Said { severity: Severity::Note, line, text: text.into(), must_be_expected: false };
+    said.extend(diagnostic.labels.iter().skip(1).map(|l| note(line(ctx, text, l.loc), &l.message)));
+    said.extend(diagnostic.notes.iter().chain(&diagnostic.help).map(|n| note(main, n)));
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nim_ir::LocData;
+
+    fn problems(text: &str, codes: &[(usize, &'static str)]) -> Vec<String> {
+        let ctx = Context::new(&[]);
+        let source = ctx.add_source("test", text);
+        let found: Vec<Diagnostic> = codes
+            .iter()
+            .map(|&(line, message)| {
+                let start = text.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>() as u32;
+                Diagnostic::error("N0001", ctx.loc(LocData::Span { source, start, end: start + 1 }), message)
+            })
+            .collect();
+        compare(&ctx, text, &found)
+    }
+
+    #[test]
+    fn places() {
+        let text =
+            "// expected-error@+1 {{bad}}\nx\ny // expected-error {{worse}} expected-error@above {{N0001 also}}\n";
+        assert_eq!(problems(text, &[(2, "bad thing"), (3, "much worse"), (2, "also bad")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_too_much() {
+        let found = problems("x // expected-error {{one}}\ny\n", &[(2, "two")]);
+        assert_eq!(
+            found,
+            ["line 1: expected error `one` at line 1 was not given", "unexpected error at line 2: N0001 two",]
+        );
+        assert_eq!(problems("// expected-error@x {{y}}", &[]), ["line 1: `@x` is no place"]);
+    }
+}

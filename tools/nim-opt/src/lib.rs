@@ -1,0 +1,51 @@
+//! The pass driver as a library: a tool is [`main_with`] and a registry of passes. Tools with back ends add theirs.
+
+mod cli;
+mod expect;
+mod run;
+
+use nim_ir::DialectDef;
+use nim_pass::Registry;
+use std::process::ExitCode;
+
+/// All dialects of the toolkit.
+pub fn dialects() -> Vec<&'static DialectDef> {
+    let mut all = nim_builtin::DIALECTS.to_vec();
+    all.extend([&nim_graph::GRAPH, &nim_dataflow::DATAFLOW, &nim_loops::LOOPS, &nim_dyn::DYN]);
+    all
+}
+
+/// Adds all passes that need no LLVM.
+pub fn register_passes(registry: &mut Registry) {
+    nim_transforms::register(registry);
+}
+
+/// Reads the command line and does what it says. The exit code is 0 when all went well, 1 when something was found, 2 when the
+/// command line makes no sense.
+pub fn main_with(registry: Registry, dialects: &[&'static DialectDef]) -> ExitCode {
+    main_from(registry, dialects, std::env::args_os())
+}
+
+/// As [`main_with`], with arguments of the caller's; the first is the name of the program.
+pub fn main_from<A: Into<std::ffi::OsString> + Clone>(
+    registry: Registry,
+    dialects: &[&'static DialectDef],
+    args: impl IntoIterator<Item = A>,
+) -> ExitCode {
+    let matches = match cli::command(&registry).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are no errors; clap knows which stream they belong to.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match cli::Config::new(&registry, &matches).and_then(|config| run::run(&registry, dialects, &config)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}

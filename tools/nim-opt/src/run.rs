@@ -1,0 +1,243 @@
+//! Reads, runs, prints.
+
+use crate::{
+    cli::{Config, List},
+    expect,
+};
+use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};
+use nim_pass::{Hooks, Pipeline, Registry, RunOptions, RunReport};
+use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all};
+use std::{
+    fmt::Write as _,
+    io::{Read, Write},
+    path::Path,
+};
+
+/// The line between parts of a text.
+const SPLIT: &str = "// -----";
+
+/// Does what the command line says. `Ok(false)`: something was found, and told on the standard error stream.
+///
+/// # Errors
+/// Files cannot be read or written, or the command line makes no sense.
+pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Config) -> Result<bool, String> {
+    if let Some(code) = &config.explain {
+        return explain(code);
+    }
+    if let Some(list) = config.list {
+        let text = match list {
+            List::Passes => list_passes(registry),
+            List::Dialects => list_dialects(dialects),
+        };
+        return write(config, &text).map(|()| true);
+    }
+    let (name, text) = read(&config.input)?;
+    let parts = if config.split { split(&text) } else { vec![text] };
+    let (mut good, mut out) = (true, vec![]);
+    for part in parts {
+        let (fine, printed) = one(registry, dialects, config, &name, part)?;
+        good &= fine;
+        out.extend(printed);
+    }
+    if !config.no_output && !config.verify_diagnostics {
+        write(config, &out.join(&format!("\n{SPLIT}\n\n")))?;
+    }
+    Ok(good)
+}
+
+fn read(input: &str) -> Result<(String, String), String> {
+    let bytes = if input == "-" {
+        let mut bytes = vec![];
+        std::io::stdin().read_to_end(&mut bytes).map_err(|e| format!("cannot read the standard input: {e}"))?;
+        bytes
+    } else {
+        std::fs::read(input).map_err(|e| format!("cannot read `{input}`: {e}"))?
+    };
+    let name = if input == "-" { "<stdin>" } else { input };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((name.to_string(), text)),
+        Err(e) => Err(format!("`{name}` is no text: byte {} is not UTF-8", e.utf8_error().valid_up_to())),
+    }
+}
+
+fn write(config: &Config, text: &str) -> Result<(), String> {
+    match &config.output {
+        Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write `{}`: {e}", path.display())),
+        None => match std::io::stdout().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|e| format!("cannot write: {e}")),
+        },
+    }
+}
+
+/// Parts between split lines, each with empty lines before it, so that line numbers are those of the whole text.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        if line.trim_end().starts_with(SPLIT) {
+            parts.push("\n".repeat(i + 1));
+        } else if let Some(part) = parts.last_mut() {
+            part.push_str(line);
+        }
+    }
+    parts
+}
+
+/// Prints modules around passes on the standard error stream.
+struct Dump<'a> {
+    ctx: &'a Context,
+    config: &'a Config,
+}
+
+impl Dump<'_> {
+    fn print(&self, wanted: bool, when: &str, step: &str, module: &Module) {
+        if wanted {
+            let text = print_module(self.ctx, module, &print_options(self.config));
+            eprint!("// -----// IR Dump {when} {step} //----- //\n{text}\n");
+        }
+    }
+}
+
+impl Hooks for Dump<'_> {
+    fn before(&mut self, step: &str, module: &Module) {
+        self.print(self.config.print_before_all, "Before", step, module);
+    }
+    fn after(&mut self, step: &str, module: &Module) {
+        self.print(self.config.print_after_all, "After", step, module);
+    }
+    fn failed(&mut self, step: &str, module: &Module) {
+        let wanted = self.config.print_after_all || self.config.print_after_failure;
+        self.print(wanted, "After", &format!("{step} Failed"), module);
+    }
+}
+
+fn print_options(config: &Config) -> PrintOptions {
+    PrintOptions { generic: config.generic, debug_info: config.debug_info, elide_large: config.elide_large }
+}
+
+/// One part: whether it was fine, and the module as text if it was.
+fn one(
+    registry: &Registry,
+    dialects: &[&'static DialectDef],
+    config: &Config,
+    name: &str,
+    text: String,
+) -> Result<(bool, Option<String>), String> {
+    let ctx = Context::new(dialects);
+    let pipeline = match &config.pipeline {
+        None => Pipeline::default(),
+        Some(text) => match Pipeline::parse(&ctx, registry, text) {
+            Ok(pipeline) => pipeline,
+            Err(found) => {
+                eprint!("{}", render(&ctx, config, &found));
+                return Ok((false, None));
+            }
+        },
+    };
+    if config.dump_pipeline {
+        eprintln!("{pipeline}");
+    }
+    let source = ctx.add_source(name, text);
+    let blob_dir = match config.input.as_str() {
+        "-" => None,
+        file => {
+            Some(Path::new(file).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf())
+        }
+    };
+    let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir };
+    let (mut module, mut found) = parse_module(&ctx, source, &options);
+    let mut report = RunReport::default();
+    if !found.iter().any(Diagnostic::is_error) {
+        report = transform(registry, config, &ctx, &pipeline, &mut module, &mut found);
+    }
+    if config.timing {
+        eprint!("{}", report.timing_table());
+    }
+    if config.statistics {
+        eprint!("{}", report.statistics_table());
+    }
+    if config.verify_diagnostics {
+        let problems = expect::compare(&ctx, &ctx.source(source).text, &found);
+        problems.iter().for_each(|p| eprintln!("{name}: {p}"));
+        return Ok((problems.is_empty(), None));
+    }
+    eprint!("{}", render(&ctx, config, &found));
+    if found.iter().any(Diagnostic::is_error) {
+        return Ok((false, None));
+    }
+    Ok((true, Some(print_module(&ctx, &module, &print_options(config)))))
+}
+
+fn render(ctx: &Context, config: &Config, found: &[Diagnostic]) -> String {
+    render_all(ctx, found, &RenderOptions { color: config.color })
+}
+
+/// Runs the pipeline; what it says is added to `found`.
+fn transform(
+    registry: &Registry,
+    config: &Config,
+    ctx: &Context,
+    pipeline: &Pipeline,
+    module: &mut Module,
+    found: &mut Vec<Diagnostic>,
+) -> RunReport {
+    if pipeline.is_empty() {
+        if config.verify_each {
+            found.extend(verify_module(ctx, module));
+        }
+        return RunReport::default();
+    }
+    let options = RunOptions { verify_each: config.verify_each, threads: config.threads };
+    match pipeline.run(ctx, Some(registry), module, &options, &mut Dump { ctx, config }) {
+        Ok(report) => {
+            found.extend(report.diagnostics().cloned());
+            report
+        }
+        Err(error) => {
+            found.extend(error.report.diagnostics().cloned());
+            found.extend(error.diagnostics);
+            error.report
+        }
+    }
+}
+
+fn explain(code: &str) -> Result<bool, String> {
+    match nim_text::codes::explain(code) {
+        Some(entry) => {
+            println!("{}: {}\n\n{}", entry.code, entry.title, entry.explanation);
+            Ok(true)
+        }
+        None => Err(format!("no diagnostic has the code `{code}`")),
+    }
+}
+
+fn list_passes(registry: &Registry) -> String {
+    let mut out = String::new();
+    for pass in registry.passes() {
+        let _ = writeln!(out, "{}\n    {}", pass.name, pass.description);
+        for option in &pass.options {
+            let _ = writeln!(out, "    {}={}  {}", option.name, option.value, option.description);
+        }
+        for (word, list) in [("needs", pass.needs), ("gives", pass.gives)] {
+            if !list.is_empty() {
+                let _ = writeln!(out, "    {word} {}", list.join(", "));
+            }
+        }
+    }
+    for (name, description, text) in registry.pipelines() {
+        let _ = writeln!(out, "{name}\n    {description}\n    {text}");
+    }
+    out
+}
+
+fn list_dialects(dialects: &[&'static DialectDef]) -> String {
+    let mut out = String::new();
+    for dialect in dialects {
+        let _ = writeln!(out, "{}: {}", dialect.name, dialect.description);
+        for op in dialect.ops {
+            let _ = writeln!(out, "    {}  {}", op.name, op.summary);
+        }
+    }
+    out
+}
