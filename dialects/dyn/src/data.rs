@@ -81,19 +81,31 @@ pub(crate) fn print_view(p: &mut dyn AsmPrinter, op: OpId) {
     print_type_of(p, result);
 }
 
-pub(crate) fn parse_kill(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
-    let storage = p.operand()?;
+/// `%x, "input `x`" : memref<..>`
+pub(crate) fn parse_check(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let source = p.operand()?;
+    p.expect(",")?;
+    let what = p.string()?;
+    let what = p.ctx().string_attr(&what);
+    set(p, state, "what", what);
     p.attr_dict(&mut state.attrs)?;
-    let ty = crate::storage_type(p.ctx());
-    state.operands = vec![p.resolve(storage, ty)?];
+    p.expect(":")?;
+    let ty = p.ty()?;
+    state.operands = vec![p.resolve(source, ty)?];
     Ok(())
 }
 
-pub(crate) fn print_kill(p: &mut dyn AsmPrinter, op: OpId) {
-    let storage = p.body().operand(op, 0);
+pub(crate) fn print_check(p: &mut dyn AsmPrinter, op: OpId) {
+    let source = p.body().operand(op, 0);
     p.text(" ");
-    p.value(storage);
-    print_attrs(p, op, &[]);
+    p.value(source);
+    p.text(", ");
+    if let Some(what) = attr(p, op, "what") {
+        p.attr(what);
+    }
+    print_attrs(p, op, &["what"]);
+    p.text(" : ");
+    print_type_of(p, source);
 }
 
 /// The row-major memref of a tensor type.

@@ -8,7 +8,7 @@ dialect! {
     /// The `dyn` dialect.
     pub static DYN: "dyn",
     "When and where: the host side of a program. Values are buffers; sizes are expressions over the function's symbols.",
-    ops[Alloc, View, Kill, Constant, Reshape, Copy, Invoke, Runtime, Bind, Index, Guard, If, Loop, Yield],
+    ops[Alloc, View, Kill, Constant, Reshape, Copy, Invoke, Runtime, Bind, Index, Guard, Check, If, Loop, Yield],
     types["dyn.storage": "Memory of some size on a device, of which views are taken."]
 }
 
@@ -40,12 +40,12 @@ pub struct View {
     result: One,
 }
 
-/// The memory is not used any more.
-#[op(name = "dyn.kill", parse = data::parse_kill, print = data::print_kill)]
+/// These values are not used any more. Memory goes back when all values that refer to it are gone.
+#[op(name = "dyn.kill", parse = parse_values, print = print_values)]
 pub struct Kill {
-    /// the memory
-    #[operand(crate::STORAGE)]
-    storage: One,
+    /// buffers and memory
+    #[operand(ANY)]
+    values: Variadic,
 }
 
 /// A constant in memory that is never written.
@@ -151,6 +151,17 @@ pub struct Guard {
     /// what is said when it does not hold
     #[attr(String)]
     message: Required,
+}
+
+/// The buffer must have the dimensions that its type says; else the program ends with an error that names `what`.
+#[op(name = "dyn.check", parse = data::parse_check, print = data::print_check)]
+pub struct Check {
+    /// a buffer
+    #[operand(MEMREF)]
+    source: One,
+    /// what it is to the user: "input `x`"
+    #[attr(String)]
+    what: Required,
 }
 
 /// Runs one of two regions.
