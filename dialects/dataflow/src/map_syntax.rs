@@ -67,9 +67,15 @@ fn parse_domain(p: &mut dyn AsmParser) -> Parse<Vec<Expr>> {
 fn parse_memlet(p: &mut dyn AsmParser) -> Parse<(OperandName, ValueId, Attr)> {
     let argument = p.operand()?;
     p.expect("=")?;
+    let (value, subset) = parse_source(p)?;
+    Ok((argument, value, subset))
+}
+
+/// `%x[i, j]`
+fn parse_source(p: &mut dyn AsmParser) -> Parse<(ValueId, Attr)> {
     let value = p.operand()?;
     let value = p.resolve_defined(value)?;
-    Ok((argument, value, parse_subset(p)?))
+    Ok((value, parse_subset(p)?))
 }
 
 fn argument_type(p: &dyn AsmParser, value: ValueId, subset: Attr) -> Type {
@@ -125,18 +131,27 @@ pub(crate) fn parse(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
 
     let (mut epilogue_values, mut epilogue_subsets) = (vec![], vec![]);
     if p.accept("epilogue") {
-        let mut args = parse_reduced(p, state)?;
-        if p.accept(";") {
-            loop {
-                let (argument, value, subset) = parse_memlet(p)?;
-                args.push((argument, argument_type(p, value, subset)));
+        p.expect("(")?;
+        // Reduced values first; what has a `=` is a read.
+        let (mut reduced, mut read_args) = (vec![], vec![]);
+        while p.peek_operand() {
+            let argument = p.operand()?;
+            if p.accept("=") {
+                let (value, subset) = parse_source(p)?;
+                read_args.push((argument, argument_type(p, value, subset)));
                 epilogue_values.push(value);
                 epilogue_subsets.push(subset);
-                if !p.accept(",") {
-                    break;
-                }
+            } else if epilogue_values.is_empty() {
+                reduced.push(argument);
+            } else {
+                return error(p, "expected `=`: reduced values stand before what is read");
+            }
+            if !p.accept(",") {
+                break;
             }
         }
+        let mut args = typed_reduced(p, state, reduced)?;
+        args.extend(read_args);
         p.expect(")")?;
         p.region(state, &args)?;
     }
@@ -190,10 +205,8 @@ fn parse_combine(p: &mut dyn AsmParser) -> Parse<Attr> {
     error(p, format!("no such combiner: `{word}`; there are {}{hint}", names.join(", ")))
 }
 
-/// `(%v, %w`: names of the reduced values, whose types are what the body yields.
-fn parse_reduced(p: &mut dyn AsmParser, state: &OpState) -> Parse<Vec<(OperandName, Type)>> {
-    p.expect("(")?;
-    let names = p.operands()?;
+/// Names of the reduced values with their types, which are what the body yields.
+fn typed_reduced(p: &mut dyn AsmParser, state: &OpState, names: Vec<OperandName>) -> Parse<Vec<(OperandName, Type)>> {
     let body = p.body();
     let last = state.regions.last().and_then(|&r| body.entry_block(r)).and_then(|b| body.last_op(b));
     let types: Vec<Type> = last.map(|op| body.operands(op).iter().map(|&v| body.ty(v)).collect()).unwrap_or_default();
@@ -287,7 +300,7 @@ pub(crate) fn print(p: &mut dyn AsmPrinter, op: OpId) {
         p.text(" epilogue(");
         p.values(reduced);
         for (i, (memlet, &arg)) in view.epilogue_reads.iter().zip(reads).enumerate() {
-            p.text(if i == 0 { "; " } else { ", " });
+            comma(p, i + reduced.len());
             p.value(arg);
             p.text(" = ");
             p.value(memlet.value);

@@ -26,7 +26,7 @@ dialect! {
 ///
 /// Reads: `%a = %x[i, j]` is a point memlet, `%a = %x[i, j] else 0.0 : f32` has a border value, `%t = %x[*]` is the whole
 /// container. Writes: `[i, j]` or `[*]` (scattered: the body yields the indices), a combiner, `init ATTRIBUTE` or `into %operand`.
-/// Epilogue: `epilogue(%v, %w; %b = %bias[$1]) { ... }`.
+/// Epilogue: `epilogue(%v, %w, %b = %bias[$1]) { ... }`: reduced values, then reads.
 #[op(name = "dataflow.map", traits(Pure, StructuredControlFlow), parse = map_syntax::parse, print = map_syntax::print,
      verify = map_verify::verify)]
 pub struct Map {
