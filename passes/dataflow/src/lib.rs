@@ -1,10 +1,13 @@
 //! Passes of the `dataflow` dialect.
 //!
+//! * [`fuse`]: maps that move less together become one.
 //! * [`outline`]: maps become kernels that the host function invokes.
 
+pub mod fuse;
 mod names;
 pub mod outline;
 mod register;
 
+pub use fuse::{FuseOptions, fuse};
 pub use outline::outline;
 pub use register::register;

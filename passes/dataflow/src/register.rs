@@ -1,11 +1,18 @@
 //! The passes of this crate for pipelines.
 
-use crate::outline;
-use nim_ir::{Diagnostic, Module};
-use nim_pass::{Pass, PassContext, PassReport, Registry};
+use crate::{fuse, outline};
+use nim_ir::{Body, Diagnostic, Module};
+use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
+    registry.body_pass(|o| {
+        let defaults = fuse::FuseOptions::default();
+        Ok(Fuse(fuse::FuseOptions {
+            inline: o.parsed("inline", defaults.inline)?,
+            epilogue: o.parsed("epilogue", defaults.epilogue)?,
+        }))
+    });
     registry.module_pass(|_| Ok(Outline));
 }
 
@@ -27,6 +34,34 @@ impl Pass for Outline {
         let mut report = PassReport::new();
         report.count("kernels", done.kernels as u64);
         report.count("invocations", done.invokes as u64);
+        Ok(report)
+    }
+}
+
+/// `dataflow-fuse`.
+struct Fuse(fuse::FuseOptions);
+
+impl BodyPass for Fuse {
+    fn name(&self) -> &'static str {
+        fuse::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Fuse maps so that fewer elements move: pointwise ones into readers, and onto reductions as epilogues"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        vec![
+            PassOption::new("inline", "compute pointwise maps where they are read", self.0.inline),
+            PassOption::new("epilogue", "make pointwise maps the epilogues of reductions", self.0.epilogue),
+        ]
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let done = fuse::fuse_body(pass.ctx, body, self.0);
+        let mut report = PassReport::new();
+        report.count("producers inlined", done.inlined as u64);
+        report.count("epilogues", done.epilogues as u64);
         Ok(report)
     }
 }

@@ -1,58 +1,20 @@
 //! Every numeric op becomes maps that verify, with numbers and with named dimensions.
 
+mod support;
+
 use nim_graph::GraphBuilder;
 use nim_graph_passes::graph_to_dataflow;
-use nim_ir::{Body, Builder, Context, Module, OpState, Type, ValueId, verifier::verify_module};
+use nim_ir::{Body, Builder, ValueId};
 use nim_tensor::{DType, Tensor};
+use support::{context, function, ops, same_numbers, ty};
 
-fn context() -> Context {
-    let mut dialects = nim_builtin::DIALECTS.to_vec();
-    dialects.extend([&nim_graph::GRAPH, &nim_dataflow::DATAFLOW]);
-    Context::new(&dialects)
-}
-
-/// A type such as `2 N 3 f32`.
-fn ty(ctx: &Context, text: &str) -> Type {
-    let mut words: Vec<&str> = text.split(' ').collect();
-    let name = words.pop().unwrap();
-    let dims: Vec<_> = words.iter().map(|w| ctx.exprs.parse(w).unwrap()).collect();
-    let dtype = DType::ALL.into_iter().find(|d| d.name() == name).unwrap();
-    ctx.tensor_of(&dims, ctx.type_of_dtype(dtype))
-}
-
-/// A function of these inputs, lowered; the names of the ops it has then.
-fn lowered(inputs: &[&str], f: impl FnOnce(&mut GraphBuilder<'_>, &[ValueId]) -> ValueId) -> Vec<String> {
-    let ctx = context();
-    let inputs: Vec<Type> = inputs.iter().map(|t| ty(&ctx, t)).collect();
-    let mut body = Body::new();
-    let region = body.add_root_region();
-    let block = body.add_block(region, &inputs, &[]);
-    let args = body.block_args(block).to_vec();
-    let mut g = GraphBuilder::new(Builder::at_end(&ctx, &mut body, block));
-    let result = f(&mut g, &args);
-    g.b.op("func.return", &[result], &[], &[]);
-    let result = body.ty(result);
-    let mut module = Module::new();
-    let entry = module.body.entry().unwrap();
-    let state = OpState::new(&ctx, "func.func", nim_ir::Loc::UNKNOWN)
-        .attr(&ctx, "sym_name", ctx.string_attr("main"))
-        .attr(&ctx, "function_type", ctx.type_attr(ctx.function_type(&inputs, &[result])))
-        .nested(body);
-    let func = Builder::at_end(&ctx, &mut module.body, entry).insert(state);
-    assert_eq!(verify_module(&ctx, &module), [], "before lowering");
-    let failures = graph_to_dataflow(&ctx, &mut module);
-    assert_eq!(failures, [], "lowering");
-    let found = verify_module(&ctx, &module);
-    assert_eq!(found, [], "after lowering");
-    let body = module.body.nested(func).unwrap();
-    let top = body.block_ops(body.entry().unwrap());
-    top.map(|op| ctx.op_str(body.op_name(op)).to_string()).collect()
-}
-
-/// As [`lowered`], for an op that becomes `count` maps.
+/// Lowers an op, which must become `count` maps that give the same numbers.
 #[track_caller]
 fn maps(count: usize, inputs: &[&str], f: impl FnOnce(&mut GraphBuilder<'_>, &[ValueId]) -> ValueId) {
-    let ops = lowered(inputs, f);
+    let ctx = context();
+    let mut module = function(&ctx, inputs, |g, x| vec![f(g, x)]);
+    same_numbers(&ctx, &mut module, |module| assert_eq!(graph_to_dataflow(&ctx, module), []));
+    let ops = ops(&ctx, &module);
     assert_eq!(ops.iter().filter(|n| *n == "dataflow.map").count(), count, "{ops:?}");
     let left = ops.iter().filter(|n| n.starts_with("graph.") && *n != "graph.constant" && *n != "graph.guard");
     assert_eq!(left.collect::<Vec<_>>(), Vec::<&String>::new());
@@ -204,7 +166,7 @@ fn reductions() {
 #[test]
 fn movement() {
     maps(1, &["N 2 3 f32"], |g, x| g.transpose(x[0], &[2, 0, 1]).unwrap());
-    maps(1, &["N 1 f32"], |g, x| {
+    maps(1, &["N 1 f32", "K f32"], |g, x| {
         let shape = ["K", "N", "7"].map(|t| g.ctx().exprs.parse(t).unwrap());
         g.broadcast_to(x[0], &shape).unwrap()
     });

@@ -1,0 +1,203 @@
+//! Producers computed where they are used: a pointwise map goes into the bodies of all maps that read its result.
+//!
+//! The producer's memlets are composed with the reader's: where the reader reads `r[s0, s1]` and the producer makes
+//! `r[$0, $1]` of `x[$1, 2*$0]`, the fused map reads `x[s1, 2*s0]`. What is computed stays the same, only when changes.
+
+use super::{
+    cost::{body_cost, is_affine, only_converts, only_moves, only_widens, reads_once},
+    edit::{bind, copy_block, fuse_locs, reduced_types, replace},
+};
+use nim_dataflow::{Map, MapBuilder, MapView, Memlet, as_iv, iv_symbol, substitute_ivs};
+use nim_ir::{Body, Context, Expr, Facts, OpId, ValueId, clone::Mapping};
+use rustc_hash::FxHashMap;
+
+/// Most reads of a fused map.
+const MAX_READS: usize = 24;
+/// Most operations in the body of a fused map.
+const MAX_OPS: usize = 256;
+/// Operations that one element less to move is worth.
+const OPS_PER_MOVE: u64 = 8;
+
+/// Puts a pointwise map into all its readers when that moves less, and erases it. Answers the readers' new ops.
+pub fn inline_producer(ctx: &Context, body: &mut Body, producer: OpId) -> Option<Vec<OpId>> {
+    let view = MapView::new(ctx, body, producer)?;
+    let result = single_pointwise(ctx, body, &view)?;
+    let readers = readers(ctx, body, producer, result)?;
+    if readers.is_empty() || !worth_it(ctx, body, &view, &readers) {
+        return None;
+    }
+    let mut merged = vec![];
+    for (reader, reads) in readers {
+        // One reader may read another one, which is a new op by now.
+        let reader = MapView::new(ctx, body, reader.op)?;
+        merged.push(merge(ctx, body, &view, &reader, &reads));
+    }
+    body.erase(producer);
+    Some(merged)
+}
+
+/// The result of a map of one write that makes each element once, at the point of its index.
+fn single_pointwise(ctx: &Context, body: &Body, view: &MapView) -> Option<ValueId> {
+    let alone = view.writes.len() == 1 && view.writes[0].init_value.is_none();
+    (alone && view.is_pointwise(ctx)).then(|| body.result(view.op))
+}
+
+/// The maps that read a value, each with the numbers of the reads; `None` when it is used in another way too.
+fn readers(ctx: &Context, body: &Body, producer: OpId, result: ValueId) -> Option<Vec<(MapView, Vec<usize>)>> {
+    let mut users: Vec<OpId> = body.uses(result).map(|u| u.op).collect();
+    users.sort_unstable();
+    users.dedup();
+    let mut all = vec![];
+    for user in users {
+        if !Map::is(ctx, body, user) || body.block(user) != body.block(producer) {
+            return None;
+        }
+        let view = MapView::new(ctx, body, user)?;
+        let mut reads = vec![];
+        for (i, read) in view.reads.iter().enumerate() {
+            if read.value == result {
+                read.subset.as_ref()?;
+                reads.push(i);
+            }
+        }
+        let elsewhere = view.epilogue_reads.iter().any(|m| m.value == result)
+            || view.writes.iter().any(|w| w.init_value == Some(result));
+        if elsewhere {
+            return None;
+        }
+        all.push((view, reads));
+    }
+    Some(all)
+}
+
+fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView, Vec<usize>)]) -> bool {
+    let (moves, widens) = (only_moves(body, producer), only_widens(ctx, body, producer));
+    let converts = only_converts(ctx, body, producer);
+    let cost = body_cost(ctx, body, producer.body);
+    let ops = producer.body_ops(body).len();
+    let whole = producer.reads.iter().any(|m| m.subset.is_none());
+    for (reader, reads) in readers {
+        let facts = reader.facts(ctx, &Facts::default());
+        let too_large = reader.reads.len() + reads.len() * producer.reads.len() > MAX_READS
+            || reader.body_ops(body).len() + reads.len() * ops > MAX_OPS;
+        if too_large {
+            return false;
+        }
+        for &i in reads {
+            let read = &reader.reads[i];
+            let Some(subset) = &read.subset else { return false };
+            if read.border.is_some() && !(moves && keeps_outside(ctx, body, producer)) {
+                return false;
+            }
+            if !reads_once(ctx, subset, &reader.domain) {
+                // Each element would be made many times, at places that change in the innermost loops.
+                let composed = producer.reads.iter().filter_map(|m| compose(ctx, m, subset, &facts));
+                let simple = composed.flatten().all(|e| is_affine(ctx, e));
+                let pointwise = reader.reduction_dims(ctx).is_empty();
+                if whole || !(moves || widens || converts && pointwise) || !simple {
+                    return false;
+                }
+            }
+        }
+    }
+    if readers.len() == 1 && readers[0].1.len() == 1 || cost == 0 {
+        return true;
+    }
+    // Several readers each do the work again. Elements moved are counted in units of the producer's domain; a read that is
+    // constant along some dimension of it counts nothing.
+    let uses: u64 = readers.iter().map(|(_, reads)| reads.len() as u64).sum();
+    let full = |m: &&Memlet| {
+        let mentions = |s: &Vec<Expr>, k: usize| s.iter().any(|&e| ctx.exprs.mentions(e, iv_symbol(ctx, k)));
+        m.subset.as_ref().is_none_or(|s| (0..producer.rank()).all(|k| mentions(s, k)))
+    };
+    let inputs = producer.reads.iter().filter(full).count() as u64;
+    let (apart, fused) = (inputs + 1 + readers.len() as u64, readers.len() as u64 * inputs);
+    // Reads of one map that are equal become one, and so does their work.
+    let repeated = if uses > readers.len() as u64 && !same_place(readers) { uses } else { readers.len() as u64 };
+    fused <= apart && (repeated - 1) * cost <= OPS_PER_MOVE * (apart - fused)
+}
+
+/// True when each reader reads at one place only.
+fn same_place(readers: &[(MapView, Vec<usize>)]) -> bool {
+    readers.iter().all(|(reader, reads)| reads.windows(2).all(|w| reader.reads[w[0]] == reader.reads[w[1]]))
+}
+
+/// True for a producer that moves elements so that what lies outside of its result also lies outside of what it reads:
+/// each of its dimensions is an index of as large a dimension.
+fn keeps_outside(ctx: &Context, body: &Body, producer: &MapView) -> bool {
+    let [read] = producer.reads.as_slice() else { return false };
+    let (Some(subset), Some(dims)) = (&read.subset, ctx.dim_exprs(body.ty(read.value))) else { return false };
+    let mut seen = vec![false; producer.rank()];
+    for (&index, &dim) in subset.iter().zip(&dims) {
+        match as_iv(ctx, index) {
+            Some(k) if k < seen.len() && producer.domain[k] == dim => seen[k] = true,
+            _ if ctx.exprs.as_const(index) == Some(0) && ctx.exprs.as_const(dim) == Some(1) => {}
+            _ => return false,
+        }
+    }
+    read.border.is_none() && seen.into_iter().all(|s| s)
+}
+
+/// The producer's memlet at a place of its result.
+fn compose(ctx: &Context, memlet: &Memlet, at: &[Expr], facts: &Facts) -> Option<Vec<Expr>> {
+    let subset = memlet.subset.as_ref()?;
+    Some(subset.iter().map(|&e| ctx.exprs.simplify(substitute_ivs(ctx, e, at), facts)).collect())
+}
+
+/// The reader with the producer's body in place of these reads.
+fn merge(ctx: &Context, body: &mut Body, producer: &MapView, reader: &MapView, reads: &[usize]) -> OpId {
+    let facts = reader.facts(ctx, &Facts::default());
+    let mut parts = MapBuilder::from_view(reader);
+    parts.reads = vec![];
+    // Where the arguments of the reader's body come from: a read of the new map, or the producer run at a place.
+    let mut kept: FxHashMap<usize, usize> = FxHashMap::default();
+    let mut inlined: Vec<(usize, Vec<Expr>, usize)> = vec![];
+    for (i, read) in reader.reads.iter().enumerate() {
+        match &read.subset {
+            Some(at) if reads.contains(&i) => {
+                inlined.push((i, at.clone(), parts.reads.len()));
+                for memlet in &producer.reads {
+                    let subset = compose(ctx, memlet, at, &facts);
+                    // At most one of the two has a border.
+                    let border = memlet.border.or(read.border);
+                    parts.reads.push(Memlet { value: memlet.value, subset, border });
+                }
+            }
+            _ => {
+                kept.insert(i, parts.reads.len());
+                parts.reads.push(read.clone());
+            }
+        }
+    }
+    let loc = fuse_locs(ctx, body.loc(producer.op), body.loc(reader.op));
+    let reduced = reader.epilogue.map(|_| reduced_types(ctx, body, reader));
+    let count = producer.reads.len();
+    replace(
+        ctx,
+        body,
+        reader.op,
+        loc,
+        &parts,
+        reduced.as_deref(),
+        |b, args| {
+            let reader_args = b.body.block_args(reader.body).to_vec();
+            let mut mapping = Mapping::default();
+            for (i, new) in kept {
+                mapping.map(reader_args[i], args[new]);
+            }
+            for (i, at, first) in inlined {
+                let mut inner = Mapping::default();
+                bind(b.body, producer.body, &args[first..first + count], &mut inner);
+                let made = copy_block(b, producer.body, &mut inner, Some((&at, &facts)));
+                mapping.map(reader_args[i], made[0]);
+            }
+            copy_block(b, reader.body, &mut mapping, None)
+        },
+        |b, args| {
+            let mut mapping = Mapping::default();
+            let Some(epilogue) = reader.epilogue else { return args.to_vec() };
+            bind(b.body, epilogue, args, &mut mapping);
+            copy_block(b, epilogue, &mut mapping, None)
+        },
+    )
+}

@@ -1,0 +1,115 @@
+//! `dataflow-fuse`: fewer elements moved, the same numbers computed.
+//!
+//! * Constants of one number and sizes move into bodies ([`scalars`]).
+//! * Maps read through reshapes where that is simple ([`reshape`]).
+//! * A pointwise map becomes the epilogue of the reduction that it reads ([`epilogue`]).
+//! * A pointwise map is computed where it is read, when that moves less than it computes more ([`inline`], [`cost`]).
+//!
+//! What may be fused is decided by memlets alone, never by what an op was called; floating-point operations are neither
+//! reordered nor left out.
+
+mod cost;
+mod edit;
+mod epilogue;
+mod inline;
+mod reshape;
+mod scalars;
+mod tidy;
+
+use nim_dataflow::Map;
+use nim_ir::{Body, Context, Module, OpId};
+
+/// The name of the pass.
+pub const NAME: &str = "dataflow-fuse";
+
+/// Rounds before fusion gives up waiting for a fixed point, which it reaches in two or three.
+const MAX_ROUNDS: usize = 32;
+
+/// What to fuse.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct FuseOptions {
+    /// Producers into their readers.
+    pub inline: bool,
+    /// Consumers onto reductions.
+    pub epilogue: bool,
+}
+
+impl Default for FuseOptions {
+    fn default() -> Self {
+        FuseOptions { inline: true, epilogue: true }
+    }
+}
+
+/// What fusion did.
+#[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
+pub struct Fused {
+    /// Producers that went into their readers.
+    pub inlined: usize,
+    /// Consumers that became epilogues.
+    pub epilogues: usize,
+}
+
+/// Fuses the maps of all functions of a module.
+pub fn fuse(ctx: &Context, module: &mut Module, options: FuseOptions) -> Fused {
+    let mut done = Fused::default();
+    for (_, body) in module.body.nested_bodies_mut() {
+        let one = fuse_body(ctx, body, options);
+        done.inlined += one.inlined;
+        done.epilogues += one.epilogues;
+    }
+    done
+}
+
+/// Fuses the maps of one function.
+pub fn fuse_body(ctx: &Context, body: &mut Body, options: FuseOptions) -> Fused {
+    let mut done = Fused::default();
+    for op in maps(ctx, body) {
+        reshape::read_through_reshapes(ctx, body, op);
+        if let Some(new) = scalars::fold_known_reads(ctx, body, op) {
+            tidy::tidy(ctx, body, new);
+        } else {
+            tidy::tidy(ctx, body, op);
+        }
+    }
+    for _ in 0..MAX_ROUNDS {
+        let before = done;
+        for op in maps(ctx, body) {
+            if body.is_erased(op) {
+                continue;
+            }
+            if options.epilogue
+                && let Some(new) = epilogue::fuse_epilogue(ctx, body, op)
+            {
+                done.epilogues += 1;
+                tidy::tidy(ctx, body, new);
+            } else if options.inline
+                && let Some(merged) = inline::inline_producer(ctx, body, op)
+            {
+                done.inlined += 1;
+                for new in merged {
+                    tidy::tidy(ctx, body, new);
+                }
+            }
+        }
+        if done == before {
+            break;
+        }
+    }
+    remove_unused(ctx, body);
+    done
+}
+
+fn maps(ctx: &Context, body: &Body) -> Vec<OpId> {
+    body.walk().into_iter().filter(|&op| Map::is(ctx, body, op)).collect()
+}
+
+/// Removes maps, views and constants that nobody reads any more.
+fn remove_unused(ctx: &Context, body: &mut Body) {
+    let pure = ["dataflow.map", "graph.reshape", "graph.constant", "graph.index", "graph.shape_of"];
+    for op in body.walk().into_iter().rev() {
+        let unused = !body.is_erased(op) && body.results(op).iter().all(|&r| !body.has_uses(r));
+        if unused && pure.contains(&ctx.op_str(body.op_name(op))) {
+            body.erase(op);
+        }
+    }
+}
