@@ -120,7 +120,8 @@ fn one_operand(p: &mut dyn AsmParser) -> Parse<ValueId> {
     Ok(value)
 }
 
-/// `%i = "I" trip(%n : memref<i64>) count N while(%c : memref<i1>) conditional carry(%a = %b : T, ...) -> (U) { ... }`
+/// `%i = "I" trip(%n : memref<i64>) count N while(%c : memref<i1>) conditional carry(%a = %b : T, ... to V, ...) -> (U) { ... }`;
+/// the types of the region's values stand behind `to` where they differ.
 pub(crate) fn parse_loop(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
     let ctx_i64 = p.ctx().int_type(64);
     let number = p.ctx().memref_of(&[], ctx_i64);
@@ -155,13 +156,14 @@ pub(crate) fn parse_loop(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()
         }
         p.expect(":")?;
         let types = p.types()?;
+        let inner = if p.accept("to") { p.types()? } else { types.clone() };
         p.expect(")")?;
-        if names.len() != types.len() {
-            return error(p, format!("{} values are carried, but {} types", names.len(), types.len()));
+        if names.len() != types.len() || names.len() != inner.len() {
+            return error(p, format!("{} values are carried, but {} types", names.len(), types.len().min(inner.len())));
         }
         let starts: Vec<OperandName> = names.iter().map(|(_, start)| *start).collect();
         carried = resolve_all(p, &starts, &types)?;
-        args.extend(names.into_iter().map(|(argument, _)| argument).zip(types));
+        args.extend(names.into_iter().map(|(argument, _)| argument).zip(inner));
     }
     parse_results(p, state)?;
     parse_more(p, state)?;
@@ -225,6 +227,11 @@ pub(crate) fn print_loop(p: &mut dyn AsmPrinter, op: OpId) {
         p.text(" : ");
         let types = types_of(p, &carried);
         p.types(&types);
+        let inner = types_of(p, args.get(1..).unwrap_or_default());
+        if inner != types {
+            p.text(" to ");
+            p.types(&inner);
+        }
         p.text(")");
     }
     print_results(p, op);

@@ -10,7 +10,9 @@ mod data;
 mod kernels;
 mod ops;
 
-pub use ops::{Alloc, Bind, Check, Constant, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Reshape, Runtime, View, Yield};
+pub use ops::{
+    Alloc, Bind, Check, Constant, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Reshape, Runtime, View, Yield,
+};
 
 use nim_ir::{Context, Type, TypeConstraint, TypeData};
 

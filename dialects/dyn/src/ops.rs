@@ -95,6 +95,9 @@ pub struct Invoke {
     /// buffers that it writes
     #[operand(MEMREF)]
     outs: Variadic,
+    /// values of the kernel's symbols; those of the same names when absent
+    #[attr(Exprs)]
+    symbols: Optional,
 }
 
 /// Runs a function of the runtime that makes its own buffers: sorting, strings, sequences, random numbers.

@@ -1,0 +1,56 @@
+//! The passes of this crate for pipelines.
+
+use crate::{kills, to_dyn};
+use nim_ir::{Body, Diagnostic, Module};
+use nim_pass::{BodyPass, Owner, Pass, PassContext, PassReport, Registry};
+
+/// Adds all passes of this crate.
+pub fn register(registry: &mut Registry) {
+    registry.module_pass(|_| Ok(ToDyn));
+    registry.body_pass(|_| Ok(InsertKills));
+}
+
+/// `graph-to-dyn`.
+struct ToDyn;
+
+impl Pass for ToDyn {
+    fn name(&self) -> &'static str {
+        to_dyn::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Place the tensors of host functions in memory and give kernels their destinations"
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["kernels outlined"]
+    }
+    fn gives(&self) -> &'static [&'static str] {
+        &["no_dialect(graph)"]
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let (done, found) = to_dyn::graph_to_dyn(pass.ctx, module);
+        let mut report = PassReport::new();
+        report.count("functions", done.functions as u64);
+        report.count("buffers", done.buffers as u64);
+        if found.is_empty() { Ok(report) } else { Err(found) }
+    }
+}
+
+/// `dyn-insert-kills`.
+struct InsertKills;
+
+impl BodyPass for InsertKills {
+    fn name(&self) -> &'static str {
+        kills::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Give memory back after its last use"
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("kills", kills::insert_kills(pass.ctx, body) as u64);
+        Ok(report)
+    }
+}

@@ -1,0 +1,222 @@
+//! Ops without regions: constants, sizes, calls of kernels and of the runtime.
+
+use super::{Lower, buffer_type};
+use nim_builtin::func;
+use nim_dyn::{Alloc, Bind, Constant, Guard, Index, Invoke, Reshape, Runtime, View};
+use nim_ir::{Attr, Expr, OpId, Symbol, Type, ValueId};
+use rustc_hash::FxHashMap;
+
+/// Ops of `graph` that the runtime library does, with its name for them.
+const RUNTIME: &[(&str, &str)] = &[
+    ("graph.topk", "topk"),
+    ("graph.nonzero", "nonzero"),
+    ("graph.unique", "unique"),
+    ("graph.nms", "nms"),
+    ("graph.random", "random"),
+    ("graph.bernoulli", "bernoulli"),
+];
+
+impl Lower<'_, '_> {
+    pub(super) fn op(&mut self, op: OpId) {
+        let name = self.ctx.op_str(self.source.op_name(op));
+        self.builder.loc = self.source.loc(op);
+        match name {
+            "graph.constant" => self.constant(op),
+            "graph.reshape" => self.reshape(op),
+            "graph.index" => {
+                let exprs = self.source.attr_named(self.ctx, op, "exprs").and_then(|a| self.ctx.as_exprs(a));
+                self.index(op, exprs);
+            }
+            "graph.shape_of" => {
+                let exprs = self.dims(self.source.ty(self.source.operand(op, 0)));
+                self.index(op, exprs);
+            }
+            "graph.bind" => self.bind(op),
+            "graph.guard" => {
+                let attrs: Vec<(&str, Attr)> = self.attrs(op);
+                self.builder.op(Guard::NAME, &[], &[], &attrs);
+            }
+            "graph.if" => self.branch(op),
+            "graph.loop" => self.repeat(op),
+            // Bodies of branches and loops end by whoever makes them.
+            "graph.yield" => {}
+            "dataflow.invoke" => self.invoke(op),
+            "func.return" => {
+                let values = self.values(&self.source.operands(op));
+                self.builder.op(func::Return::NAME, &values, &[], &[]);
+            }
+            "func.call" => self.call(op),
+            _ => match RUNTIME.iter().find(|(graph, _)| *graph == name) {
+                Some((_, function)) => self.runtime(op, function),
+                None if name.starts_with("graph.") && self.is_on_host(op) => self.runtime(op, &name["graph.".len()..]),
+                None => {
+                    let help = match self.ctx.op_dialect(self.source.op_name(op)) {
+                        "graph" => "graph-to-dataflow",
+                        "dataflow" => "dataflow-outline",
+                        _ => "",
+                    };
+                    let message = format!("`{name}` cannot stand in a host program");
+                    self.error(op, "N0720", message);
+                    if let Some(last) = self.found.last_mut().filter(|_| !help.is_empty()) {
+                        last.help = Some(format!("run {help} before {}", super::NAME));
+                    }
+                }
+            },
+        }
+    }
+
+    fn attrs(&self, op: OpId) -> Vec<(&'static str, Attr)> {
+        const GUARD: [&str; 4] = ["kind", "lhs", "rhs", "message"];
+        GUARD.iter().filter_map(|&n| Some((n, self.source.attr_named(self.ctx, op, n)?))).collect()
+    }
+
+    /// Text, sequences and the like: values without plain elements.
+    fn is_on_host(&self, op: OpId) -> bool {
+        let values = self.source.operands(op);
+        values.iter().chain(self.source.results(op)).any(|&v| !self.has_memory(self.source.ty(v)))
+    }
+
+    /// A buffer with memory of its own.
+    pub(super) fn fresh(&mut self, op: OpId, ty: Type) -> Option<ValueId> {
+        let size = self.ctx.dtype_of(ty).map(|d| d.size() as i64).filter(|_| self.has_memory(ty));
+        let (Some(dims), Some(size)) = (self.dims(ty), size) else {
+            let message = format!("{} has no size that can be written down", self.ctx.display_type(ty));
+            self.error(op, "N0721", message);
+            return None;
+        };
+        let pool = &self.ctx.exprs;
+        let bytes = pool.product(dims.into_iter().chain([pool.constant(size)]));
+        let storage = nim_dyn::storage_type(self.ctx);
+        let storage = self.builder.value(Alloc::NAME, &[], storage, &[("size", self.ctx.expr_attr(bytes))]);
+        let zero = self.ctx.expr_attr(Expr::ZERO);
+        self.buffers += 1;
+        Some(self.builder.value(View::NAME, &[storage], buffer_type(self.ctx, ty), &[("offset", zero)]))
+    }
+
+    fn constant(&mut self, op: OpId) {
+        let Some(value) = self.source.attr_named(self.ctx, op, "value") else {
+            return self.error(op, "N0722", "a constant has no elements");
+        };
+        let result = self.source.result(op);
+        let ty = buffer_type(self.ctx, self.source.ty(result));
+        let new = self.builder.value(Constant::NAME, &[], ty, &[("value", value)]);
+        self.map(result, new);
+    }
+
+    fn reshape(&mut self, op: OpId) {
+        let (from, result) = (self.value(self.source.operand(op, 0)), self.source.result(op));
+        let ty = buffer_type(self.ctx, self.source.ty(result));
+        let new = self.builder.value(Reshape::NAME, &[from], ty, &[]);
+        self.map(result, new);
+        self.define(ty);
+    }
+
+    fn index(&mut self, op: OpId, exprs: Option<Vec<Expr>>) {
+        let result = self.source.result(op);
+        let Some(exprs) = exprs else {
+            return self.error(op, "N0721", "the shape has a dimension that is not known as an expression");
+        };
+        let Some(out) = self.fresh(op, self.source.ty(result)) else { return };
+        let exprs = self.ctx.exprs_attr(&exprs);
+        self.builder.op(Index::NAME, &[out], &[], &[("exprs", exprs)]);
+        self.map(result, out);
+    }
+
+    fn bind(&mut self, op: OpId) {
+        let Some(symbols) = self.source.attr_named(self.ctx, op, "symbols") else { return };
+        let from = self.value(self.source.operand(op, 0));
+        self.builder.op(Bind::NAME, &[from], &[], &[("symbols", symbols)]);
+        for &name in self.ctx.as_array(symbols).unwrap_or_default() {
+            self.bound.extend(self.ctx.as_string(name).map(|s| self.ctx.exprs.symbol(s)));
+        }
+    }
+
+    /// Calls a kernel with fresh buffers for its results, and for its temporaries when it has been lowered already.
+    fn invoke(&mut self, op: OpId) {
+        let callee = self.source.attr_named(self.ctx, op, "callee").and_then(|a| self.ctx.as_symbol_ref(a));
+        let Some((name, kernel)) = callee.and_then(|name| Some((name, self.kernels.get(&name)?))) else {
+            return self.error(op, "N0723", "the kernel that is invoked does not exist");
+        };
+        let operands = self.source.operands(op);
+        let results = self.source.results(op).to_vec();
+        if operands.len() != kernel.inputs.len() || results.len() > kernel.outputs.len() {
+            return self.error(op, "N0723", "the kernel takes or gives another number of values");
+        }
+        // What the kernel's symbols are here: read off where its arguments have them bare, else the same name.
+        let mut here: FxHashMap<Symbol, Expr> = kernel.symbols.iter().map(|&s| (s, self.ctx.exprs.var(s))).collect();
+        let mut known = vec![];
+        for (&operand, &input) in operands.iter().zip(&kernel.inputs) {
+            let (Some(theirs), Some(ours)) = (self.dims(input), self.dims(self.source.ty(operand))) else { continue };
+            for (theirs, ours) in theirs.into_iter().zip(ours) {
+                if let Some(symbol) = self.ctx.exprs.as_symbol(theirs)
+                    && !known.contains(&symbol)
+                {
+                    known.push(symbol);
+                    here.insert(symbol, ours);
+                }
+            }
+        }
+        let temporaries: Vec<Type> = kernel.outputs[results.len()..].to_vec();
+        let mut outs = vec![];
+        for &result in &results {
+            let Some(out) = self.fresh(op, self.source.ty(result)) else { return };
+            outs.push(out);
+        }
+        for ty in temporaries {
+            let Some(dims) = self.dims(ty) else { continue };
+            let dims: Vec<Expr> =
+                dims.into_iter().map(|d| self.ctx.exprs.substitute(d, &mut |s| here.get(&s).copied())).collect();
+            let Some(element) = self.ctx.element_type(ty) else { continue };
+            let Some(out) = self.fresh(op, self.ctx.memref_of(&dims, element)) else { return };
+            outs.push(out);
+        }
+        let symbols: Vec<Expr> = kernel.symbols.iter().map(|s| here[s]).collect();
+        let ins = self.values(&operands);
+        let segments = self.ctx.i32_array(&[ins.len() as i64, outs.len() as i64]);
+        let mut all = ins;
+        all.extend_from_slice(&outs);
+        let attrs = [
+            ("callee", self.ctx.symbol_ref(self.ctx.str(name))),
+            ("operandSegmentSizes", segments),
+            ("symbols", self.ctx.exprs_attr(&symbols)),
+        ];
+        self.builder.op(Invoke::NAME, &all, &[], &attrs);
+        for (&result, &out) in results.iter().zip(&outs) {
+            self.map(result, out);
+            self.define(self.source.ty(result));
+        }
+    }
+
+    /// Calls the runtime library. All attributes of the op go along; results bring their own sizes.
+    fn runtime(&mut self, op: OpId, function: &str) {
+        let ins = self.values(&self.source.operands(op));
+        let results = self.source.results(op).to_vec();
+        let types: Vec<Type> = results.iter().map(|&r| buffer_type(self.ctx, self.source.ty(r))).collect();
+        let mut attrs = vec![("name", self.ctx.string_attr(function))];
+        let config: Vec<_> = self.source.attrs(op).iter().collect();
+        if !config.is_empty() {
+            attrs.push(("config", self.ctx.dict_attr(config)));
+        }
+        let call = self.builder.op(Runtime::NAME, &ins, &types, &attrs);
+        for (i, result) in results.into_iter().enumerate() {
+            let new = self.builder.body.results(call)[i];
+            self.map(result, new);
+            // The library makes what the shape function of the op says; only new symbols are read off.
+            self.define(types[i]);
+        }
+    }
+
+    fn call(&mut self, op: OpId) {
+        let operands = self.values(&self.source.operands(op));
+        let results = self.source.results(op).to_vec();
+        let types: Vec<Type> = results.iter().map(|&r| buffer_type(self.ctx, self.source.ty(r))).collect();
+        let Some(callee) = self.source.attr_named(self.ctx, op, "callee") else { return };
+        let call = self.builder.op(func::Call::NAME, &operands, &types, &[("callee", callee)]);
+        for (i, result) in results.into_iter().enumerate() {
+            let new = self.builder.body.results(call)[i];
+            let what = self.describe("result", result, i);
+            self.map(result, new);
+            self.arrive(new, &[self.ctx.none_type()], &what);
+        }
+    }
+}
