@@ -119,6 +119,21 @@ fn a_forgotten_brace_costs_one_region() {
 }
 
 #[test]
+fn the_body_of_a_broken_op_is_looked_at() {
+    let text = "\
+\"x.f\"(%a ({
+  %b = \"x.y\"(%outside) : (i32) -> i32
+  %c = \"x.y\"(%b) : (f32) -> i32
+  %d = toy.if %unknown {
+    %e = \"x.y\"() -> i32
+  }
+}) : () -> ()
+%f = \"x.y\"() : () -> flot
+";
+    assert_eq!(found(text), [("N0104", 1), ("N0203", 3), ("N0205", 4), ("N0104", 5), ("N0108", 8)]);
+}
+
+#[test]
 fn deep_nesting_is_an_error_not_a_crash() {
     let text = format!("{}{}", "\"x.y\"() ({\n".repeat(5000), "}) : () -> ()\n".repeat(5000));
     assert!(found(&text).iter().any(|(code, _)| *code == "N0105"));

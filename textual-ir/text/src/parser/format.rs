@@ -214,7 +214,7 @@ impl Parser<'_> {
             }
             AttrKind::Ints if self.peek_is("[") => {
                 self.tokens.bump();
-                let values = self.list_until("]", |p| nim_ir::syntax::AsmParser::integer(p))?;
+                let values = self.list_until("]", nim_ir::syntax::AsmParser::integer)?;
                 Ok(self.ctx.i64_array(&values))
             }
             AttrKind::Expr | AttrKind::Exprs => self.attr_of_kind(Some(def.kind)),

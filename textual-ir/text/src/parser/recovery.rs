@@ -2,11 +2,11 @@
 
 use super::Parser;
 use crate::lexer::{Kind, Token};
-use nim_ir::OpDef;
+use nim_ir::{Body, OpDef};
 
 impl Parser<'_> {
     /// Moves from where an op went wrong to the next op, block or end of the region that the op stands in. Braces that
-    /// the op opened are passed over, unless a line that looks like an op starts no further right than the op did:
+    /// the op opened are passed over (ops within them are still looked at), unless a line that looks like an op starts no further right than the op did:
     /// then a closing brace was forgotten.
     pub(super) fn recover(&mut self, start: Token) {
         let here = self.tokens.offset();
@@ -31,6 +31,10 @@ impl Parser<'_> {
             {
                 return;
             }
+            let orphan = !first && token.start as usize >= here && self.is(token, "{") && self.opens_ops();
+            if orphan && self.orphan_region() {
+                continue;
+            }
             if self.is(token, "{") {
                 depth += 1;
             } else if self.is(token, "}") {
@@ -39,6 +43,29 @@ impl Parser<'_> {
             self.tokens.bump();
             first = false;
         }
+    }
+
+    /// True when the next token, a brace, has an op behind it on a line of its own.
+    fn opens_ops(&mut self) -> bool {
+        let brace = self.tokens.bump();
+        let opens = self.tokens.at_line_start() && self.is_op_start();
+        self.tokens.seek(brace.start as usize);
+        opens
+    }
+
+    /// Reads the region of an op that could not be read, for the errors in it. Values from outside are not known, so
+    /// undefined ones are not reported.
+    fn orphan_region(&mut self) -> bool {
+        let mut body = Body::new();
+        let region = body.add_root_region();
+        self.bodies.push(body);
+        self.push_orphan_scope();
+        let around = self.op.take();
+        let result = self.nested(|p| p.region(region, Some(&[])));
+        self.op = around;
+        self.pop_scope();
+        self.bodies.pop();
+        result.is_ok()
     }
 
     /// True when the next token, taken to be the first of its line, looks like the start of an op, a block or an alias.

@@ -123,7 +123,8 @@ impl Parser<'_> {
         }
     }
 
-    fn region(&mut self, region: RegionId, entry: Option<&[(OperandName, Type)]>) -> Parse<()> {
+    /// `{...}`, read into a region; see [`Parser::region_of`].
+    pub(super) fn region(&mut self, region: RegionId, entry: Option<&[(OperandName, Type)]>) -> Parse<()> {
         let open = self.tokens.peek();
         self.expect_token("{")?;
         self.push_region_scope(region);

@@ -54,6 +54,8 @@ pub(super) struct Scope {
     regions: Vec<RegionScope>,
     /// Names that were visible in regions that have ended.
     ended: FxHashMap<Name, Loc>,
+    /// What surrounds it could not be read, so undefined names mean nothing.
+    orphan: bool,
 }
 
 impl Parser<'_> {
@@ -65,9 +67,13 @@ impl Parser<'_> {
     pub(super) fn push_scope(&mut self) {
         self.scopes.push(Scope::default());
     }
+    /// Enters a region whose surroundings could not be read.
+    pub(super) fn push_orphan_scope(&mut self) {
+        self.scopes.push(Scope { orphan: true, ..Scope::default() });
+    }
     /// Leaves it; what has no definition by now is reported.
     pub(super) fn pop_scope(&mut self) {
-        let Some(scope) = self.scopes.pop() else { return };
+        let Some(scope) = self.scopes.pop().filter(|s| !s.orphan) else { return };
         let mut known: Vec<&str> = scope.ended.keys().map(|&n| self.ctx.str(n)).collect();
         known.extend(scope.names.iter().filter(|(_, e)| e.defined.is_some()).map(|(&n, _)| self.ctx.str(n)));
         known.sort_unstable();
@@ -222,6 +228,9 @@ impl Parser<'_> {
                     let written = ty;
                     let ty = ty.unwrap_or(self.error_type());
                     let (op, value) = self.stand_in(ty, loc);
+                    if written.is_none() && self.scope().orphan {
+                        return value;
+                    }
                     if written.is_none() {
                         self.emit(
                             Diagnostic::error(

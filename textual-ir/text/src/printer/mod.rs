@@ -172,12 +172,10 @@ impl<'a> Printer<'a> {
     /// A module. One without name and attributes is its ops, line by line.
     fn module(&mut self, module: &'a Module) {
         let ops: Vec<OpId> = module.ops().collect();
-        let bare = !self.opts.generic
-            && !self.opts.debug_info
-            && module.attrs.is_empty()
-            && !ops.is_empty()
-            // A lone module at top level reads as the module itself.
-            && !(ops.len() == 1 && module.body.is(self.ctx, ops[0], "builtin.module"));
+        // A lone module at top level would read as the module itself.
+        let lone_module = ops.len() == 1 && module.body.is(self.ctx, ops[0], "builtin.module");
+        let plain = !self.opts.generic && !self.opts.debug_info;
+        let bare = plain && module.attrs.is_empty() && !ops.is_empty() && !lone_module;
         let names = Rc::new(Names::new(self.ctx, &module.body));
         self.push_frame(&module.body, names);
         if bare {
