@@ -161,12 +161,14 @@ impl Search<'_, '_> {
         let mut packed = vec![];
         let mut gathered = vec![];
         for &r in &vectors {
-            if self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r)) {
-                continue;
+            let direct = self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r));
+            let worth = self.worth_packing(r, &columns, &others, &free);
+            if worth && (!direct || self.far_apart(r)) {
+                packed.push(r);
+            } else if !direct {
+                gathered.push(r);
             }
-            if self.worth_packing(r, &columns, &others, &free) { packed.push(r) } else { gathered.push(r) }
         }
-        // Directly read vectors must not run over the end of what a packed one needs.
         let mut row_groups: Vec<Vec<usize>> = vec![];
         if !free.is_empty() {
             row_groups.push(free.clone());
@@ -225,6 +227,18 @@ impl Search<'_, '_> {
         self.env.constant_arg(self.points, read).is_some() || self.extents(free) >= 8.0
     }
 
+    /// Whether vectors that follow each other in the innermost reduction lie in different lines, and there are many: they
+    /// then compete for few places of the first-level cache.
+    fn far_apart(&self, read: usize) -> bool {
+        let pool = &self.points.ctx.exprs;
+        let inner = self.reductions.iter().rev().copied().find(|&k| self.reads[read].uses[k]);
+        inner.is_some_and(|k| {
+            let stride = self.reads[read].strides[k];
+            let far = stride.is_none_or(|s| pool.as_const(s).is_none_or(|s| s >= 64));
+            far && self.extent(k) >= 32.0
+        })
+    }
+
     /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
     fn cost(
         &self,
@@ -263,13 +277,14 @@ impl Search<'_, '_> {
                 per_row * wide * lanes * 1.5
             } else if vectors.contains(&r) {
                 // Unaligned vectors cross a line every other time.
-                per_row * wide * if packed.contains(&r) { 1.0 } else { 1.25 }
+                let far = if self.far_apart(r) { 1.5 } else { 1.25 };
+                per_row * wide * if packed.contains(&r) { 1.0 } else { far }
             } else {
                 per_row
             };
         }
         let work = m * wide;
-        let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0);
+        let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0) + 0.1 * loads;
         let write: f64 = self
             .writes
             .iter()
