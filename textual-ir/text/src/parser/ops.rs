@@ -217,7 +217,12 @@ impl Parser<'_> {
         let loc = self.loc_of(token);
         let mut diagnostic = Diagnostic::error(code, loc, format!("there is no op `{}`", shorten(name)));
         let dialect = name.split_once('.').map(|(dialect, _)| dialect);
-        if let Some(near) = did_you_mean(name, self.ctx.all_ops().map(|op| op.name)) {
+        // Ops of `func` and of the enclosing op's dialect are also known by their short names.
+        let around = self.op.and_then(|op| op.name.split_once('.')).map_or("func", |(dialect, _)| dialect);
+        let short =
+            |op: &'static OpDef| op.name.split_once('.').filter(|(d, _)| *d == "func" || *d == around).map(|(_, n)| n);
+        let names = self.ctx.all_ops().flat_map(|op| [Some(op.name), short(op)]).flatten();
+        if let Some(near) = did_you_mean(name, names) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         } else if let Some(dialect) = dialect.filter(|d| !self.ctx.has_dialect(d)) {
             diagnostic = diagnostic.note(format!("the dialect `{dialect}` is not registered"));

@@ -88,7 +88,10 @@ impl Parser<'_> {
                     Diagnostic::error(codes::UNDEFINED_VALUE, loc, format!("the value `%{text}` is not defined"));
                 if let Some(&there) = scope.ended.get(&name) {
                     diagnostic = diagnostic.label(there, "defined here, in a region that does not contain the use");
-                } else if let Some(near) = did_you_mean(text, known.iter().copied()) {
+                } else if text.len() > 2
+                    // One letter is like any other.
+                    && let Some(near) = did_you_mean(text, known.iter().copied())
+                {
                     diagnostic = diagnostic.help(format!("did you mean `%{near}`?"));
                 }
                 found.push(diagnostic);
