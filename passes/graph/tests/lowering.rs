@@ -201,6 +201,70 @@ fn movement() {
 }
 
 #[test]
+fn resize() {
+    let coordinates = [
+        "half_pixel",
+        "half_pixel_symmetric",
+        "pytorch_half_pixel",
+        "align_corners",
+        "asymmetric",
+        "tf_half_pixel_for_nn",
+        "tf_crop_and_resize",
+    ];
+    let run = |mode: &str,
+               coordinates: &str,
+               nearest: &str,
+               element: &str,
+               sizes: [i64; 2],
+               scales: [f64; 2],
+               exclude,
+               antialias| {
+        let ctx = context();
+        let input = format!("N 1 5 4 {element}");
+        let mut module = function(&ctx, &[&input], |g, x| {
+            let mut shape = g.dims(x[0]).unwrap();
+            (shape[2], shape[3]) = (g.num(sizes[0]), g.num(sizes[1]));
+            let f64_type = ctx.type_of_dtype(DType::F64);
+            let floats = |v: &[f64]| ctx.array_attr(v.iter().map(|&f| ctx.float_attr(f, f64_type)).collect::<Vec<_>>());
+            let attrs = [
+                ("sizes", ctx.exprs_attr(&shape)),
+                ("scales", floats(&[1.0, 1.0, scales[0], scales[1]])),
+                ("mode", ctx.string_attr(mode)),
+                ("coordinates", ctx.string_attr(coordinates)),
+                ("nearest_mode", ctx.string_attr(nearest)),
+                ("roi", floats(&[0.0, 0.0, 0.25, 0.5, 1.0, 1.0, 0.75, 1.25])),
+                ("extrapolation", ctx.float_attr(7.0, f64_type)),
+                ("exclude_outside", ctx.bool_attr(exclude)),
+                ("antialias", ctx.bool_attr(antialias)),
+            ];
+            vec![g.value("graph.resize", x, &attrs).unwrap()]
+        });
+        same_numbers(&ctx, &mut module, |module| assert_eq!(graph_to_dataflow(&ctx, module), []));
+        ops(&ctx, &module).len() - 1
+    };
+    for c in coordinates {
+        for (sizes, scales) in [([10, 8], [2.0, 2.0]), ([3, 9], [0.7, 0.0]), ([1, 4], [0.0, 1.0])] {
+            for nearest in ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"] {
+                // Half a pixel up, axes that stay would be shifted by one; nobody means that.
+                if c == "tf_half_pixel_for_nn" && nearest.ends_with("ceil") {
+                    continue;
+                }
+                run("nearest", c, nearest, "f32", sizes, scales, false, false);
+            }
+            for exclude in [false, true].into_iter().filter(|_| c != "tf_half_pixel_for_nn") {
+                run("linear", c, "floor", "f32", sizes, scales, exclude, exclude);
+                run("cubic", c, "floor", "f16", sizes, scales, exclude, false);
+                run("cubic", c, "floor", "f32", sizes, scales, false, exclude);
+            }
+        }
+    }
+    run("linear", "half_pixel", "floor", "ui8", [10, 8], [2.0, 2.0], false, false);
+    // Doubling needs no tables.
+    assert_eq!(run("nearest", "asymmetric", "floor", "i32", [10, 8], [2.0, 2.0], false, false), 1);
+    assert_eq!(run("nearest", "half_pixel", "round_prefer_floor", "i1", [10, 8], [0.0, 2.0], false, false), 1);
+}
+
+#[test]
 fn indexing() {
     maps(1, &["V 8 f32", "B S i64"], |g, x| g.value("graph.gather", x, &[]).unwrap());
     maps(1, &["2 V 8 f32"], |g, x| {

@@ -10,6 +10,7 @@ mod indexing;
 mod layout;
 mod lower;
 mod reduction;
+mod resize;
 pub mod scalars;
 mod window;
 
@@ -45,6 +46,7 @@ const RULES: &[(&str, Rule)] = &[
     ("pad", layout::pad),
     ("iota", layout::iota),
     ("range", layout::range),
+    ("resize", resize::resize),
     ("gather", indexing::gather),
     ("gather_elements", indexing::gather_elements),
     ("gather_nd", indexing::gather_nd),
