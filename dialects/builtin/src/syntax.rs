@@ -64,8 +64,8 @@ pub fn attr(p: &dyn AsmPrinter, op: OpId, name: &str) -> Option<nim_ir::Attr> {
     p.body().attr_named(p.ctx(), op, name)
 }
 
-/// `<a,b>` as text, brackets included.
-pub fn parse_angle(p: &mut dyn AsmParser) -> Parse<String> {
+/// `<a,b>` as text, brackets included, with this between the words.
+pub fn parse_angle(p: &mut dyn AsmParser, separator: &str) -> Parse<String> {
     p.expect("<")?;
     let mut words = vec![];
     loop {
@@ -76,13 +76,14 @@ pub fn parse_angle(p: &mut dyn AsmParser) -> Parse<String> {
         }
     }
     p.expect(">")?;
-    Ok(format!("<{}>", words.join(",")))
+    Ok(format!("<{}>", words.join(separator)))
 }
 
 /// `keyword<...>` if it is next: the attribute `name`, an enum that upstream calls `#full<...>`.
 pub fn parse_flags(p: &mut dyn AsmParser, state: &mut OpState, keyword: &str, name: &str, full: &str) -> Parse<()> {
     if p.accept(keyword) {
-        let text = parse_angle(p)?;
+        // As upstream prints them.
+        let text = parse_angle(p, if keyword == "overflow" { ", " } else { "," })?;
         let attr = p.ctx().attr(AttrData::Opaque(p.ctx().name(&format!("{full}{text}"))));
         set(p, state, name, attr);
     }
