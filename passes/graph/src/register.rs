@@ -1,12 +1,29 @@
 //! The passes of this crate for pipelines.
 
-use crate::to_dataflow;
-use nim_ir::{Diagnostic, Module};
-use nim_pass::{Pass, PassContext, PassReport, Registry};
+use crate::{
+    fold::{self, ConstantFolder, FoldOptions},
+    simplify::{self, SimplifyOptions},
+    to_dataflow,
+};
+use nim_ir::{Body, Diagnostic, Module};
+use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry};
+use std::sync::Arc;
 
-/// Adds all passes of this crate.
+/// Adds all passes of this crate but `graph-fold`, which needs somebody who computes (see [`register_fold`]).
 pub fn register(registry: &mut Registry) {
+    registry.body_pass(|o| {
+        let defaults = SimplifyOptions::default();
+        Ok(Simplify(SimplifyOptions { fold_weights: o.parsed("fold-weights", defaults.fold_weights)? }))
+    });
     registry.module_pass(|_| Ok(ToDataflow));
+}
+
+/// Adds `graph-fold`, which computes with this folder.
+pub fn register_fold(registry: &mut Registry, folder: Arc<dyn ConstantFolder>) {
+    registry.body_pass(move |o| {
+        let options = FoldOptions { max_bytes: o.parsed("max-bytes", FoldOptions::default().max_bytes)? };
+        Ok(Fold { folder: folder.clone(), options })
+    });
 }
 
 /// `graph-to-dataflow`.
@@ -22,5 +39,55 @@ impl Pass for ToDataflow {
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let found = to_dataflow::graph_to_dataflow(pass.ctx, module);
         if found.is_empty() { Ok(PassReport::new()) } else { Err(found) }
+    }
+}
+
+/// `graph-simplify`.
+struct Simplify(SimplifyOptions);
+
+impl BodyPass for Simplify {
+    fn name(&self) -> &'static str {
+        simplify::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Remove ops that say nothing; put constants behind convolutions and matrix products into their weights"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        let description = "scale weights by constants that stand behind, which rounds elsewhere";
+        vec![PassOption::new("fold-weights", description, self.0.fold_weights)]
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("rewrites", simplify::simplify_body(pass.ctx, body, self.0) as u64);
+        Ok(report)
+    }
+}
+
+/// `graph-fold`.
+struct Fold {
+    folder: Arc<dyn ConstantFolder>,
+    options: FoldOptions,
+}
+
+impl BodyPass for Fold {
+    fn name(&self) -> &'static str {
+        fold::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Compute ops of constants when compiling"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        vec![PassOption::new("max-bytes", "most bytes of a result", self.options.max_bytes)]
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("folded", fold::fold_body(pass.ctx, body, self.folder.as_ref(), self.options) as u64);
+        Ok(report)
     }
 }

@@ -1,0 +1,185 @@
+//! Constant factors and terms behind a contraction: `conv(x, w) * a + b = conv(x, w * a) + b`, per channel.
+//!
+//! Batch normalisation in inference is that, and so are scales and shifts of other origins. The sums are over products with
+//! the weights, so a factor per output channel may as well scale the weights: real arithmetic, rounded elsewhere.
+
+use crate::fold::constant;
+use nim_ir::{AttrData, Body, Builder, Context, Expr, OpId, Use, ValueId};
+use nim_tensor::{DType, Tensor};
+
+/// The number that a constant is everywhere.
+pub fn splat(ctx: &Context, body: &Body, v: ValueId) -> Option<f64> {
+    let op = body.defining_op(v)?;
+    if !body.is(ctx, op, "graph.constant") {
+        return None;
+    }
+    let AttrData::Dense { ty, elements } = ctx.attr_data(body.attr_named(ctx, op, "value")?) else { return None };
+    let dtype = ctx.dtype_of(*ty)?;
+    if !elements.splat && elements.bytes.len() != dtype.size() {
+        return None;
+    }
+    let tensor = Tensor::from_blob(dtype, &[], elements.bytes.clone()).ok()?;
+    tensor.to_f64s()?.first().copied()
+}
+
+/// A chain of constant factors and terms behind a contraction, as one factor and one term a channel.
+struct Chain {
+    /// The last op of the chain.
+    last: OpId,
+    factor: Vec<f64>,
+    term: Vec<f64>,
+    /// Ops with factors, ops with terms.
+    factors: usize,
+    terms: usize,
+}
+
+/// Folds what stands behind a contraction into its weights and one bias. Answers whether it did.
+pub fn fold_behind(ctx: &Context, body: &mut Body, op: OpId) -> bool {
+    try_fold(ctx, body, op).is_some()
+}
+
+/// Weights of a contraction: the operand, the axis of the weights that makes the channels, and the channels' axis of the
+/// result.
+fn weights(ctx: &Context, body: &Body, op: OpId) -> Option<(usize, usize, usize)> {
+    let dims = |v: ValueId| ctx.dims(body.ty(v)).map(<[_]>::len);
+    match ctx.op_str(body.op_name(op)) {
+        "graph.conv" => Some((1, 0, 1)),
+        "graph.conv_transpose" => {
+            let groups = body.attr_named(ctx, op, "groups").and_then(|a| ctx.as_int(a)).unwrap_or(1);
+            (groups == 1).then_some((1, 1, 1))
+        }
+        "graph.matmul" => {
+            let (x, w) = (dims(body.operand(op, 0))?, dims(body.operand(op, 1))?);
+            (x >= 2 && w == 2).then_some((1, 1, x - 1))
+        }
+        _ => None,
+    }
+}
+
+fn try_fold(ctx: &Context, body: &mut Body, op: OpId) -> Option<()> {
+    let (operand, weight_axis, axis) = weights(ctx, body, op)?;
+    let w = constant(ctx, body, body.operand(op, operand))?;
+    if !matches!(w.dtype(), DType::F32 | DType::F64) {
+        return None;
+    }
+    let channels = *w.dims().get(weight_axis)?;
+    let result = ctx.dim_exprs(body.ty(body.result(op)))?;
+    if ctx.exprs.as_const(*result.get(axis)?) != Some(channels as i64) {
+        return None;
+    }
+    let chain = chain(ctx, body, op, result.len(), axis, channels)?;
+    // One factor less to multiply by, or one term less to add.
+    if chain.factors == 0 && chain.terms < 2 {
+        return None;
+    }
+    if chain.factor.iter().chain(&chain.term).any(|v| !v.is_finite()) {
+        return None;
+    }
+    let (last, ty) = (chain.last, body.ty(body.result(chain.last)));
+    let mut operands = body.operands(op).to_vec();
+    let attrs = body.attrs(op).clone();
+    let (name, loc) = (ctx.op_str(body.op_name(op)).to_string(), body.loc(op));
+    let key = ctx.loc_name(loc).unwrap_or("weights").to_string();
+    let mut b = Builder::before(ctx, body, last);
+    b.loc = ctx.derived_loc(crate::simplify::NAME, loc);
+    if chain.factors > 0 {
+        let scaled = scaled(&w, weight_axis, &chain.factor)?;
+        operands[operand] = make_constant(&mut b, &scaled, &key);
+    }
+    let mut state = b.state(&name).operands(&operands).results(&[ty]);
+    state.attrs = attrs;
+    let made = b.insert(state);
+    let mut value = b.body.result(made);
+    if chain.terms > 0 {
+        let mut dims = vec![1; result.len() - axis];
+        dims[0] = channels;
+        let bias = Tensor::from_f64s(w.dtype(), &dims, &chain.term).ok()?;
+        let bias = make_constant(&mut b, &bias, &format!("{key}.bias"));
+        value = b.value("graph.add", &[value, bias], ty, &[]);
+    }
+    let old = body.result(last);
+    body.replace_all_uses(old, value);
+    // The chain is unused now, from its end.
+    let mut unused = last;
+    while unused != op {
+        let before = body
+            .operands(unused)
+            .iter()
+            .find_map(|&v| body.defining_op(v).filter(|&d| !body.is(ctx, d, "graph.constant")));
+        body.erase(unused);
+        unused = before?;
+    }
+    body.erase(op);
+    Some(())
+}
+
+fn make_constant(b: &mut Builder<'_>, tensor: &Tensor, key: &str) -> ValueId {
+    let (value, ty) = (b.ctx.tensor_attr(tensor, key), b.ctx.type_of_tensor(tensor));
+    b.value("graph.constant", &[], ty, &[("value", value)])
+}
+
+/// Weights with each slice along an axis times its factor.
+fn scaled(w: &Tensor, axis: usize, factor: &[f64]) -> Option<Tensor> {
+    let inner: usize = w.dims()[axis + 1..].iter().product();
+    let count = factor.len();
+    let values = w.to_f64s()?;
+    let values: Vec<f64> = values.iter().enumerate().map(|(i, v)| v * factor[i / inner.max(1) % count]).collect();
+    Tensor::from_f64s(w.dtype(), w.dims(), &values).ok()
+}
+
+fn chain(ctx: &Context, body: &Body, root: OpId, rank: usize, axis: usize, channels: usize) -> Option<Chain> {
+    let mut chain = Chain { last: root, factor: vec![1.0; channels], term: vec![0.0; channels], factors: 0, terms: 0 };
+    loop {
+        let value = body.result(chain.last);
+        let Some(Use { op, index }) = body.only_use(value) else { break };
+        if body.block(op) != body.block(root)
+            || body.operand_count(op) != 2
+            || body.ty(body.result(op)) != body.ty(value)
+        {
+            break;
+        }
+        let other = body.operand(op, 1 - index as usize);
+        let Some(c) = per_channel(ctx, body, other, rank, axis, channels) else { break };
+        let (factor, term) = (&mut chain.factor, &mut chain.term);
+        match (ctx.op_str(body.op_name(op)), index) {
+            ("graph.add", _) => term.iter_mut().zip(&c).for_each(|(t, c)| *t += c),
+            ("graph.sub", 0) => term.iter_mut().zip(&c).for_each(|(t, c)| *t -= c),
+            ("graph.sub", _) => {
+                factor.iter_mut().for_each(|f| *f = -*f);
+                term.iter_mut().zip(&c).for_each(|(t, c)| *t = c - *t);
+                chain.factors += 1;
+            }
+            ("graph.mul", _) => {
+                factor.iter_mut().chain(term.iter_mut()).zip(c.iter().chain(&c)).for_each(|(v, c)| *v *= c);
+                chain.factors += 1;
+            }
+            ("graph.div", 0) => {
+                factor.iter_mut().chain(term.iter_mut()).zip(c.iter().chain(&c)).for_each(|(v, c)| *v /= c);
+                chain.factors += 1;
+            }
+            _ => break,
+        }
+        if matches!(ctx.op_str(body.op_name(op)), "graph.add" | "graph.sub") {
+            chain.terms += 1;
+        }
+        chain.last = op;
+    }
+    (chain.last != root).then_some(chain)
+}
+
+/// A constant that varies along one axis of a result at most: one number a channel.
+fn per_channel(ctx: &Context, body: &Body, v: ValueId, rank: usize, axis: usize, channels: usize) -> Option<Vec<f64>> {
+    if let Some(number) = splat(ctx, body, v) {
+        let dims = ctx.dim_exprs(body.ty(v))?;
+        return (dims.len() <= rank).then(|| vec![number; channels]);
+    }
+    let dims = ctx.dim_exprs(body.ty(v))?;
+    let skip = rank.checked_sub(dims.len())?;
+    let along = |i: usize, d: Expr| {
+        if i + skip == axis { ctx.exprs.as_const(d) == Some(channels as i64) } else { d == Expr::ONE }
+    };
+    if !dims.iter().enumerate().all(|(i, &d)| along(i, d)) {
+        return None;
+    }
+    constant(ctx, body, v)?.to_f64s().filter(|v| v.len() == channels)
+}
