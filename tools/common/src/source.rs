@@ -1,0 +1,100 @@
+//! Model files to modules.
+
+use crate::{Failure, Stage, files};
+use nim_ir::{Context, Module, verifier::verify_module};
+use nim_onnx::{ImportOptions, LoadedModel};
+use nim_text::ParseOptions;
+use std::path::{Path, PathBuf};
+
+/// A context that knows every dialect of the toolkit.
+pub fn context() -> Context {
+    let mut dialects = nim_builtin::DIALECTS.to_vec();
+    dialects.extend([&nim_graph::GRAPH, &nim_dataflow::DATAFLOW, &nim_loops::LOOPS, &nim_dyn::DYN]);
+    Context::new(&dialects)
+}
+
+/// A model file, read but not yet a module.
+#[derive(Debug)]
+pub enum Source {
+    /// An ONNX model.
+    Onnx(Box<LoadedModel>),
+    /// Text of the IR.
+    Text {
+        /// The file's name, for messages.
+        name: String,
+        /// What stands in it.
+        text: String,
+        /// The folder its large constants lie in.
+        folder: PathBuf,
+    },
+}
+
+impl Source {
+    /// Reads a model: by its name's ending `.onnx` or `.nir`, `.mlir`; standard input (`-`) is text if it is UTF-8.
+    pub fn read(path: &Path) -> Result<Source, Failure> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        match ending {
+            "onnx" => Ok(Source::Onnx(Box::new(nim_onnx::load_model(path)?))),
+            "nir" | "mlir" => Self::text(path, &files::read(path)?),
+            _ if files::is_stdio(path) => {
+                let bytes = files::read(path)?;
+                match std::str::from_utf8(&bytes) {
+                    Ok(_) => Self::text(path, &bytes),
+                    Err(_) => Ok(Source::Onnx(Box::new(nim_onnx::load_model_bytes(&bytes, ".")?))),
+                }
+            }
+            _ => {
+                let message = format!("{}: a model's name ends in .onnx or .nir", path.display());
+                Err(Failure::new(Stage::Load, message))
+            }
+        }
+    }
+
+    fn text(path: &Path, bytes: &[u8]) -> Result<Source, Failure> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| Failure::new(Stage::Load, format!("{}: not UTF-8 ({e})", path.display())))?;
+        let name = if files::is_stdio(path) { "<stdin>".to_string() } else { path.display().to_string() };
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+        Ok(Source::Text { name, text: text.to_string(), folder })
+    }
+
+    /// The ONNX model, if it is one.
+    pub fn onnx(&self) -> Option<&LoadedModel> {
+        match self {
+            Source::Onnx(model) => Some(model),
+            Source::Text { .. } => None,
+        }
+    }
+
+    /// The module, verified.
+    ///
+    /// # Errors
+    /// All diagnostics of import or parser, else those of the verifier.
+    pub fn module(&self, ctx: &Context, options: &ImportOptions) -> Result<Module, Failure> {
+        let module = match self {
+            Source::Onnx(model) => {
+                nim_onnx::import(ctx, model, options).map_err(|d| Failure::diagnostics(Stage::Import, ctx, &d))?
+            }
+            Source::Text { name, text, folder } => {
+                let source = ctx.add_source(name.clone(), text.clone());
+                let options = ParseOptions { blob_dir: Some(folder.clone()), ..ParseOptions::default() };
+                let (module, found) = nim_text::parse_module(ctx, source, &options);
+                if found.iter().any(nim_ir::Diagnostic::is_error) {
+                    return Err(Failure::diagnostics(Stage::Import, ctx, &found));
+                }
+                module
+            }
+        };
+        verified(ctx, &module)?;
+        Ok(module)
+    }
+}
+
+/// Fails with everything the verifier finds.
+pub fn verified(ctx: &Context, module: &Module) -> Result<(), Failure> {
+    let found = verify_module(ctx, module);
+    if found.iter().any(nim_ir::Diagnostic::is_error) {
+        return Err(Failure::diagnostics(Stage::Verify, ctx, &found));
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Cases: where they lie, what they are made of.
+
+use clap::ValueEnum;
+use nim_onnx::{LoadedModel, load_model, proto::GraphProto};
+use nim_tools::{Failure, Stage, files};
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+/// How the inputs of a model are taken.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ValueEnum)]
+pub enum Mode {
+    /// As the file says.
+    Static,
+    /// Every dimension of every input becomes a symbol.
+    Dynamic,
+    /// The tensors of the test data become constants of the model.
+    Const,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Static => "static",
+            Mode::Dynamic => "dynamic",
+            Mode::Const => "const",
+        })
+    }
+}
+
+/// One case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Name of its folder's folder and its own.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Operators of its model, those of subgraphs and functions too; with the domain where it is not ONNX's own.
+    pub ops: BTreeSet<String>,
+}
+
+/// All cases below some folders, by name.
+///
+/// # Errors
+/// A folder that cannot be read or holds no case.
+pub fn find(folders: &[PathBuf], filter: Option<&str>) -> Result<Vec<Case>, Failure> {
+    let mut cases = vec![];
+    for folder in folders {
+        let before = cases.len();
+        if is_case(folder) {
+            cases.push(folder.clone());
+        } else {
+            let entries = fs::read_dir(folder).map_err(|e| files::io_failure(folder, &e))?;
+            let found = entries.filter_map(|e| e.ok()).map(|e| e.path()).filter(|p| is_case(p));
+            cases.extend(found);
+        }
+        if cases.len() == before {
+            let message = format!("{}: there is no case in it (CASE/model.onnx)", folder.display());
+            return Err(Failure::new(Stage::Load, message));
+        }
+    }
+    let mut named: Vec<(String, PathBuf)> = cases.into_iter().map(|p| (name(&p), p)).collect();
+    named.retain(|(name, _)| filter.is_none_or(|f| name.contains(f)));
+    named.sort();
+    named.dedup();
+    // A model that cannot be read has no operators that could be known; running it will say why.
+    let ops = |folder: &Path| load_model(folder.join("model.onnx")).map(|m| operators(&m)).unwrap_or_default();
+    Ok(named.into_iter().map(|(name, folder)| Case { ops: ops(&folder), name, folder }).collect())
+}
+
+fn is_case(folder: &Path) -> bool {
+    folder.join("model.onnx").is_file()
+}
+
+fn name(folder: &Path) -> String {
+    let part = |p: Option<&Path>| p.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    format!("{}/{}", part(folder.parent()), part(Some(folder)))
+}
+
+fn operators(model: &LoadedModel) -> BTreeSet<String> {
+    let functions = &model.proto.functions;
+    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
+    let mut ops = BTreeSet::new();
+    let mut nodes: Vec<_> = functions.iter().flat_map(|f| &f.node).collect();
+    loop {
+        while let Some(node) = nodes.pop() {
+            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
+            let own = functions.iter().any(|f| f.name == node.op_type && f.domain == node.domain);
+            let plain = node.domain.is_empty() || node.domain == "ai.onnx";
+            // Calls of the model's own functions are no operators.
+            if !own {
+                ops.insert(if plain { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) });
+            }
+        }
+        let Some(graph) = graphs.pop() else { return ops };
+        nodes.extend(&graph.node);
+    }
+}
