@@ -1,4 +1,7 @@
 //! Contracts: what passes need and give, checked for a whole pipeline before its first pass runs.
+//!
+//! A need that can be looked up must hold for the module or be given by a step before. Of a free word nobody knows whether it
+//! holds for the module, which may come out of another pipeline: it is taken to hold unless a later step is the one that gives it.
 
 use crate::{Pipeline, Registry};
 use nim_ir::{Body, Context, Diagnostic, Loc, Module};
@@ -30,9 +33,10 @@ pub(crate) fn check(
 ) -> Vec<Diagnostic> {
     let mut given: BTreeSet<&str> = BTreeSet::new();
     let mut found = vec![];
-    for step in &pipeline.steps {
+    for (i, step) in pipeline.steps.iter().enumerate() {
         for &need in step.pass.needs() {
-            if given.contains(need) || holds(ctx, module, need) == Some(true) {
+            let given_later = || pipeline.steps[i + 1..].iter().any(|s| s.pass.gives().contains(&need));
+            if given.contains(need) || holds(ctx, module, need).unwrap_or_else(|| !given_later()) {
                 continue;
             }
             let name = step.pass.name();

@@ -2,7 +2,8 @@
 //!
 //! A call is inlined when the callee has a body of one block, is not marked `no_inline`, and does not reach itself. Symbols are
 //! those of one function: a symbol that is a dimension of a parameter is replaced by the dimension of the argument, all others get
-//! names that the caller does not have. A call whose argument says less than the parameter asks for (`?` for `N`) stays.
+//! names that the caller does not have. A call whose argument says less than the parameter asks for (`?` for `N`) stays, and so does
+//! one whose result has another type than what the body gives.
 
 use crate::substitute::{in_op, in_type, symbols_of};
 use nim_builtin::func::{Call, Func, Return};
@@ -115,6 +116,7 @@ fn substitution(
     caller: &Body,
     source: &Body,
     pairs: &[(Type, Type)],
+    results: &[(Type, Type)],
 ) -> Option<FxHashMap<Symbol, Expr>> {
     let mut map: FxHashMap<Symbol, Expr> = FxHashMap::default();
     for &(parameter, argument) in pairs {
@@ -126,6 +128,18 @@ fn substitution(
             }
         } else if parameter != argument && !matches!(ctx.type_data(parameter), TypeData::UnrankedTensor(_)) {
             return None;
+        }
+    }
+    // A symbol that the callee defines and the call's result names otherwise: the caller goes on with its own name.
+    for &(returned, wanted) in results {
+        for (returned, wanted) in
+            ctx.dims(returned).unwrap_or_default().iter().zip(ctx.dims(wanted).unwrap_or_default())
+        {
+            let symbol = returned.expr().and_then(|e| ctx.exprs.as_symbol(e));
+            let name = wanted.expr().filter(|&e| ctx.exprs.as_symbol(e).is_some());
+            if let (Some(symbol), Some(name)) = (symbol, name) {
+                map.entry(symbol).or_insert(name);
+            }
         }
     }
     let mut taken: FxHashSet<String> =
@@ -155,10 +169,16 @@ fn inline(ctx: &Context, body: &mut Body, call: OpId, source: &Body) -> bool {
         return false;
     }
     let pairs: Vec<(Type, Type)> = params.iter().zip(&args).map(|(&p, &a)| (source.ty(p), body.ty(a))).collect();
-    let Some(map) = substitution(ctx, body, source, &pairs) else { return false };
+    let returned: Vec<(Type, Type)> = source
+        .operands(end)
+        .iter()
+        .zip(body.results(call))
+        .map(|(&value, &result)| (source.ty(value), body.ty(result)))
+        .collect();
+    let Some(map) = substitution(ctx, body, source, &pairs, &returned) else { return false };
     let mut substitute = |s: Symbol| map.get(&s).copied();
     // Parameters that say more than the symbols they bind (a plain number, `2*N`) must be met.
-    let met = pairs.iter().all(|&(p, a)| in_type(ctx, p, &mut substitute) == a);
+    let met = pairs.iter().chain(&returned).all(|&(p, a)| in_type(ctx, p, &mut substitute) == a);
     if !met {
         return false;
     }

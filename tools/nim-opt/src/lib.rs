@@ -18,6 +18,10 @@ pub fn dialects() -> Vec<&'static DialectDef> {
 /// Adds all passes that need no LLVM.
 pub fn register_passes(registry: &mut Registry) {
     nim_transforms::register(registry);
+    nim_graph_passes::register(registry);
+    nim_dataflow_passes::register(registry);
+    nim_loops_passes::register(registry);
+    nim_dyn_passes::register(registry);
 }
 
 /// Reads the command line and does what it says. The exit code is 0 when all went well, 1 when something was found, 2 when the

@@ -37,7 +37,7 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
     for part in parts {
         let (fine, printed) = one(registry, dialects, config, &name, part)?;
         good &= fine;
-        out.extend(printed);
+        out.extend(printed.map(|text| format!("{}\n", text.trim_end_matches('\n'))));
     }
     if !config.no_output && !config.verify_diagnostics {
         write(config, &out.join(&format!("\n{SPLIT}\n\n")))?;
