@@ -5,16 +5,18 @@ use crate::{
     contents::{Analysis, Contents, Ratio},
     shape::broadcast_dims,
 };
-use nim_ir::{Attr, BlockId, Builder, Context, Diagnostic, Expr, OpId, Type, ValueId};
+use nim_ir::{Attr, BlockId, Builder, Context, Diagnostic, Expr, OpId, Symbol, Type, ValueId};
 use nim_tensor::{DType, Tensor, convert};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Builds `graph` ops at the end of a block and knows what is known of their values.
 pub struct GraphBuilder<'a> {
     /// The plain builder.
     pub b: Builder<'a>,
-    contents: FxHashMap<ValueId, Option<Contents>>,
-    symbols: u32,
+    pub(crate) contents: FxHashMap<ValueId, Option<Contents>>,
+    /// Fresh symbols in the order they were made.
+    pub(crate) made: Vec<Symbol>,
+    pub(crate) taken: FxHashSet<Symbol>,
 }
 
 /// A value or the diagnostic that says why not.
@@ -23,7 +25,7 @@ pub type Built<T = ValueId> = Result<T, Diagnostic>;
 impl<'a> GraphBuilder<'a> {
     /// Wraps a builder.
     pub fn new(b: Builder<'a>) -> Self {
-        GraphBuilder { b, contents: FxHashMap::default(), symbols: 0 }
+        GraphBuilder { b, contents: FxHashMap::default(), made: vec![], taken: FxHashSet::default() }
     }
     /// The context.
     pub fn ctx(&self) -> &'a Context {
@@ -132,12 +134,6 @@ impl<'a> GraphBuilder<'a> {
             .enumerate()
             .map(|(i, s)| known.as_ref().and_then(|k| k[i]).and_then(Ratio::as_int).unwrap_or(s))
             .collect())
-    }
-    /// A symbol that the function does not have yet.
-    pub fn fresh_symbol(&mut self, base: &str) -> Expr {
-        let clean: String = base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        self.symbols += 1;
-        self.ctx().exprs.named(&format!("{clean}_{}", self.symbols))
     }
     /// A constant expression.
     pub fn num(&self, n: i64) -> Expr {
@@ -353,6 +349,16 @@ impl<'a> GraphBuilder<'a> {
         }
         self.value("graph.concat", xs, &[("axis", self.ctx().i64_attr(axis as i64))])
     }
+    /// Slices of an axis picked by indices.
+    pub fn gather(&mut self, x: ValueId, indices: ValueId, axis: usize) -> Built {
+        let axis = self.ctx().i64_attr(axis as i64);
+        self.value("graph.gather", &[x, indices], &[("axis", axis)])
+    }
+    /// Slices picked by tuples of indices in the last axis; `batch` leading axes are shared.
+    pub fn gather_nd(&mut self, x: ValueId, indices: ValueId, batch: usize) -> Built {
+        let batch = self.ctx().i64_attr(batch as i64);
+        self.value("graph.gather_nd", &[x, indices], &[("batch_dims", batch)])
+    }
     /// `sizes` elements from `starts`, each `steps` apart.
     pub fn slice(&mut self, x: ValueId, starts: &[Expr], steps: &[Expr], sizes: &[Expr]) -> Built {
         let p = &self.ctx().exprs;
@@ -374,6 +380,12 @@ impl<'a> GraphBuilder<'a> {
         sizes[axis] = size;
         self.slice(x, &starts, &steps, &sizes)
     }
+    /// The element at a position of one axis, which goes.
+    pub fn at(&mut self, x: ValueId, axis: usize, position: Expr) -> Built {
+        let one = self.num(1);
+        let x = self.slice_axis(x, axis, position, one)?;
+        self.squeeze(x, &[axis])
+    }
     /// Reverses the order along one axis.
     pub fn reverse(&mut self, x: ValueId, axis: usize) -> Built {
         let sizes = self.dims(x)?;
@@ -382,6 +394,29 @@ impl<'a> GraphBuilder<'a> {
         starts[axis] = self.ctx().exprs.sub(sizes[axis], self.num(1));
         steps[axis] = self.num(-1);
         self.slice(x, &starts, &steps, &sizes)
+    }
+    /// Zeros put behind each axis, or elements cut there, up to a shape of the same rank.
+    pub fn pad_to(&mut self, x: ValueId, shape: &[Expr]) -> Built {
+        let dims = self.dims(x)?;
+        if dims == shape {
+            return Ok(x);
+        }
+        let ctx = self.ctx();
+        let low = vec![self.num(0); dims.len()];
+        let high: Vec<Expr> = dims.iter().zip(shape).map(|(&d, &s)| ctx.exprs.sub(s, d)).collect();
+        let zero = self.like(x, 0.0)?;
+        let mode = ctx.string_attr("constant");
+        let attrs = [("low", ctx.exprs_attr(&low)), ("high", ctx.exprs_attr(&high)), ("mode", mode)];
+        self.value("graph.pad", &[x, zero], &attrs)
+    }
+    /// Integers or floats times a size.
+    pub fn scaled_by(&mut self, x: ValueId, size: Expr) -> Built {
+        if self.ctx().exprs.as_const(size) == Some(1) {
+            return Ok(x);
+        }
+        let size = self.index(&[size], true)?;
+        let size = self.cast(size, self.element(x)?)?;
+        self.binary("mul", x, size)
     }
     /// 0, 1, 2, ... along an axis of a shape.
     pub fn iota(&mut self, shape: &[Expr], axis: usize, dtype: DType) -> Built {

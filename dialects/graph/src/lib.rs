@@ -6,12 +6,14 @@
 //! * [`build`]: building by hand, with trivial ops simplified away and broadcasts guarded.
 
 pub mod build;
+mod build_control;
 pub mod contents;
 pub mod ops;
 pub mod shape;
 mod verify;
 
 pub use build::{Built, GraphBuilder};
+pub use build_control::{Iteration, LoopSpec};
 
 use nim_ir_macros::dialect;
 use ops::{contraction, control, elementwise, indexing, layout, reduction};
@@ -21,7 +23,8 @@ dialect! {
     pub static GRAPH: "graph", "What is computed: whole tensors, the algebra of models.",
     ops[
         ..elementwise::UNARY, ..elementwise::BINARY,
-        elementwise::IsInf, elementwise::Compare, elementwise::Select, elementwise::Cast, elementwise::Bernoulli,
+        elementwise::IsInf, elementwise::Compare, elementwise::Select, elementwise::Cast, elementwise::BitCast,
+        elementwise::Bernoulli,
         contraction::MatMul, contraction::Einsum, contraction::Conv, contraction::ConvTranspose, contraction::Pool,
         reduction::Reduce, reduction::ArgReduce, reduction::CumSum,
         layout::Constant, layout::Reshape, layout::BroadcastTo, layout::Transpose, layout::Concat, layout::Slice,

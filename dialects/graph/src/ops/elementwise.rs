@@ -165,6 +165,20 @@ pub struct Cast {
     y: One,
 }
 
+/// The same bits as an element type of the same width.
+#[op(name = "graph.bitcast", traits(Pure, Elementwise), infer = shape::cast)]
+pub struct BitCast {
+    /// operand
+    #[operand(TENSOR)]
+    x: One,
+    /// element type of the result
+    #[attr(Type)]
+    to: Required,
+    /// result
+    #[result(TENSOR)]
+    y: One,
+}
+
 /// Random truth of the given probabilities (ONNX Bernoulli).
 #[op(name = "graph.bernoulli", traits(Elementwise), infer = shape::cast)]
 pub struct Bernoulli {

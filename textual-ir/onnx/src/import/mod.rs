@@ -15,11 +15,14 @@ use crate::{
     proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto},
 };
 use nim_graph::{Built, GraphBuilder};
-use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, Loc, LocData, Module, OpState, Type, ValueId};
+use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, InsertPoint, Loc, LocData, Module, OpState, Type, ValueId};
 use nim_tensor::Tensor;
 pub(crate) use node::Node;
 use rustc_hash::FxHashMap;
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    rc::Rc,
+};
 
 /// How inputs are taken.
 #[derive(Default, Debug, Clone)]
@@ -31,7 +34,37 @@ pub struct ImportOptions {
 }
 
 /// A name's value in a scope. Optional outputs that are not made are absent.
-type Scope = FxHashMap<String, ValueId>;
+type Scope = FxHashMap<String, Item>;
+
+/// What a name of a model can stand for. Lists and optional values exist while importing only: operators on them are
+/// carried out here, so their lengths must be known.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// A tensor.
+    Value(ValueId),
+    /// A list of values.
+    Sequence(Rc<[Item]>),
+    /// A value or nothing.
+    Optional(Option<Rc<Item>>),
+}
+
+impl Item {
+    /// The tensor, if it is one.
+    pub fn value(&self) -> Option<ValueId> {
+        match self {
+            Item::Value(v) => Some(*v),
+            _ => None,
+        }
+    }
+    /// What it is, for messages.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Item::Value(_) => "a tensor",
+            Item::Sequence(_) => "a sequence",
+            Item::Optional(_) => "an optional value",
+        }
+    }
+}
 
 /// A function of the model that is being inlined: its attributes stand for references in its nodes.
 #[derive(Default, Clone)]
@@ -182,22 +215,28 @@ impl<'a> Importer<'a> {
             }
             if let Some(tensor) = self.options.constants.get(&input.name) {
                 let value = self.g.constant(&tensor.clone(), &input.name)?;
-                self.scopes[0].insert(input.name.clone(), value);
+                self.define(&input.name, value);
                 continue;
             }
             let ty = self.input_type(input)?;
             let name = self.ctx().name(&value_name(&input.name));
             let value = self.g.b.body.add_block_arg(block, ty, Some(name));
-            self.scopes[0].insert(input.name.clone(), value);
+            self.define(&input.name, value);
             signature.inputs.push(input.name.clone());
             signature.input_types.push(ty);
         }
         self.nodes(graph)?;
         let mut results = vec![];
         for output in &graph.output {
-            let value = self.lookup(&output.name).ok_or_else(|| {
+            let item = self.lookup(&output.name).ok_or_else(|| {
                 self.error("N0602", format!("the graph's output {:?} is defined nowhere", output.name))
             })?;
+            let Some(value) = item.value() else {
+                let what = item.describe();
+                return Err(self
+                    .error("N0608", format!("the graph's output {:?} is {what}", output.name))
+                    .note("only tensors can be outputs"));
+            };
             results.push(value);
             signature.outputs.push(output.name.clone());
             signature.output_types.push(self.ty(value));
@@ -246,13 +285,17 @@ impl<'a> Importer<'a> {
     }
 
     fn define(&mut self, name: &str, value: ValueId) {
+        self.define_item(name, Item::Value(value));
+    }
+
+    fn define_item(&mut self, name: &str, item: Item) {
         if let Some(scope) = self.scopes.last_mut() {
-            scope.insert(name.to_string(), value);
+            scope.insert(name.to_string(), item);
         }
     }
 
-    fn lookup(&self, name: &str) -> Option<ValueId> {
-        self.scopes.iter().rev().find_map(|s| s.get(name).copied())
+    fn lookup(&self, name: &str) -> Option<Item> {
+        self.scopes.iter().rev().find_map(|s| s.get(name).cloned())
     }
 
     fn nodes(&mut self, graph: &'a GraphProto) -> Built<()> {
@@ -264,7 +307,7 @@ impl<'a> Importer<'a> {
             let node = &graph.node[index];
             self.node(node)?;
             for output in &node.output {
-                if let (Some(info), Some(value)) = (infos.get(output.as_str()), self.lookup(output)) {
+                if let (Some(info), Some(Item::Value(value))) = (infos.get(output.as_str()), self.lookup(output)) {
                     self.check_info(node, info, value)?;
                 }
             }
@@ -308,23 +351,39 @@ impl<'a> Importer<'a> {
         let node = Node::new(proto, version, inputs, self.frames.last().cloned().unwrap_or_default());
         let results = match (function, self.rules.get(&(domain, proto.op_type.as_str()))) {
             (Some(function), _) => self.inline(function, &node),
-            (None, Some(rule)) => rule(self, &node),
+            (None, Some(rules::Rule::Values(rule))) => {
+                rule(self, &node).map(|values| values.into_iter().map(Item::Value).collect())
+            }
+            (None, Some(rules::Rule::Items(rule))) => rule(self, &node),
             (None, None) => Err(self.error("N0601", format!("the operator {} is not supported", proto.op_type))),
         };
-        let results = results.map_err(|d| d.note(format!("operator {} of opset {version}", proto.op_type)))?;
-        for (output, value) in proto.output.iter().zip(results) {
+        let results = results.map_err(|d| self.about_node(d, &node))?;
+        for (output, item) in proto.output.iter().zip(results) {
             if !output.is_empty() {
-                let name = ctx.name(&value_name(output));
-                self.g.b.name_value(value, name);
-                self.define(output, value);
+                if let Some(value) = item.value() {
+                    let name = ctx.name(&value_name(output));
+                    self.g.b.name_value(value, name);
+                }
+                self.define_item(output, item);
             }
         }
         self.g.b.loc = outer;
         Ok(())
     }
 
+    /// Adds operator and input types to an error about a node.
+    fn about_node(&self, diagnostic: Diagnostic, node: &Node<'_>) -> Diagnostic {
+        let describe = |item: &Option<Item>| match item {
+            Some(Item::Value(v)) => self.ctx().display_type(self.ty(*v)),
+            Some(other) => other.describe().to_string(),
+            None => "nothing".to_string(),
+        };
+        let inputs: Vec<String> = node.items.iter().map(describe).collect();
+        diagnostic.note(format!("operator {} of opset {} on ({})", node.op_type(), node.version, inputs.join(", ")))
+    }
+
     /// Imports the nodes of a model's own function in place of a call.
-    fn inline(&mut self, function: &'a FunctionProto, call: &Node<'a>) -> Built<Vec<ValueId>> {
+    fn inline(&mut self, function: &'a FunctionProto, call: &Node<'a>) -> Built<Vec<Item>> {
         if self.depth >= MAX_DEPTH {
             return Err(self.error("N0607", format!("the function {} calls itself", function.name)));
         }
@@ -336,9 +395,9 @@ impl<'a> Importer<'a> {
             frame.attributes.insert(attribute.name.clone(), attribute.clone());
         }
         let mut scope = Scope::default();
-        for (name, value) in function.input.iter().zip(&call.inputs) {
-            if let Some(value) = value {
-                scope.insert(name.clone(), *value);
+        for (name, item) in function.input.iter().zip(&call.items) {
+            if let Some(item) = item {
+                scope.insert(name.clone(), item.clone());
             }
         }
         // A function sees nothing of its caller.
@@ -355,7 +414,7 @@ impl<'a> Importer<'a> {
         result
     }
 
-    fn function_nodes(&mut self, function: &'a FunctionProto) -> Built<Vec<ValueId>> {
+    fn function_nodes(&mut self, function: &'a FunctionProto) -> Built<Vec<Item>> {
         let known = |name: &str| self.lookup(name).is_some();
         let order = order::topological(&function.node, &known).map_err(|message| self.error("N0605", message))?;
         for index in order {
@@ -372,26 +431,24 @@ impl<'a> Importer<'a> {
             .collect()
     }
 
-    /// Imports a subgraph into a block whose arguments stand for its inputs; returns its outputs.
-    pub(crate) fn subgraph(&mut self, graph: &'a GraphProto, block: BlockId, args: &[ValueId]) -> Built<Vec<ValueId>> {
+    /// Imports a subgraph at the builder's place; `args` stand for its inputs. Returns its outputs.
+    pub(crate) fn subgraph(&mut self, graph: &'a GraphProto, args: &[Item]) -> Built<Vec<Item>> {
         if self.depth >= MAX_DEPTH {
             return Err(self.error("N0607", "subgraphs are nested too deep"));
         }
         let mut scope = Scope::default();
-        for (input, &value) in graph.input.iter().zip(args) {
-            scope.insert(input.name.clone(), value);
+        for (input, item) in graph.input.iter().zip(args) {
+            scope.insert(input.name.clone(), item.clone());
         }
         self.scopes.push(scope);
         self.depth += 1;
-        let outer = std::mem::replace(&mut self.g.b.point, nim_ir::InsertPoint::End(block));
         let result = self.subgraph_nodes(graph);
-        self.g.b.point = outer;
         self.depth -= 1;
         self.scopes.pop();
         result
     }
 
-    fn subgraph_nodes(&mut self, graph: &'a GraphProto) -> Built<Vec<ValueId>> {
+    fn subgraph_nodes(&mut self, graph: &'a GraphProto) -> Built<Vec<Item>> {
         self.initializers(graph)?;
         self.nodes(graph)?;
         graph
@@ -403,6 +460,14 @@ impl<'a> Importer<'a> {
                 })
             })
             .collect()
+    }
+
+    /// Runs `f` with new ops going to the end of a block.
+    pub(crate) fn in_block<R>(&mut self, block: BlockId, f: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = std::mem::replace(&mut self.g.b.point, InsertPoint::End(block));
+        let result = f(self);
+        self.g.b.point = outer;
+        result
     }
 }
 

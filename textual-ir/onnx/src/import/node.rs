@@ -1,6 +1,6 @@
 //! A node while it is imported: inputs and attributes with defaults and messages.
 
-use super::{Frame, Importer};
+use super::{Frame, Importer, Item};
 use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use nim_graph::Built;
 use nim_ir::ValueId;
@@ -12,12 +12,15 @@ pub(crate) struct Node<'a> {
     pub version: i64,
     /// Inputs; absent ones are `None`.
     pub inputs: Vec<Option<ValueId>>,
+    /// Inputs, sequences and optional values among them.
+    pub items: Vec<Option<Item>>,
     frame: Frame,
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn new(proto: &'a NodeProto, version: i64, inputs: Vec<Option<ValueId>>, frame: Frame) -> Node<'a> {
-        Node { proto, version, inputs, frame }
+    pub(super) fn new(proto: &'a NodeProto, version: i64, items: Vec<Option<Item>>, frame: Frame) -> Node<'a> {
+        let inputs = items.iter().map(|item| item.as_ref().and_then(Item::value)).collect();
+        Node { proto, version, inputs, items, frame }
     }
     /// The operator.
     pub fn op_type(&self) -> &'a str {
@@ -33,7 +36,19 @@ impl<'a> Node<'a> {
     }
     /// An input that must be there.
     pub fn input(&self, importer: &Importer<'_>, i: usize) -> Built {
-        self.opt(i).ok_or_else(|| importer.error("N0610", format!("input {i} is missing")))
+        self.opt(i).ok_or_else(|| match self.items.get(i) {
+            Some(Some(item)) => {
+                importer.error("N0610", format!("input {i} must be a tensor, found {}", item.describe()))
+            }
+            _ => importer.error("N0610", format!("input {i} is missing")),
+        })
+    }
+    /// An input of any kind that must be there.
+    pub fn item(&self, importer: &Importer<'_>, i: usize) -> Built<Item> {
+        match self.items.get(i) {
+            Some(Some(item)) => Ok(item.clone()),
+            _ => Err(importer.error("N0610", format!("input {i} is missing"))),
+        }
     }
     /// An input that may be absent.
     pub fn opt(&self, i: usize) -> Option<ValueId> {
@@ -108,11 +123,10 @@ impl<'a> Node<'a> {
     }
     /// A subgraph.
     pub fn graph(&self, importer: &Importer<'_>, name: &str) -> Built<&'a GraphProto> {
-        self.proto
-            .attribute
-            .iter()
-            .find(|a| a.name == name)
-            .and_then(|a| a.g.as_ref())
-            .ok_or_else(|| importer.error("N0611", format!("the subgraph `{name}` is missing")))
+        self.graph_opt(name).ok_or_else(|| importer.error("N0611", format!("the subgraph `{name}` is missing")))
+    }
+    /// A subgraph that may be absent.
+    pub fn graph_opt(&self, name: &str) -> Option<&'a GraphProto> {
+        self.proto.attribute.iter().find(|a| a.name == name).and_then(|a| a.g.as_ref())
     }
 }

@@ -1,12 +1,10 @@
 //! Elementwise operators, activations, casts, choices.
 
-use super::{Family, Importer, Node};
+use super::{Family, Importer, Node, Out};
 use crate::dtype_of;
-use nim_graph::Built;
+use nim_graph::{Built, GraphBuilder};
 use nim_ir::ValueId;
 use nim_tensor::DType;
-
-type Out = Built<Vec<ValueId>>;
 
 pub(super) const RULES: Family = &[
     ("Abs", |im, n| unary(im, n, "abs")),
@@ -23,7 +21,6 @@ pub(super) const RULES: Family = &[
     ("Erf", |im, n| unary(im, n, "erf")),
     ("Exp", |im, n| unary(im, n, "exp")),
     ("Floor", |im, n| unary(im, n, "floor")),
-    ("Identity", |im, n| Ok(vec![n.input(im, 0)?])),
     ("IsNaN", |im, n| unary(im, n, "isnan")),
     ("Log", |im, n| unary(im, n, "log")),
     ("Neg", |im, n| unary(im, n, "neg")),
@@ -54,6 +51,7 @@ pub(super) const RULES: Family = &[
     ("GreaterOrEqual", |im, n| compare(im, n, "ge")),
     ("Less", |im, n| compare(im, n, "lt")),
     ("LessOrEqual", |im, n| compare(im, n, "le")),
+    ("BitCast", bit_cast),
     ("BitShift", bit_shift),
     ("Cast", cast),
     ("CastLike", cast_like),
@@ -128,6 +126,21 @@ fn variadic(im: &mut Importer<'_>, n: &Node<'_>, name: &str) -> Out {
 fn mean(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let sum = variadic(im, n, "add")?[0];
     Ok(vec![im.with_scalar("div", sum, n.inputs.len() as f64)?])
+}
+
+/// The same bits as another type of as many.
+fn bit_cast(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dtype = dtype_of(n.int("to", 0) as i32).map_err(|e| im.error("N0614", e.to_string()))?;
+    let own = im.dtype(x)?;
+    if own == dtype {
+        return Ok(vec![x]);
+    }
+    if own.bits() != dtype.bits() || own == DType::String || dtype == DType::String {
+        return Err(im.error("N0614", format!("{own} and {dtype} do not have equally many bits")));
+    }
+    let to = im.ctx().type_attr(im.ctx().type_of_dtype(dtype));
+    Ok(vec![im.value("graph.bitcast", &[x], &[("to", to)])?])
 }
 
 fn bit_shift(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
@@ -300,7 +313,7 @@ fn prelu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 }
 
 /// `log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))`, which does not overflow.
-fn softplus(im: &mut Importer<'_>, x: ValueId) -> Built {
+pub(super) fn softplus(im: &mut GraphBuilder<'_>, x: ValueId) -> Built {
     let abs = im.unary("abs", x)?;
     let minus = im.unary("neg", abs)?;
     let e = im.unary("exp", minus)?;

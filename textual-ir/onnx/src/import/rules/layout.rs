@@ -1,11 +1,9 @@
 //! Constants, shapes, and operators that move elements.
 
-use super::{Family, Importer, Node, axes, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, axes, wrap_axes, wrap_axis};
 use nim_graph::Built;
-use nim_ir::{Expr, Facts, ValueId};
+use nim_ir::{Expr, Facts};
 use nim_tensor::{DType, Tensor};
-
-type Out = Built<Vec<ValueId>>;
 
 pub(super) const RULES: Family = &[
     ("Concat", concat),
@@ -226,8 +224,7 @@ fn expand(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 fn gather(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, indices) = (n.input(im, 0)?, n.input(im, 1)?);
     let axis = wrap_axis(im, n.int("axis", 0), im.rank(x)?)?;
-    let axis = im.ctx().i64_attr(axis as i64);
-    Ok(vec![im.value("graph.gather", &[x, indices], &[("axis", axis)])?])
+    Ok(vec![im.gather(x, indices, axis)?])
 }
 
 /// Number of elements from `start` (inclusive) to `end` (exclusive) by `step`, bounds clamped as the standard says.

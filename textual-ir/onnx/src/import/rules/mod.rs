@@ -1,34 +1,83 @@
 //! How each operator is composed of `graph` ops, one family a file.
 
+mod attention;
 mod contraction;
+mod control;
 mod elementwise;
+mod indexing;
 mod layout;
+mod loss;
+mod microsoft;
+mod ml;
 mod normalization;
+mod quantization;
+mod random;
+mod recurrent;
 mod reduction;
+mod resample;
+mod sampling;
+mod sequence;
+mod signal;
 mod window;
 
-use super::{Importer, Node};
+use super::{Importer, Item, Node};
 use nim_graph::Built;
 use nim_ir::ValueId;
 use rustc_hash::FxHashMap;
 
 /// Makes the ops of a node; returns its outputs (trailing optional ones may be left out).
-pub(crate) type Rule = for<'a> fn(&mut Importer<'a>, &Node<'a>) -> Built<Vec<ValueId>>;
+type ValueRule = for<'a> fn(&mut Importer<'a>, &Node<'a>) -> Built<Vec<ValueId>>;
+/// A rule whose inputs or outputs may be sequences or optional values.
+type ItemRule = for<'a> fn(&mut Importer<'a>, &Node<'a>) -> Built<Vec<Item>>;
 
-/// Rules of one family: operator of the default domain, rule.
-type Family = &'static [(&'static str, Rule)];
+/// How a node is imported.
+#[derive(Copy, Clone)]
+pub(crate) enum Rule {
+    /// Tensors to tensors.
+    Values(ValueRule),
+    /// Anything to anything.
+    Items(ItemRule),
+}
+
+/// What a rule gives.
+type Out = Built<Vec<ValueId>>;
+/// What a rule on sequences gives.
+type Items = Built<Vec<Item>>;
+
+/// Rules of one family: operator, rule.
+type Family = &'static [(&'static str, ValueRule)];
+/// Rules on sequences and optional values.
+type ItemFamily = &'static [(&'static str, ItemRule)];
 
 /// All rules by domain and operator.
 pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
-    let families: &[(&'static str, Family)] = &[
+    let values: &[(&'static str, Family)] = &[
+        ("", attention::RULES),
         ("", contraction::RULES),
         ("", elementwise::RULES),
+        ("", indexing::RULES),
         ("", layout::RULES),
+        ("", loss::RULES),
+        ("", microsoft::DEFAULT_DOMAIN),
         ("", normalization::RULES),
+        ("", quantization::RULES),
+        ("", random::RULES),
+        ("", recurrent::RULES),
         ("", reduction::RULES),
+        ("", resample::RULES),
+        ("", sampling::RULES),
+        ("", signal::RULES),
         ("", window::RULES),
+        ("ai.onnx.ml", ml::RULES),
+        ("ai.onnx.preview.training", loss::TRAINING),
+        ("com.microsoft", microsoft::RULES),
+        ("com.microsoft", quantization::RULES),
     ];
-    families.iter().flat_map(|(domain, rules)| rules.iter().map(move |(op, rule)| ((*domain, *op), *rule))).collect()
+    let items: &[(&'static str, ItemFamily)] =
+        &[("", control::RULES), ("", sequence::RULES), ("ai.onnx.preview", attention::PREVIEW)];
+    let values = values.iter().flat_map(|(d, rules)| rules.iter().map(|(op, r)| ((*d, *op), Rule::Values(*r))));
+    let items = items.iter().flat_map(|(d, rules)| rules.iter().map(|(op, r)| ((*d, *op), Rule::Items(*r))));
+    values.chain(items).collect()
 }
 
 /// Axes of an attribute or, since some version, of an input; `None` when neither is given.

@@ -1,11 +1,9 @@
 //! Reductions.
 
-use super::{Family, Importer, Node, axes, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, axes, wrap_axes, wrap_axis};
 use nim_graph::Built;
 use nim_ir::ValueId;
 use nim_tensor::DType;
-
-type Out = Built<Vec<ValueId>>;
 
 pub(super) const RULES: Family = &[
     ("ArgMax", |im, n| arg(im, n, "max")),

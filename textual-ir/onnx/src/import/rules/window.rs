@@ -1,17 +1,22 @@
 //! Convolutions and pooling.
 
-use super::{Family, Importer, Node};
+use super::{Family, Importer, Node, Out};
 use nim_graph::{Built, shape::window_extent};
 use nim_ir::{Attr, Expr, ValueId};
-
-type Out = Built<Vec<ValueId>>;
+use nim_tensor::{DType, Tensor};
 
 pub(super) const RULES: Family = &[
     ("AveragePool", average_pool),
+    ("CausalConvWithState", causal_conv),
+    ("Col2Im", col2im),
     ("Conv", conv),
+    ("ConvTranspose", conv_transpose),
     ("GlobalAveragePool", |im, n| global(im, n, "mean")),
+    ("GlobalLpPool", global_lp_pool),
     ("GlobalMaxPool", |im, n| global(im, n, "max")),
+    ("LpPool", lp_pool),
     ("MaxPool", max_pool),
+    ("MaxUnpool", max_unpool),
 ];
 
 /// Window parameters with automatic padding resolved.
@@ -33,8 +38,8 @@ impl Window {
     }
 }
 
-/// Reads strides, dilations and pads; `auto_pad` needs spatial sizes that are numbers, unless the stride is 1.
-pub(super) fn window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i64>) -> Built<Window> {
+/// Strides, dilations and pads as they are given.
+fn plain_window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i64>) -> Built<Window> {
     let spatial = kernel.len();
     let dims = im.dims(x)?;
     if dims.len() != spatial + 2 {
@@ -53,7 +58,18 @@ pub(super) fn window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i6
     if strides.iter().chain(&dilations).any(|&v| v < 1) {
         return Err(im.error("N0615", "strides and dilations must be at least 1"));
     }
-    let mut pads = list("pads", 0, 2 * spatial)?;
+    let pads = list("pads", 0, 2 * spatial)?;
+    if kernel.iter().any(|&k| k < 1) {
+        return Err(im.error("N0615", format!("the window {kernel:?} is empty")));
+    }
+    Ok(Window { kernel, strides, pads, dilations })
+}
+
+/// Reads strides, dilations and pads; `auto_pad` needs spatial sizes that are numbers, unless the stride is 1.
+pub(super) fn window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i64>) -> Built<Window> {
+    let Window { kernel, strides, mut pads, dilations } = plain_window(im, n, x, kernel)?;
+    let spatial = kernel.len();
+    let dims = im.dims(x)?;
     let auto = n.string("auto_pad", "NOTSET");
     if auto == "SAME_UPPER" || auto == "SAME_LOWER" {
         for i in 0..spatial {
@@ -97,7 +113,7 @@ pub(super) fn add_channel_bias(im: &mut Importer<'_>, y: ValueId, bias: ValueId)
     im.binary("add", y, bias)
 }
 
-fn conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+pub(super) fn conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, w) = (n.input(im, 0)?, n.input(im, 1)?);
     let kernel = kernel_of(im, n, w)?;
     let win = window(im, n, x, kernel)?;
@@ -145,10 +161,294 @@ fn max_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let Some(kernel) = n.ints("kernel_shape") else { return Err(im.error("N0610", "`kernel_shape` is missing")) };
     let win = window(im, n, x, kernel)?;
-    if n.wants(1) {
-        return Err(im.error("N0617", "positions of maxima (the second output) are not supported"));
+    let y = pool(im, n, x, "max", &win)?;
+    if !n.wants(1) {
+        return Ok(vec![y]);
     }
-    Ok(vec![pool(im, n, x, "max", &win)?])
+    let positions = positions_of_maxima(im, x, y, &win, n.flag("storage_order", false))?;
+    Ok(vec![y, positions])
+}
+
+/// The least value of an element type.
+fn lowest(im: &mut Importer<'_>, x: ValueId) -> Built {
+    let dtype = im.dtype(x)?;
+    let value = match dtype {
+        d if d.is_float() => f64::NEG_INFINITY,
+        d if d.is_signed_integer() => -(2f64.powi(d.bits() as i32 - 1)),
+        _ => 0.0,
+    };
+    im.scalar(dtype, value)
+}
+
+/// Where in the whole input the maximum of each window stands: the windows' elements side by side, the position of the
+/// largest, and from that the index. `column_major` orders the spatial axes backwards.
+fn positions_of_maxima(im: &mut Importer<'_>, x: ValueId, y: ValueId, win: &Window, column_major: bool) -> Built {
+    let (dims, out) = (im.dims(x)?, im.dims(y)?);
+    let spatial = win.kernel.len();
+    let p = &im.ctx().exprs;
+    let (zero, one) = (p.constant(0), p.constant(1));
+    let (mut low, mut high) = (vec![zero; spatial + 2], vec![zero; spatial + 2]);
+    for i in 0..spatial {
+        let reach = win.dilations[i] * (win.kernel[i] - 1) + 1;
+        let last = p.add(p.mul(p.constant(win.strides[i]), p.sub(out[i + 2], one)), p.constant(reach));
+        low[i + 2] = p.constant(win.pads[i]);
+        high[i + 2] = p.max(zero, p.sub(last, p.add(dims[i + 2], p.constant(win.pads[i]))));
+    }
+    let outside = lowest(im, x)?;
+    let ctx = im.ctx();
+    let attrs = [("low", ctx.exprs_attr(&low)), ("high", ctx.exprs_attr(&high)), ("mode", ctx.string_attr("constant"))];
+    let padded = im.value("graph.pad", &[x, outside], &attrs)?;
+    let mut steps = vec![one; spatial + 2];
+    for i in 0..spatial {
+        steps[i + 2] = p.constant(win.strides[i]);
+    }
+    let taps: i64 = win.kernel.iter().product();
+    let mut side_by_side = vec![];
+    let mut tap_of = vec![vec![]; spatial];
+    for tap in 0..taps {
+        let mut starts = vec![zero; spatial + 2];
+        let mut rest = tap;
+        for i in (0..spatial).rev() {
+            let at = rest % win.kernel[i] * win.dilations[i];
+            rest /= win.kernel[i];
+            starts[i + 2] = p.constant(at);
+            tap_of[i].push(at - win.pads[i]);
+        }
+        let part = im.slice(padded, &starts, &steps, &out)?;
+        side_by_side.push(im.unsqueeze(part, &[0])?);
+    }
+    let all = im.concat(&side_by_side, 0)?;
+    let attrs = [("kind", ctx.string_attr("max")), ("axis", ctx.i64_attr(0))];
+    let tap = im.value("graph.arg_reduce", &[all], &attrs)?;
+    // (n*C + c)*size + the position among the spatial axes.
+    let batch = im.iota(&out, 0, DType::I64)?;
+    let batch = im.scaled_by(batch, dims[1])?;
+    let channel = im.iota(&out, 1, DType::I64)?;
+    let mut index = im.binary("add", batch, channel)?;
+    index = im.scaled_by(index, p.product(dims[2..].iter().copied()))?;
+    let mut stride = one;
+    let order: Vec<usize> = if column_major { (0..spatial).collect() } else { (0..spatial).rev().collect() };
+    for i in order {
+        let table = im.i64s(&tap_of[i])?;
+        let offset = im.gather(table, tap, 0)?;
+        let start = im.iota(&out, i + 2, DType::I64)?;
+        let start = im.with_scalar("mul", start, win.strides[i] as f64)?;
+        let at = im.binary("add", start, offset)?;
+        let at = im.scaled_by(at, stride)?;
+        index = im.binary("add", index, at)?;
+        stride = p.mul(stride, dims[i + 2]);
+    }
+    Ok(index)
+}
+
+/// Values put back where their maxima stood, zeros elsewhere. Indices count in the shape that the window parameters
+/// give; a larger `output_shape` adds zeros behind.
+fn max_unpool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, indices) = (n.input(im, 0)?, n.input(im, 1)?);
+    let Some(kernel) = n.ints("kernel_shape") else { return Err(im.error("N0610", "`kernel_shape` is missing")) };
+    let win = window(im, n, x, kernel)?;
+    let dims = im.dims(x)?;
+    let p = &im.ctx().exprs;
+    let spatial = win.kernel.len();
+    let mut shape = dims[..2].to_vec();
+    for i in 0..spatial {
+        let walk = p.mul(p.constant(win.strides[i]), p.sub(dims[i + 2], p.constant(1)));
+        shape.push(p.add(walk, p.constant(win.kernel[i] - win.pads[i] - win.pads[i + spatial])));
+    }
+    let count = p.product(dims.iter().copied());
+    let total = p.product(shape.iter().copied());
+    let zero = im.like(x, 0.0)?;
+    let empty = im.broadcast_to(zero, &[total])?;
+    let (flat, indices) = (im.reshape(x, &[count])?, im.reshape(indices, &[count])?);
+    let ctx = im.ctx();
+    let attrs = [("axis", ctx.i64_attr(0)), ("reduction", ctx.string_attr("none"))];
+    let y = im.value("graph.scatter_elements", &[empty, indices, flat], &attrs)?;
+    let mut y = im.reshape(y, &shape)?;
+    if let Some(given) = n.opt(2) {
+        let given = im.exprs_or_bind(given, "size")?;
+        if given.len() != shape.len() {
+            return Err(im.error("N0615", format!("`output_shape` has {} sizes for {} axes", given.len(), shape.len())));
+        }
+        y = im.pad_to(y, &given)?;
+    }
+    Ok(vec![y])
+}
+
+/// Sums of blocks laid over each other: a transposed convolution whose weights put each element of a block at its place.
+fn col2im(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, image, block) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
+    let image = im.exprs_or_bind(image, "size")?;
+    let Some(block) = im.ints(block) else {
+        return Err(im.error("N0616", "the size of the blocks must be known when the model is compiled"));
+    };
+    let dims = im.dims(x)?;
+    let spatial = block.len();
+    if image.len() != spatial || dims.len() != 3 || block.iter().any(|&b| b < 1) {
+        let found = im.ctx().display_type(im.ty(x));
+        return Err(im.error("N0615", format!("blocks of {spatial} axes and {} image axes on {found}", image.len())));
+    }
+    let list = |name: &str, default: i64, count: usize| n.ints(name).unwrap_or_else(|| vec![default; count]);
+    let win = Window {
+        strides: list("strides", 1, spatial),
+        pads: list("pads", 0, 2 * spatial),
+        dilations: list("dilations", 1, spatial),
+        kernel: block,
+    };
+    if win.strides.len() != spatial || win.pads.len() != 2 * spatial || win.dilations.len() != spatial {
+        return Err(im.error("N0615", format!("strides, pads and dilations must be given for {spatial} axes")));
+    }
+    let p = &im.ctx().exprs;
+    let taps: i64 = win.kernel.iter().product();
+    let Some(channels) = p.as_const(dims[1]).filter(|c| c % taps == 0).map(|c| c / taps) else {
+        return Err(im.error("N0616", "the number of channels must be known, and a multiple of the block's size"));
+    };
+    let mut shape = vec![dims[0], dims[1]];
+    for i in 0..spatial {
+        let k = p.constant(win.kernel[i]);
+        let pads = win.pads[i] + win.pads[i + spatial];
+        shape.push(window_extent(p, image[i], k, win.strides[i], pads, win.dilations[i]));
+    }
+    let blocks = im.reshape(x, &shape)?;
+    let side = taps as usize;
+    let eye: Vec<f32> =
+        (0..channels as usize * side * side).map(|i| ((i / side) % side == i % side) as u8 as f32).collect();
+    let mut weights = vec![channels as usize * side, 1];
+    weights.extend(win.kernel.iter().map(|&k| k as usize));
+    let eye = im.constant(&Tensor::new(&weights, eye), "blocks")?;
+    let element = im.element(x)?;
+    let eye = im.cast(eye, element)?;
+    let mut attrs = win.attrs(im);
+    attrs.push(("groups", im.ctx().i64_attr(channels)));
+    let y = im.value("graph.conv_transpose", &[blocks, eye], &attrs)?;
+    let mut wanted = vec![dims[0], p.constant(channels)];
+    wanted.extend(image);
+    Ok(vec![im.pad_to(y, &wanted)?])
+}
+
+/// Transposed convolution. Where an output shape is asked for, pads follow from it.
+fn conv_transpose(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, w) = (n.input(im, 0)?, n.input(im, 1)?);
+    let kernel = kernel_of(im, n, w)?;
+    let spatial = kernel.len();
+    let auto = n.string("auto_pad", "NOTSET");
+    let dims = im.dims(x)?;
+    let mut win = match auto.as_str() {
+        // The rule for automatic pads is another one here.
+        "SAME_UPPER" | "SAME_LOWER" => plain_window(im, n, x, kernel)?,
+        _ => window(im, n, x, kernel)?,
+    };
+    let mut extra = n.ints("output_padding").filter(|v| !v.is_empty()).unwrap_or_else(|| vec![0; spatial]);
+    let wanted = n.ints("output_shape").filter(|v| !v.is_empty());
+    if extra.len() != spatial || wanted.as_ref().is_some_and(|w| w.len() != spatial && w.len() != spatial + 2) {
+        return Err(im.error("N0615", format!("output paddings and shapes must be given for {spatial} axes")));
+    }
+    for i in 0..spatial {
+        let reach = win.dilations[i] * (win.kernel[i] - 1) + 1;
+        // stride*(size - 1) + output_padding + reach - output size
+        let mut total = match (&wanted, auto.as_str()) {
+            (Some(wanted), _) => {
+                let Some(size) = im.ctx().exprs.as_const(dims[i + 2]) else {
+                    return Err(im.error("N0616", "`output_shape` needs input sizes known when the model is compiled"));
+                };
+                win.strides[i] * (size - 1) + extra[i] + reach - wanted[wanted.len() - spatial + i]
+            }
+            (None, "SAME_UPPER" | "SAME_LOWER") => extra[i] + reach - win.strides[i],
+            _ => continue,
+        };
+        if total < 0 {
+            extra[i] -= total;
+            total = 0;
+        }
+        let (small, large) = (total / 2, total - total / 2);
+        (win.pads[i], win.pads[i + spatial]) = if auto == "SAME_UPPER" { (small, large) } else { (large, small) };
+    }
+    let mut attrs = win.attrs(im);
+    attrs.push(("output_padding", im.ctx().i64_array(&extra)));
+    attrs.push(("groups", im.ctx().i64_attr(n.int("group", 1))));
+    let mut y = im.value("graph.conv_transpose", &[x, w], &attrs)?;
+    if let Some(bias) = n.opt(2) {
+        y = add_channel_bias(im, y, bias)?;
+    }
+    Ok(vec![y])
+}
+
+/// `sum(|x|^p)^(1/p)` over windows.
+fn lp_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let Some(kernel) = n.ints("kernel_shape") else { return Err(im.error("N0610", "`kernel_shape` is missing")) };
+    let win = window(im, n, x, kernel)?;
+    let power = power_of(im, x, lp_order(n))?;
+    let sum = pool(im, n, power, "sum", &win)?;
+    Ok(vec![root_of(im, sum, lp_order(n))?])
+}
+
+/// The order p; a float in opset 1.
+fn lp_order(n: &Node<'_>) -> f64 {
+    if n.version < 2 { n.float("p", 2.0) as f64 } else { n.int("p", 2) as f64 }
+}
+
+/// `|x|^p`
+pub(super) fn power_of(im: &mut Importer<'_>, x: ValueId, p: f64) -> Built {
+    if p == 2.0 {
+        return im.binary("mul", x, x);
+    }
+    let abs = im.unary("abs", x)?;
+    if p == 1.0 { Ok(abs) } else { im.with_scalar("pow", abs, p) }
+}
+
+/// `x^(1/p)`
+pub(super) fn root_of(im: &mut Importer<'_>, x: ValueId, p: f64) -> Built {
+    match p {
+        1.0 => Ok(x),
+        2.0 => im.unary("sqrt", x),
+        _ => im.with_scalar("pow", x, 1.0 / p),
+    }
+}
+
+fn global_lp_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let axes: Vec<usize> = (2..im.rank(x)?).collect();
+    let power = power_of(im, x, lp_order(n))?;
+    let sum = im.reduce("sum", power, &axes, true)?;
+    Ok(vec![root_of(im, sum, lp_order(n))?])
+}
+
+/// A depthwise convolution that sees only the past: the state is the end of the sequence before.
+fn causal_conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, w) = (n.input(im, 0)?, n.input(im, 1)?);
+    let (dims, taps) = (im.dims(x)?, kernel_of(im, n, w)?);
+    let (&[batch, channels, _], &[taps]) = (dims.as_slice(), taps.as_slice()) else {
+        let found = im.ctx().display_type(im.ty(x));
+        return Err(im.error("N0615", format!("a sequence [batch, channels, length] is needed, found {found}")));
+    };
+    let Some(groups) = im.ctx().exprs.as_const(channels) else {
+        return Err(im.error("N0616", "the number of channels must be known when the model is compiled"));
+    };
+    let kept = im.num(taps - 1);
+    let past = match n.opt(3) {
+        Some(v) => v,
+        None => {
+            let zero = im.like(x, 0.0)?;
+            im.broadcast_to(zero, &[batch, channels, kept])?
+        }
+    };
+    let whole = im.concat(&[past, x], 2)?;
+    let groups = im.ctx().i64_attr(groups);
+    let mut y = im.value("graph.conv", &[whole, w], &[("groups", groups)])?;
+    if let Some(bias) = n.opt(2) {
+        y = add_channel_bias(im, y, bias)?;
+    }
+    match n.string("activation", "none").as_str() {
+        "none" => {}
+        "silu" | "swish" => {
+            let gate = im.unary("sigmoid", y)?;
+            y = im.binary("mul", y, gate)?;
+        }
+        other => return Err(im.error("N0614", format!("no activation is named {other:?}"))),
+    }
+    let start = im.ctx().exprs.sub(im.dims(whole)?[2], kept);
+    let present = im.slice_axis(whole, 2, start, kept)?;
+    Ok(vec![y, present])
 }
 
 fn average_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {

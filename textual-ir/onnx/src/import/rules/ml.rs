@@ -1,0 +1,246 @@
+//! Operators of `ai.onnx.ml`: preprocessing, linear models, and trees.
+
+use super::{Family, Importer, Node, Out};
+use nim_graph::Built;
+use nim_ir::ValueId;
+use nim_tensor::{DType, Tensor};
+
+pub(super) const RULES: Family = &[
+    ("ArrayFeatureExtractor", array_feature_extractor),
+    ("Binarizer", binarizer),
+    ("FeatureVectorizer", feature_vectorizer),
+    ("Imputer", imputer),
+    ("LabelEncoder", label_encoder),
+    ("LinearClassifier", linear_classifier),
+    ("LinearRegressor", linear_regressor),
+    ("Normalizer", normalizer),
+    ("Scaler", scaler),
+];
+
+/// Numbers of an attribute as an `f32` vector; one number as a scalar.
+fn vector(im: &mut Importer<'_>, n: &Node<'_>, name: &str) -> Built<Option<ValueId>> {
+    match n.floats(name).filter(|v| !v.is_empty()) {
+        None => Ok(None),
+        Some(v) if v.len() == 1 => im.constant(&Tensor::scalar(v[0]), name).map(Some),
+        Some(v) => im.constant(&Tensor::new(&[v.len()], v), name).map(Some),
+    }
+}
+
+/// `(x - offset) * scale`
+fn scaler(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let mut x = im.cast_to(x, DType::F32)?;
+    if let Some(offset) = vector(im, n, "offset")? {
+        x = im.binary("sub", x, offset)?;
+    }
+    if let Some(scale) = vector(im, n, "scale")? {
+        x = im.binary("mul", x, scale)?;
+    }
+    Ok(vec![x])
+}
+
+fn binarizer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let limit = im.like(x, n.float("threshold", 0.0) as f64)?;
+    let above = im.compare("gt", x, limit)?;
+    let element = im.element(x)?;
+    Ok(vec![im.cast(above, element)?])
+}
+
+fn array_feature_extractor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, y) = (n.input(im, 0)?, n.input(im, 1)?);
+    let rank = im.rank(x)?;
+    if rank == 0 {
+        return Err(im.error("N0615", "columns of a scalar are asked for"));
+    }
+    let p = &im.ctx().exprs;
+    let count = p.product(im.dims(y)?);
+    let y = im.reshape(y, &[count])?;
+    let picked = im.gather(x, y, rank - 1)?;
+    if rank > 1 {
+        return Ok(vec![picked]);
+    }
+    let one = im.num(1);
+    Ok(vec![im.reshape(picked, &[one, count])?])
+}
+
+/// All inputs beside each other as floats.
+fn feature_vectorizer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let mut parts = vec![];
+    for x in n.all(im)? {
+        let x = if im.rank(x)? == 1 { im.unsqueeze(x, &[0])? } else { x };
+        parts.push(im.cast_to(x, DType::F32)?);
+    }
+    if parts.is_empty() {
+        return Err(im.error("N0610", "needs at least one input"));
+    }
+    Ok(vec![im.concat(&parts, 1)?])
+}
+
+fn imputer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let float = im.dtype(x)?.is_float();
+    let (missing, given) = if float {
+        let missing = if n.float("replaced_value_float", 0.0).is_nan() {
+            im.unary("isnan", x)?
+        } else {
+            let v = im.like(x, n.float("replaced_value_float", 0.0) as f64)?;
+            im.compare("eq", x, v)?
+        };
+        (missing, n.floats("imputed_value_floats").unwrap_or_default().into_iter().map(f64::from).collect::<Vec<_>>())
+    } else {
+        let v = im.like(x, n.int("replaced_value_int64", 0) as f64)?;
+        let list = n.ints("imputed_value_int64s").unwrap_or_default();
+        (im.compare("eq", x, v)?, list.into_iter().map(|v| v as f64).collect())
+    };
+    let dtype = im.dtype(x)?;
+    let dims: &[usize] = if given.len() == 1 { &[] } else { &[given.len()] };
+    let values = Tensor::from_f64s(dtype, dims, &given).map_err(|e| im.error("N0404", e.to_string()))?;
+    let values = im.constant(&values, "imputed")?;
+    Ok(vec![im.select(missing, values, x)?])
+}
+
+/// The list that an attribute of one of several names holds.
+fn list(im: &Importer<'_>, n: &Node<'_>, prefix: &str) -> Built<Option<Tensor>> {
+    if let Some(proto) = n.tensor(&format!("{prefix}_tensor")) {
+        return im.model.tensor(proto).map(Some).map_err(|e| im.error("N0604", e.to_string()));
+    }
+    if let Some(v) = n.ints(&format!("{prefix}_int64s")) {
+        return Ok(Some(Tensor::new(&[v.len()], v)));
+    }
+    if let Some(v) = n.floats(&format!("{prefix}_floats")) {
+        return Ok(Some(Tensor::new(&[v.len()], v)));
+    }
+    Ok(n.strings(&format!("{prefix}_strings")).map(|v| Tensor::strings(&[v.len()], v)))
+}
+
+/// The value that stands beside the key, or a default: all keys compared at once.
+fn label_encoder(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let (keys, values) = if n.version < 2 {
+        let strings = n.strings("classes_strings").unwrap_or_default();
+        let count = strings.len();
+        let (names, numbers) = (Tensor::strings(&[count], strings), Tensor::new(&[count], (0..count as i64).collect()));
+        if im.dtype(x)? == DType::String { (names, numbers) } else { (numbers, names) }
+    } else {
+        match (list(im, n, "keys")?, list(im, n, "values")?) {
+            (Some(k), Some(v)) => (k, v),
+            _ => return Err(im.error("N0610", "keys and values are needed")),
+        }
+    };
+    if keys.len() != values.len() || keys.is_empty() {
+        return Err(im.error("N0615", format!("{} keys for {} values", keys.len(), values.len())));
+    }
+    let default = match (n.tensor("default_tensor"), values.dtype()) {
+        (Some(proto), _) => {
+            let t = im.model.tensor(proto).map_err(|e| im.error("N0604", e.to_string()))?;
+            t.reshaped(&[]).ok_or_else(|| im.error("N0615", "the default must be one value"))?
+        }
+        (None, DType::String) => Tensor::strings(&[], vec![n.string("default_string", "_Unused")]),
+        (None, DType::F32) => Tensor::scalar(n.float("default_float", -0.0)),
+        (None, d) => {
+            Tensor::from_i64s(d, &[], &[n.int("default_int64", -1)]).map_err(|e| im.error("N0404", e.to_string()))?
+        }
+    };
+    let (keys, values) = (im.constant(&keys, "keys")?, im.constant(&values, "values")?);
+    let default = im.constant(&default, "default")?;
+    let last = im.rank(x)?;
+    let wide = im.unsqueeze(x, &[last as i64])?;
+    let mut hit = im.compare("eq", wide, keys)?;
+    if im.dtype(x)?.is_float() {
+        // NaN is a key like any other.
+        let (a, b) = (im.unary("isnan", wide)?, im.unary("isnan", keys)?);
+        let both = im.binary("and", a, b)?;
+        hit = im.binary("or", hit, both)?;
+    }
+    let found = im.reduce("or", hit, &[last], false)?;
+    let number = im.cast_to(hit, DType::I32)?;
+    let ctx = im.ctx();
+    let attrs = [("kind", ctx.string_attr("max")), ("axis", ctx.i64_attr(last as i64))];
+    let at = im.value("graph.arg_reduce", &[number], &attrs)?;
+    let value = im.gather(values, at, 0)?;
+    Ok(vec![im.select(found, value, default)?])
+}
+
+/// What stands behind the scores of a model.
+fn post_transform(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId) -> Built {
+    let last = im.rank(x)?.saturating_sub(1);
+    match n.string("post_transform", "NONE").as_str() {
+        "NONE" => Ok(x),
+        "LOGISTIC" => im.unary("sigmoid", x),
+        "SOFTMAX" => im.softmax(x, &[last], false),
+        other => Err(im.error("N0617", format!("the transformation {other:?} is not supported"))),
+    }
+}
+
+/// `x * coefficients' + intercepts`, one row of coefficients a target.
+fn linear(im: &mut Importer<'_>, n: &Node<'_>, targets: usize) -> Built {
+    let x = n.input(im, 0)?;
+    let x = im.cast_to(x, DType::F32)?;
+    let coefficients = n.floats("coefficients").unwrap_or_default();
+    if targets == 0 || coefficients.is_empty() || coefficients.len() % targets != 0 {
+        return Err(im.error("N0615", format!("{} coefficients for {targets} targets", coefficients.len())));
+    }
+    let w = im.constant(&Tensor::new(&[targets, coefficients.len() / targets], coefficients), "coefficients")?;
+    let w = im.transpose(w, &[1, 0])?;
+    let y = im.matmul(x, w)?;
+    match vector(im, n, "intercepts")? {
+        Some(b) => im.binary("add", y, b),
+        None => Ok(y),
+    }
+}
+
+fn linear_regressor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let targets = usize::try_from(n.int("targets", 1)).unwrap_or(0);
+    let y = linear(im, n, targets)?;
+    Ok(vec![post_transform(im, n, y)?])
+}
+
+/// The label of the largest score, and the scores.
+fn linear_classifier(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let Some(labels) = list(im, n, "classlabels")?.or(n.ints("classlabels_ints").map(|v| Tensor::new(&[v.len()], v)))
+    else {
+        return Err(im.error("N0610", "class labels are needed"));
+    };
+    let intercepts = n.floats("intercepts").map_or(0, |v| v.len());
+    let classes = if intercepts > 0 { intercepts } else { labels.len() };
+    let mut scores = linear(im, n, classes)?;
+    if classes == 1 && labels.len() == 2 {
+        // One score decides between two classes.
+        let other = im.unary("neg", scores)?;
+        scores = im.concat(&[other, scores], 1)?;
+    }
+    let ctx = im.ctx();
+    let attrs = [("kind", ctx.string_attr("max")), ("axis", ctx.i64_attr(1))];
+    let best = im.value("graph.arg_reduce", &[scores], &attrs)?;
+    let labels = im.constant(&labels, "labels")?;
+    let label = im.gather(labels, best, 0)?;
+    Ok(vec![label, post_transform(im, n, scores)?])
+}
+
+/// Rows divided by their norm; a row of zeros stays.
+fn normalizer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let x = im.cast_to(x, DType::F32)?;
+    let last = im.rank(x)?.saturating_sub(1);
+    let norm = match n.string("norm", "MAX").as_str() {
+        "MAX" => {
+            let abs = im.unary("abs", x)?;
+            im.reduce("max", abs, &[last], true)?
+        }
+        "L1" => {
+            let abs = im.unary("abs", x)?;
+            im.reduce("sum", abs, &[last], true)?
+        }
+        "L2" => {
+            let square = im.binary("mul", x, x)?;
+            let sum = im.reduce("sum", square, &[last], true)?;
+            im.unary("sqrt", sum)?
+        }
+        other => return Err(im.error("N0614", format!("no norm is named {other:?}"))),
+    };
+    let (zero, one) = (im.like(norm, 0.0)?, im.like(norm, 1.0)?);
+    let none = im.compare("eq", norm, zero)?;
+    let norm = im.select(none, one, norm)?;
+    Ok(vec![im.binary("div", x, norm)?])
+}

@@ -1,0 +1,182 @@
+//! Resize and Upsample.
+
+use super::{Family, Importer, Node, Out, wrap_axes};
+use nim_graph::Built;
+use nim_ir::{Attr, Expr, ValueId};
+use nim_tensor::DType;
+
+pub(super) const RULES: Family = &[("Resize", resize), ("Upsample", upsample)];
+
+/// Sizes of a result and the scales they come from, one an axis.
+struct Target {
+    sizes: Vec<Expr>,
+    /// As the model gives them; 0 where only a size is given.
+    scales: Vec<f64>,
+}
+
+/// `floor(size * scale)`: exact for sizes that are symbols, since a float is a fraction.
+fn scaled_size(im: &Importer<'_>, size: Expr, scale: f64) -> Option<Expr> {
+    let p = &im.ctx().exprs;
+    if let Some(n) = p.as_const(size) {
+        return Some(p.constant((n as f64 * scale).floor() as i64));
+    }
+    let (mut num, mut den) = (scale, 1i64);
+    while num.fract() != 0.0 {
+        num *= 2.0;
+        den = den.checked_mul(2).filter(|&d| d <= 1 << 32)?;
+    }
+    (num.abs() < 1e15).then(|| p.floordiv(p.mul(size, p.constant(num as i64)), p.constant(den)))
+}
+
+/// What scales make of the shape, also where they are known at run time only.
+fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Target> {
+    if let Some(scales) = im.floats(scales) {
+        let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
+        return match sizes {
+            Some(sizes) if scales.len() == dims.len() => Ok(Target { sizes, scales }),
+            _ => Err(im.error("N0626", format!("scales {scales:?} do not fit {} axes", dims.len()))),
+        };
+    }
+    // Scales that were computed from sizes.
+    let p = &im.ctx().exprs;
+    if let Some(contents) = im.contents(scales)
+        && contents.len() == dims.len()
+        && contents.iter().all(Option::is_some)
+    {
+        let sizes =
+            contents.iter().flatten().zip(dims).map(|(r, &d)| p.floordiv(p.mul(d, r.num), p.constant(r.den))).collect();
+        return Ok(Target { sizes, scales: vec![0.0; dims.len()] });
+    }
+    let shape = im.index(dims, false)?;
+    let shape = im.cast_to(shape, DType::F32)?;
+    let scaled = im.binary("mul", shape, scales)?;
+    let whole = im.unary("floor", scaled)?;
+    let whole = im.cast_to(whole, DType::I64)?;
+    let sizes = im.exprs_or_bind(whole, "resized")?;
+    Ok(Target { sizes, scales: vec![0.0; dims.len()] })
+}
+
+fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    if n.version < 11 {
+        let scales = n.input(im, 1)?;
+        let target = by_scales(im, &dims, scales)?;
+        return finish(im, n, x, target, "asymmetric", "floor", None);
+    }
+    let axes = match n.ints("axes") {
+        Some(axes) => wrap_axes(im, &axes, dims.len())?,
+        None => (0..dims.len()).collect(),
+    };
+    let picked: Vec<Expr> = axes.iter().map(|&a| dims[a]).collect();
+    let present = |v: Option<ValueId>| {
+        v.filter(|&v| im.dims(v).is_ok_and(|d| d.first().is_none_or(|&d| im.ctx().exprs.as_const(d) != Some(0))))
+    };
+    let (scales, sizes) = (present(n.opt(2)), present(n.opt(3)));
+    let part = match (scales, sizes) {
+        (Some(scales), _) => by_scales(im, &picked, scales)?,
+        (None, Some(sizes)) => {
+            let sizes = im.exprs_or_bind(sizes, "resized")?;
+            if sizes.len() != axes.len() {
+                return Err(im.error("N0626", format!("{} sizes for {} axes", sizes.len(), axes.len())));
+            }
+            kept_aspect(im, n, &picked, sizes)?
+        }
+        (None, None) => return Err(im.error("N0610", "neither scales nor sizes are given")),
+    };
+    let mut target = Target { sizes: dims.clone(), scales: vec![1.0; dims.len()] };
+    for (i, &axis) in axes.iter().enumerate() {
+        (target.sizes[axis], target.scales[axis]) = (part.sizes[i], part.scales[i]);
+    }
+    let coordinates = n.string("coordinate_transformation_mode", "half_pixel");
+    let nearest = n.string("nearest_mode", "round_prefer_floor");
+    let roi = match n.opt(1).filter(|_| coordinates == "tf_crop_and_resize") {
+        None => None,
+        Some(v) => {
+            let Some(values) = im.floats(v).filter(|v| v.len() == 2 * axes.len()) else {
+                return Err(im.error("N0612", "the region of interest must be known when the model is compiled"));
+            };
+            let mut roi = vec![0.0; dims.len()];
+            roi.extend(vec![1.0; dims.len()]);
+            for (i, &axis) in axes.iter().enumerate() {
+                (roi[axis], roi[axis + dims.len()]) = (values[i], values[i + axes.len()]);
+            }
+            Some(roi)
+        }
+    };
+    finish(im, n, x, target, &coordinates, &nearest, roi)
+}
+
+/// Sizes that keep the ratio of the sides: as large as the smallest (or largest) of the scales asked for allows.
+fn kept_aspect(im: &Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: Vec<Expr>) -> Built<Target> {
+    let policy = n.string("keep_aspect_ratio_policy", "stretch");
+    let zeros = vec![0.0; sizes.len()];
+    let larger = match policy.as_str() {
+        "stretch" => return Ok(Target { sizes, scales: zeros }),
+        "not_larger" => false,
+        "not_smaller" => true,
+        other => return Err(im.error("N0614", format!("no policy is named {other:?}"))),
+    };
+    let p = &im.ctx().exprs;
+    let numbers = |list: &[Expr]| list.iter().map(|&e| p.as_const(e).map(|n| n as f64)).collect::<Option<Vec<f64>>>();
+    let (Some(from), Some(to)) = (numbers(dims), numbers(&sizes)) else {
+        return Err(im.error("N0616", "keeping the aspect ratio needs sizes known when the model is compiled"));
+    };
+    let ratios = from.iter().zip(&to).map(|(f, t)| t / f);
+    let scale = if larger { ratios.fold(f64::MIN, f64::max) } else { ratios.fold(f64::MAX, f64::min) };
+    let sizes = from.iter().map(|f| p.constant((f * scale + 0.5).floor() as i64)).collect();
+    Ok(Target { sizes, scales: vec![scale; dims.len()] })
+}
+
+fn upsample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let dims = im.dims(x)?;
+    let target = match (n.floats("scales"), n.opt(1)) {
+        (Some(scales), _) => {
+            let scales: Vec<f64> = scales.into_iter().map(f64::from).collect();
+            let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
+            match sizes {
+                Some(sizes) if scales.len() == dims.len() => Target { sizes, scales },
+                _ => return Err(im.error("N0626", format!("scales {scales:?} do not fit {} axes", dims.len()))),
+            }
+        }
+        (None, Some(v)) => by_scales(im, &dims, v)?,
+        (None, None) => return Err(im.error("N0610", "`scales` is missing")),
+    };
+    finish(im, n, x, target, "asymmetric", "floor", None)
+}
+
+fn finish(
+    im: &mut Importer<'_>,
+    n: &Node<'_>,
+    x: ValueId,
+    target: Target,
+    coordinates: &str,
+    nearest: &str,
+    roi: Option<Vec<f64>>,
+) -> Out {
+    let ctx = im.ctx();
+    let float = |x: f64| ctx.float_attr(x, ctx.float_type(nim_ir::FloatKind::F64));
+    let floats = |v: &[f64]| ctx.array_attr(v.iter().map(|&x| float(x)).collect::<Vec<Attr>>());
+    let mode = match n.string("mode", "nearest").as_str() {
+        "nearest" => "nearest",
+        "linear" | "bilinear" => "linear",
+        "cubic" => "cubic",
+        other => return Err(im.error("N0614", format!("no interpolation is named {other:?}"))),
+    };
+    let mut attrs = vec![
+        ("sizes", ctx.exprs_attr(&target.sizes)),
+        ("scales", floats(&target.scales)),
+        ("mode", ctx.string_attr(mode)),
+        ("coordinates", ctx.string_attr(coordinates)),
+        ("nearest_mode", ctx.string_attr(nearest)),
+        ("cubic_coeff_a", float(n.float("cubic_coeff_a", -0.75) as f64)),
+        ("exclude_outside", ctx.bool_attr(n.flag("exclude_outside", false))),
+        ("extrapolation", float(n.float("extrapolation_value", 0.0) as f64)),
+        ("antialias", ctx.bool_attr(n.flag("antialias", false))),
+    ];
+    if let Some(roi) = roi {
+        attrs.push(("roi", floats(&roi)));
+    }
+    Ok(vec![im.value("graph.resize", &[x], &attrs)?])
+}

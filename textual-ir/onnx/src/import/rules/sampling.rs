@@ -1,0 +1,483 @@
+//! Sampling at computed positions: GridSample, AffineGrid, RoiAlign, DeformConv. All of them gather the elements around
+//! a position and add them up with weights.
+
+use super::{Family, Importer, Node, Out, window};
+use nim_graph::{Built, GraphBuilder};
+use nim_ir::{Expr, ValueId};
+use nim_tensor::DType;
+
+pub(super) const RULES: Family =
+    &[("AffineGrid", affine_grid), ("DeformConv", deform_conv), ("GridSample", grid_sample), ("RoiAlign", roi_align)];
+
+/// What lies outside.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Outside {
+    Zeros,
+    Border,
+    /// Reflected at the borders; with `true` at the centres of the outermost elements, else at their outer edges.
+    Reflection(bool),
+}
+
+/// A size as a float scalar of the type of a value.
+fn size_like(g: &mut GraphBuilder<'_>, x: ValueId, size: Expr) -> Built {
+    let v = g.index(&[size], true)?;
+    let element = g.element(x)?;
+    g.cast(v, element)
+}
+
+/// The index to read for an integral float position, and whether it lies inside (with [`Outside::Zeros`]).
+fn index_of(g: &mut GraphBuilder<'_>, at: ValueId, size: Expr, outside: Outside) -> Built<(ValueId, Option<ValueId>)> {
+    let one = g.num(1);
+    let last = g.ctx().exprs.sub(size, one);
+    let (zero, last) = (g.like(at, 0.0)?, size_like(g, at, last)?);
+    let (index, inside) = match outside {
+        Outside::Zeros => {
+            let (from, to) = (g.compare("ge", at, zero)?, g.compare("le", at, last)?);
+            (at, Some(g.binary("and", from, to)?))
+        }
+        Outside::Border => (at, None),
+        Outside::Reflection(centres) => {
+            // A triangle wave of period 2*range over the distance from the lower border.
+            let low = if centres { 0.0 } else { -0.5 };
+            let whole = size_like(g, at, size)?;
+            let range = if centres { last } else { whole };
+            let distance = g.with_scalar("sub", at, low)?;
+            let distance = g.unary("abs", distance)?;
+            let period = g.with_scalar("mul", range, 2.0)?;
+            // A single element has no range: everything reflects onto it.
+            let period = g.with_scalar("max", period, 1.0)?;
+            let phase = g.binary("fmod", distance, period)?;
+            let back = g.binary("sub", period, phase)?;
+            let folded = g.binary("min", phase, back)?;
+            (g.with_scalar("add", folded, low)?, None)
+        }
+    };
+    let index = g.binary("max", index, zero)?;
+    let index = g.binary("min", index, last)?;
+    Ok((g.cast_to(index, DType::I64)?, inside))
+}
+
+/// Elements of `x[B, D..., C]` at tuples of positions (one list an axis, each `[B, P...]`, integral floats): `[B, P..., C]`.
+fn elements_at(g: &mut GraphBuilder<'_>, x: ValueId, at: &[ValueId], outside: Outside) -> Built {
+    let dims = g.dims(x)?;
+    let mut tuples = vec![];
+    let mut mask: Option<ValueId> = None;
+    for (axis, &v) in at.iter().enumerate() {
+        let (index, inside) = index_of(g, v, dims[axis + 1], outside)?;
+        tuples.push(g.unsqueeze(index, &[-1])?);
+        mask = match (mask, inside) {
+            (Some(m), Some(i)) => Some(g.binary("and", m, i)?),
+            (m, i) => m.or(i),
+        };
+    }
+    let rank = g.rank(tuples[0])?;
+    let tuples = g.concat(&tuples, rank - 1)?;
+    let y = g.gather_nd(x, tuples, 1)?;
+    match mask {
+        Some(mask) => {
+            let mask = g.unsqueeze(mask, &[-1])?;
+            let zero = g.like(y, 0.0)?;
+            g.select(mask, y, zero)
+        }
+        None => Ok(y),
+    }
+}
+
+/// Weights of the taps at -1, 0, 1, 2 around a position with fraction `t`: Keys' cubic convolution with a = -0.75.
+fn cubic_weights(g: &mut GraphBuilder<'_>, t: ValueId) -> Built<Vec<ValueId>> {
+    const A: f64 = -0.75;
+    // Within 1 of the tap: (a+2)d^3 - (a+3)d^2 + 1; up to 2: a*d^3 - 5a*d^2 + 8a*d - 4a.
+    let near = [A + 2.0, -(A + 3.0), 0.0, 1.0];
+    let far = [A, -5.0 * A, 8.0 * A, -4.0 * A];
+    let mut weights = vec![];
+    for (shift, sign, coefficients) in [(1.0, 1.0, far), (0.0, 1.0, near), (1.0, -1.0, near), (2.0, -1.0, far)] {
+        let d = g.with_scalar("mul", t, sign)?;
+        let d = g.with_scalar("add", d, shift)?;
+        let mut sum = g.with_scalar("mul", d, coefficients[0])?;
+        for c in &coefficients[1..3] {
+            sum = g.with_scalar("add", sum, *c)?;
+            sum = g.binary("mul", sum, d)?;
+        }
+        weights.push(g.with_scalar("add", sum, coefficients[3])?);
+    }
+    Ok(weights)
+}
+
+/// How to interpolate.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Mode {
+    Nearest,
+    Linear,
+    Cubic,
+}
+
+/// `x[B, D..., C]` sampled at positions (one `[B, P...]` a spatial axis, in elements): `[B, P..., C]`.
+fn sample(g: &mut GraphBuilder<'_>, x: ValueId, at: &[ValueId], mode: Mode, outside: Outside) -> Built {
+    if mode == Mode::Nearest {
+        let rounded = at.iter().map(|&v| g.unary("round", v)).collect::<Built<Vec<_>>>()?;
+        return elements_at(g, x, &rounded, outside);
+    }
+    // Per axis the taps with their weights.
+    let mut taps: Vec<Vec<(ValueId, ValueId)>> = vec![];
+    for &v in at {
+        let base = g.unary("floor", v)?;
+        let t = g.binary("sub", v, base)?;
+        let (first, weights) = match mode {
+            Mode::Cubic => (-1.0, cubic_weights(g, t)?),
+            _ => {
+                let one = g.like(t, 1.0)?;
+                (0.0, vec![g.binary("sub", one, t)?, t])
+            }
+        };
+        let mut list = vec![];
+        for (k, weight) in weights.into_iter().enumerate() {
+            list.push((g.with_scalar("add", base, first + k as f64)?, weight));
+        }
+        taps.push(list);
+    }
+    let corners: usize = taps.iter().map(Vec::len).product();
+    let mut sum: Option<ValueId> = None;
+    for corner in 0..corners {
+        let mut rest = corner;
+        let mut position = vec![];
+        let mut weight: Option<ValueId> = None;
+        for list in &taps {
+            let (p, w) = list[rest % list.len()];
+            rest /= list.len();
+            position.push(p);
+            weight = Some(match weight {
+                Some(product) => g.binary("mul", product, w)?,
+                None => w,
+            });
+        }
+        let mut value = elements_at(g, x, &position, outside)?;
+        if let Some(w) = weight {
+            let element = g.element(value)?;
+            let w = g.cast(w, element)?;
+            let w = g.unsqueeze(w, &[-1])?;
+            value = g.binary("mul", value, w)?;
+        }
+        sum = Some(match sum {
+            Some(s) => g.binary("add", s, value)?,
+            None => value,
+        });
+    }
+    sum.ok_or_else(|| g.error("N0615", "there is no axis to sample along"))
+}
+
+/// Moves axis 1 to the end, or back with `inverse`.
+fn channels_last(g: &mut GraphBuilder<'_>, x: ValueId, inverse: bool) -> Built {
+    let rank = g.rank(x)?;
+    let mut perm: Vec<usize> = (0..rank).filter(|&a| a != 1).collect();
+    perm.push(1);
+    if inverse {
+        perm = (0..rank)
+            .map(|a| {
+                if a == 1 {
+                    rank - 1
+                } else if a == 0 {
+                    0
+                } else {
+                    a - 1
+                }
+            })
+            .collect();
+    }
+    g.transpose(x, &perm)
+}
+
+fn grid_sample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, grid) = (n.input(im, 0)?, n.input(im, 1)?);
+    let (dims, rank) = (im.dims(x)?, im.rank(grid)?);
+    let spatial = dims.len().saturating_sub(2);
+    let coordinates = im.dims(grid)?.last().and_then(|&d| im.ctx().exprs.as_const(d));
+    if spatial == 0 || rank != dims.len() || coordinates != Some(spatial as i64) {
+        let (a, b) = (im.ctx().display_type(im.ty(x)), im.ctx().display_type(im.ty(grid)));
+        return Err(im.error("N0615", format!("{a} cannot be sampled at a grid {b}")));
+    }
+    let aligned = n.flag("align_corners", false);
+    let mode = match n.string("mode", "linear").as_str() {
+        "linear" | "bilinear" => Mode::Linear,
+        "cubic" | "bicubic" => Mode::Cubic,
+        "nearest" => Mode::Nearest,
+        other => return Err(im.error("N0614", format!("no interpolation is named {other:?}"))),
+    };
+    let outside = match n.string("padding_mode", "zeros").as_str() {
+        "zeros" => Outside::Zeros,
+        "border" => Outside::Border,
+        "reflection" => Outside::Reflection(aligned),
+        other => return Err(im.error("N0614", format!("no padding is named {other:?}"))),
+    };
+    // The grid's last axis lists x before y: innermost first.
+    let mut at = vec![];
+    for axis in 0..spatial {
+        let place = im.num((spatial - 1 - axis) as i64);
+        let v = im.at(grid, rank - 1, place)?;
+        let v = im.with_scalar("add", v, 1.0)?;
+        let size = dims[axis + 2];
+        at.push(if aligned {
+            // (v + 1)/2 * (size - 1)
+            let half = im.with_scalar("mul", v, 0.5)?;
+            let one = im.num(1);
+            let last = im.ctx().exprs.sub(size, one);
+            im.scaled_by(half, last)?
+        } else {
+            // ((v + 1)*size - 1)/2
+            let scaled = im.scaled_by(v, size)?;
+            let scaled = im.with_scalar("sub", scaled, 1.0)?;
+            im.with_scalar("mul", scaled, 0.5)?
+        });
+    }
+    let last = channels_last(im, x, false)?;
+    let y = sample(im, last, &at, mode, outside)?;
+    Ok(vec![channels_last(im, y, true)?])
+}
+
+/// Positions of an output under an affine map: `theta * (x, y, [z,] 1)`, coordinates from -1 to 1.
+fn affine_grid(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (theta, size) = (n.input(im, 0)?, n.input(im, 1)?);
+    let size = im.exprs_or_bind(size, "size")?;
+    let spatial = size.len().saturating_sub(2);
+    if !(2..=3).contains(&spatial) {
+        return Err(im.error("N0615", format!("the size must have 4 or 5 numbers, found {}", size.len())));
+    }
+    let aligned = n.flag("align_corners", false);
+    let dtype = im.dtype(theta)?;
+    let grid = &size[2..];
+    let mut parts = vec![];
+    for axis in (0..spatial).rev() {
+        let i = im.iota(grid, axis, dtype)?;
+        let length = size_like(im, i, grid[axis])?;
+        let v = if aligned {
+            // 2i/(length - 1) - 1
+            let steps = im.with_scalar("sub", length, 1.0)?;
+            let steps = im.with_scalar("max", steps, 1.0)?;
+            let v = im.with_scalar("mul", i, 2.0)?;
+            im.binary("div", v, steps)?
+        } else {
+            // (2i + 1)/length - 1
+            let v = im.with_scalar("mul", i, 2.0)?;
+            let v = im.with_scalar("add", v, 1.0)?;
+            im.binary("div", v, length)?
+        };
+        let v = im.with_scalar("sub", v, 1.0)?;
+        parts.push(im.unsqueeze(v, &[-1])?);
+    }
+    let one = im.like(theta, 1.0)?;
+    let mut ones = grid.to_vec();
+    ones.push(im.num(1));
+    parts.push(im.broadcast_to(one, &ones)?);
+    let points = im.concat(&parts, spatial)?;
+    let p = &im.ctx().exprs;
+    let count = p.product(grid.iter().copied());
+    let points = im.reshape(points, &[count, p.constant(spatial as i64 + 1)])?;
+    let transposed = im.transpose(theta, &[0, 2, 1])?;
+    let moved = im.matmul(points, transposed)?;
+    let mut shape = vec![im.dims(theta)?[0]];
+    shape.extend_from_slice(grid);
+    shape.push(p.constant(spatial as i64));
+    Ok(vec![im.reshape(moved, &shape)?])
+}
+
+/// One axis of the samples of regions: positions, low and high neighbours, weights, and which samples count.
+struct RegionAxis {
+    low: ValueId,
+    high: ValueId,
+    /// Weights of the two neighbours; zero for a sample that does not count.
+    weights: [ValueId; 2],
+    /// Samples a bin, one a region.
+    count: ValueId,
+}
+
+/// Samples along one axis: shape `[regions, bins, samples]`.
+fn region_axis(
+    im: &mut Importer<'_>,
+    n: &Node<'_>,
+    bounds: [ValueId; 2],
+    size: Expr,
+    bins: i64,
+    half_pixel: bool,
+) -> Built<RegionAxis> {
+    let [start, end] = bounds;
+    let mut extent = im.binary("sub", end, start)?;
+    if !half_pixel {
+        extent = im.with_scalar("max", extent, 1.0)?;
+    }
+    let bin = im.with_scalar("div", extent, bins as f64)?;
+    let ratio = n.int("sampling_ratio", 0);
+    let (samples, count) = if ratio > 0 {
+        let count = im.like(bin, ratio as f64)?;
+        let regions = im.dims(bin)?;
+        (im.num(ratio), im.broadcast_to(count, &regions)?)
+    } else {
+        // As many as the bin has elements; the largest bin of all decides the shape.
+        let count = im.unary("ceil", bin)?;
+        let most = im.reduce("max", count, &[0], false)?;
+        let most = im.with_scalar("max", most, 1.0)?;
+        let most = im.cast_to(most, DType::I64)?;
+        (im.exprs_or_bind(most, "samples")?[0], count)
+    };
+    let regions = im.dims(bin)?[0];
+    let dtype = im.dtype(bin)?;
+    let shape = [regions, im.num(bins), samples];
+    let (b, s) = (im.iota(&shape, 1, dtype)?, im.iota(&shape, 2, dtype)?);
+    let (start, bin) = (im.unsqueeze(start, &[1, 2])?, im.unsqueeze(bin, &[1, 2])?);
+    let per_bin = im.unsqueeze(count, &[1, 2])?;
+    let counted = im.compare("lt", s, per_bin)?;
+    // start + b*bin + (s + 0.5)*bin/count
+    let middle = im.with_scalar("add", s, 0.5)?;
+    let middle = im.binary("mul", middle, bin)?;
+    let divisor = im.with_scalar("max", per_bin, 1.0)?;
+    let middle = im.binary("div", middle, divisor)?;
+    let offset = im.binary("mul", b, bin)?;
+    let at = im.binary("add", start, offset)?;
+    let at = im.binary("add", at, middle)?;
+    // Up to one element outside counts as the border.
+    let minus = im.like(at, -1.0)?;
+    let whole = size_like(im, at, size)?;
+    let (from, to) = (im.compare("ge", at, minus)?, im.compare("le", at, whole)?);
+    let inside = im.binary("and", from, to)?;
+    let inside = im.binary("and", inside, counted)?;
+    let last = im.with_scalar("sub", whole, 1.0)?;
+    let at = im.with_scalar("max", at, 0.0)?;
+    let at = im.binary("min", at, last)?;
+    let low = im.unary("floor", at)?;
+    let high = im.with_scalar("add", low, 1.0)?;
+    let high = im.binary("min", high, last)?;
+    let t = im.binary("sub", at, low)?;
+    let one = im.like(t, 1.0)?;
+    let rest = im.binary("sub", one, t)?;
+    let zero = im.like(t, 0.0)?;
+    let (w0, w1) = (im.select(inside, rest, zero)?, im.select(inside, t, zero)?);
+    Ok(RegionAxis { low, high, weights: [w0, w1], count })
+}
+
+fn roi_align(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, rois, batches) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
+    let &[_, _, height, width] = im.dims(x)?.as_slice() else {
+        let found = im.ctx().display_type(im.ty(x));
+        return Err(im.error("N0615", format!("regions are taken of [batch, channels, height, width], found {found}")));
+    };
+    let default = if n.version < 16 { "output_half_pixel" } else { "half_pixel" };
+    let half_pixel = n.string("coordinate_transformation_mode", default) == "half_pixel";
+    let max = match n.string("mode", "avg").as_str() {
+        "avg" => false,
+        "max" => true,
+        other => return Err(im.error("N0614", format!("no mode is named {other:?}"))),
+    };
+    let (bins_y, bins_x) = (n.int("output_height", 1).max(1), n.int("output_width", 1).max(1));
+    let mut corners = vec![];
+    for k in 0..4 {
+        let place = im.num(k);
+        let v = im.at(rois, 1, place)?;
+        let v = im.with_scalar("mul", v, n.float("spatial_scale", 1.0) as f64)?;
+        corners.push(if half_pixel { im.with_scalar("sub", v, 0.5)? } else { v });
+    }
+    let ys = region_axis(im, n, [corners[1], corners[3]], height, bins_y, half_pixel)?;
+    let xs = region_axis(im, n, [corners[0], corners[2]], width, bins_x, half_pixel)?;
+    // Gathered at [region, bin_y, sample_y, bin_x, sample_x] of one long batch.
+    let last = channels_last(im, x, false)?;
+    let (of_y, of_x) = (im.dims(ys.low)?, im.dims(xs.low)?);
+    let shape = [of_y[0], of_y[1], of_y[2], of_x[1], of_x[2]];
+    let batches = im.cast_to(batches, DType::I64)?;
+    let batches = im.unsqueeze(batches, &[1, 2, 3, 4])?;
+    let mut total: Option<ValueId> = None;
+    for (yi, y) in [ys.low, ys.high].into_iter().enumerate() {
+        for (xi, x) in [xs.low, xs.high].into_iter().enumerate() {
+            let (y, x) = (im.unsqueeze(y, &[3, 4])?, im.unsqueeze(x, &[1, 2])?);
+            let mut tuple = vec![];
+            for v in [batches, y, x] {
+                let v = im.cast_to(v, DType::I64)?;
+                let v = im.broadcast_to(v, &shape)?;
+                tuple.push(im.unsqueeze(v, &[-1])?);
+            }
+            let tuple = im.concat(&tuple, 5)?;
+            let value = im.gather_nd(last, tuple, 0)?;
+            let (wy, wx) = (im.unsqueeze(ys.weights[yi], &[3, 4])?, im.unsqueeze(xs.weights[xi], &[1, 2])?);
+            let weight = im.binary("mul", wy, wx)?;
+            let weight = im.unsqueeze(weight, &[-1])?;
+            let element = im.element(value)?;
+            let weight = im.cast(weight, element)?;
+            let value = im.binary("mul", value, weight)?;
+            total = Some(match total {
+                Some(t) => im.binary(if max { "max" } else { "add" }, t, value)?,
+                None => value,
+            });
+        }
+    }
+    let total = total.unwrap_or(last);
+    let mut y = if max {
+        im.reduce("max", total, &[2, 4], false)?
+    } else {
+        let sum = im.reduce("sum", total, &[2, 4], false)?;
+        let count = im.binary("mul", ys.count, xs.count)?;
+        let count = im.with_scalar("max", count, 1.0)?;
+        let count = im.unsqueeze(count, &[1, 2, 3])?;
+        let element = im.element(sum)?;
+        let count = im.cast(count, element)?;
+        im.binary("div", sum, count)?
+    };
+    y = im.transpose(y, &[0, 3, 1, 2])?;
+    Ok(vec![y])
+}
+
+/// A convolution whose taps are moved by offsets that are computed: samples for every tap, then one contraction.
+fn deform_conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, w, offset) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
+    let kernel = window::kernel_of(im, n, w)?;
+    let win = window::window(im, n, x, kernel)?;
+    let (&[batch, channels, height, width], &[outputs, ..]) = (im.dims(x)?.as_slice(), im.dims(w)?.as_slice()) else {
+        let found = im.ctx().display_type(im.ty(x));
+        return Err(im.error("N0615", format!("only two spatial axes are supported here, found {found}")));
+    };
+    if win.kernel.len() != 2 {
+        return Err(im.error("N0615", "only two spatial axes are supported here"));
+    }
+    let (groups, offset_groups) = (n.int("group", 1).max(1), n.int("offset_group", 1).max(1));
+    let p = &im.ctx().exprs;
+    let taps = win.kernel[0] * win.kernel[1];
+    let place = im.dims(offset)?;
+    let (rows, cols) = (place[2], place[3]);
+    let num = |v: i64| p.constant(v);
+    // Positions of all taps: [batch*offset_groups, taps, rows, cols].
+    let sets = p.mul(batch, num(offset_groups));
+    let offsets = im.reshape(offset, &[sets, num(taps), num(2), rows, cols])?;
+    let mut at = vec![];
+    for axis in 0..2 {
+        let moved = im.at(offsets, 2, num(axis as i64))?;
+        let dtype = im.dtype(moved)?;
+        let table: Vec<f64> = (0..taps)
+            .map(|t| {
+                let k = if axis == 0 { t / win.kernel[1] } else { t % win.kernel[1] };
+                (k * win.dilations[axis] - win.pads[axis]) as f64
+            })
+            .collect();
+        let table = nim_tensor::Tensor::from_f64s(dtype, &[taps as usize, 1, 1], &table)
+            .map_err(|e| im.error("N0404", e.to_string()))?;
+        let table = im.constant(&table, "taps")?;
+        let start = im.iota(&[rows, cols], axis, dtype)?;
+        let start = im.with_scalar("mul", start, win.strides[axis] as f64)?;
+        let base = im.binary("add", table, start)?;
+        at.push(im.binary("add", moved, base)?);
+    }
+    let each = p.floordiv(channels, num(offset_groups));
+    let planes = im.reshape(x, &[sets, each, height, width])?;
+    let planes = channels_last(im, planes, false)?;
+    let mut sampled = sample(im, planes, &at, Mode::Linear, Outside::Zeros)?;
+    if let Some(mask) = n.opt(4) {
+        let mask = im.reshape(mask, &[sets, num(taps), rows, cols, num(1)])?;
+        sampled = im.binary("mul", sampled, mask)?;
+    }
+    // [sets, taps, rows, cols, each] to [batch, groups, channels/groups, taps, rows, cols]
+    let columns = im.transpose(sampled, &[0, 4, 1, 2, 3])?;
+    let inner = p.floordiv(channels, num(groups));
+    let columns = im.reshape(columns, &[batch, num(groups), inner, num(taps), rows, cols])?;
+    let weights = im.reshape(w, &[num(groups), p.floordiv(outputs, num(groups)), inner, num(taps)])?;
+    let equation = im.ctx().string_attr("ngckhw,gock->ngohw");
+    let y = im.value("graph.einsum", &[columns, weights], &[("equation", equation)])?;
+    let mut y = im.reshape(y, &[batch, outputs, rows, cols])?;
+    if let Some(bias) = n.opt(3) {
+        y = window::add_channel_bias(im, y, bias)?;
+    }
+    Ok(vec![y])
+}
