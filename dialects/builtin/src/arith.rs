@@ -43,7 +43,7 @@ fn infer_constant(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
     match value.and_then(|a| type_of_attr(input.ctx, a)) {
         Some(ty) => Ok(vec![ty]),
         None => {
-            Err(Diagnostic::error("N0401", input.loc, "a constant is an integer, a float or elements with their type"))
+            Err(Diagnostic::error("N0351", input.loc, "a constant is an integer, a float or elements with their type"))
         }
     }
 }
@@ -333,7 +333,7 @@ fn verify_compare(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnost
         && usize::try_from(n).map_or(true, |n| n >= known.len())
     {
         let message = format!("`{name}` has no predicate {n}; there are 0 to {}", known.len() - 1);
-        found.push(Diagnostic::error("N0402", body.loc(op), message));
+        found.push(Diagnostic::error("N0352", body.loc(op), message));
     }
 }
 
@@ -342,12 +342,7 @@ fn parse_compare(p: &mut dyn AsmParser, state: &mut OpState, names: &[&str]) -> 
     let word = p.keyword()?;
     let word = p.ctx().str(word).to_string();
     let Some(number) = names.iter().position(|n| *n == word) else {
-        let mut diagnostic = Diagnostic::error("N0402", loc, format!("no such predicate: `{word}`"))
-            .note(format!("there are {}", names.join(", ")));
-        if let Some(near) = nim_ir::diagnostics::did_you_mean(&word, names.iter().copied()) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-        }
-        return Err(p.report(diagnostic));
+        return syntax::unknown_word(p, loc, "predicate", &word, names);
     };
     let predicate = p.ctx().i64_attr(number as i64);
     set(p, state, "predicate", predicate);
@@ -483,7 +478,7 @@ fn verify_cast(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>
         _ => return,
     };
     let message = format!("`{name}` {complaint}, found {} and {}", ctx.display_type(from), ctx.display_type(to));
-    found.push(Diagnostic::error("N0403", body.loc(op), message));
+    found.push(Diagnostic::error("N0353", body.loc(op), message));
 }
 
 /// True for ops that have no value for some operands (a division by zero): they are merged and removed as other pure ops

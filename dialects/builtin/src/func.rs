@@ -84,7 +84,7 @@ pub fn verify_signature(ctx: &Context, body: &Body, op: OpId, terminator: &str, 
     let name = ctx.op_str(body.op_name(op)).to_string();
     let Some((inputs, results)) = signature(ctx, body, op) else {
         found.push(Diagnostic::error(
-            "N0410",
+            "N0360",
             body.loc(op),
             format!("`function_type` of `{name}` must be a function type"),
         ));
@@ -96,7 +96,7 @@ pub fn verify_signature(ctx: &Context, body: &Body, op: OpId, terminator: &str, 
     let args: Vec<Type> = nested.block_args(entry).iter().map(|&a| nested.ty(a)).collect();
     if args != inputs {
         found.push(Diagnostic::error(
-            "N0411",
+            "N0361",
             body.loc(op),
             format!("the entry block of `{name}` has arguments ({}), its type says ({})", list(&args), list(inputs)),
         ));
@@ -110,7 +110,7 @@ pub fn verify_signature(ctx: &Context, body: &Body, op: OpId, terminator: &str, 
                 && types.iter().zip(results).all(|(&a, &b)| nim_ir::verifier::compatible(ctx, a, b));
             if !fits {
                 found.push(
-                    Diagnostic::error("N0412", nested.loc(last), format!("`{terminator}` gives ({})", list(&types)))
+                    Diagnostic::error("N0362", nested.loc(last), format!("`{terminator}` gives ({})", list(&types)))
                         .label(body.loc(op), format!("the results are ({})", list(results))),
                 );
             }

@@ -80,7 +80,7 @@ pub struct Load {
 fn infer_element(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
     match input.operands.first().map(|&ty| input.ctx.type_data(ty)) {
         Some(TypeData::MemRef { element, .. }) => Ok(vec![*element]),
-        _ => Err(Diagnostic::error("N0404", input.loc, "elements are read from a memref")),
+        _ => Err(Diagnostic::error("N0354", input.loc, "elements are read from a memref")),
     }
 }
 

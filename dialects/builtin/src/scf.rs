@@ -214,7 +214,7 @@ fn check_yield(ctx: &Context, body: &Body, region: nim_ir::RegionId, wanted: &[T
     {
         let list = |types: &[Type]| types.iter().map(|&t| ctx.display_type(t)).collect::<Vec<_>>().join(", ");
         let message = format!("the region yields ({}), the results are ({})", list(&types), list(wanted));
-        found.push(Diagnostic::error("N0405", body.loc(end), message));
+        found.push(Diagnostic::error("N0355", body.loc(end), message));
     }
 }
 
@@ -229,7 +229,7 @@ fn verify_for(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>)
     if types[..3].iter().any(|&t| t != types[0]) || types[3..] != results[..] || args != wanted {
         let message =
             "bounds and iteration variable of `scf.for` have one type; what is carried has the types of the results";
-        found.push(Diagnostic::error("N0405", body.loc(op), message));
+        found.push(Diagnostic::error("N0355", body.loc(op), message));
     }
     check_yield(ctx, body, region, &results, found);
 }
@@ -271,7 +271,7 @@ fn verify_if(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) 
     }
     let other = body.regions(op).get(1).is_some_and(|&r| !body.blocks(r).is_empty());
     if !results.is_empty() && !other {
-        found.push(Diagnostic::error("N0405", body.loc(op), "`scf.if` with results needs an `else`"));
+        found.push(Diagnostic::error("N0355", body.loc(op), "`scf.if` with results needs an `else`"));
     }
 }
 

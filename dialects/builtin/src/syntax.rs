@@ -1,7 +1,8 @@
 //! Pieces of upstream's assembly that many of its ops share.
 
 use nim_ir::{
-    AttrData, AttrList, Context, Diagnostic, OpId, OpState, Type, TypeData, ValueId,
+    AttrData, AttrList, Context, Diagnostic, Loc, OpId, OpState, Type, TypeData, ValueId,
+    diagnostics::did_you_mean,
     syntax::{AsmParser, AsmPrinter, OperandName, Parse},
 };
 
@@ -17,7 +18,22 @@ pub fn set(p: &dyn AsmParser, state: &mut OpState, name: &str, attr: nim_ir::Att
 /// Reports an error at the next token.
 pub fn error<T>(p: &mut dyn AsmParser, message: impl Into<String>) -> Parse<T> {
     let loc = p.loc();
-    Err(p.report(Diagnostic::error("N0210", loc, message)))
+    error_at(p, loc, message)
+}
+
+/// Reports an error at a place that [`AsmParser::loc`] gave before.
+pub fn error_at<T>(p: &mut dyn AsmParser, loc: Loc, message: impl Into<String>) -> Parse<T> {
+    Err(p.report(Diagnostic::error("N0350", loc, message)))
+}
+
+/// Reports that a word is none of those that may stand here, and which was most likely meant.
+pub fn unknown_word<T>(p: &mut dyn AsmParser, loc: Loc, what: &str, word: &str, words: &[&str]) -> Parse<T> {
+    let mut diagnostic = Diagnostic::error("N0350", loc, format!("there is no {what} `{word}`"))
+        .note(format!("there are {}", words.join(", ")));
+    if let Some(near) = did_you_mean(word, words.iter().copied()) {
+        diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+    }
+    Err(p.report(diagnostic))
 }
 
 /// The values of operands written with one type each.

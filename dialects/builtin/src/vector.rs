@@ -381,7 +381,7 @@ fn infer_shuffle(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
             }
             Ok(vec![input.ctx.ty(TypeData::Vector { dims, element: *element })])
         }
-        _ => Err(Diagnostic::error("N0406", input.loc, "`vector.shuffle` picks from vectors")),
+        _ => Err(Diagnostic::error("N0356", input.loc, "`vector.shuffle` picks from vectors")),
     }
 }
 

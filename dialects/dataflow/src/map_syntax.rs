@@ -1,10 +1,9 @@
 //! Text form of `dataflow.map`; see the op's documentation.
 
 use crate::{Combine, Map, MapView, iv_index};
-use nim_builtin::syntax::{error, print_attrs, result_types, set, set_segments};
+use nim_builtin::syntax::{error, error_at, print_attrs, result_types, set, set_segments, unknown_word};
 use nim_ir::{
     Attr, Expr, OpId, OpState, Type, ValueId,
-    diagnostics::did_you_mean,
     syntax::{AsmParser, AsmPrinter, OperandName, Parse},
 };
 
@@ -47,10 +46,11 @@ fn parse_domain(p: &mut dyn AsmParser) -> Parse<Vec<Expr>> {
     p.expect("[")?;
     if !p.accept("]") {
         loop {
+            let loc = p.loc();
             let variable = p.expr()?;
             let k = p.ctx().exprs.as_symbol(variable).and_then(|s| iv_index(p.ctx(), s));
             if k != Some(domain.len()) {
-                return error(p, format!("expected the iteration variable `${}`", domain.len()));
+                return error_at(p, loc, format!("expected the iteration variable `${}`", domain.len()));
             }
             p.expect("<")?;
             domain.push(p.expr()?);
@@ -198,11 +198,10 @@ fn parse_combine(p: &mut dyn AsmParser) -> Parse<Attr> {
     if [",", ")", "init", "into"].iter().any(|t| p.peek(t)) {
         return Ok(p.ctx().string_attr("none"));
     }
+    let loc = p.loc();
     let word = p.keyword()?;
     let word = p.ctx().str(word).to_string();
-    let names = Combine::NAMES.map(|(_, n)| n);
-    let hint = did_you_mean(&word, names).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-    error(p, format!("no such combiner: `{word}`; there are {}{hint}", names.join(", ")))
+    unknown_word(p, loc, "combiner", &word, &Combine::NAMES.map(|(_, n)| n))
 }
 
 /// Names of the reduced values with their types, which are what the body yields.

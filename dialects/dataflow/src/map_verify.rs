@@ -35,6 +35,10 @@ pub(crate) fn verify(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagn
     check.epilogue();
 }
 
+fn plural(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 impl Check<'_> {
     fn error(&mut self, code: &'static str, message: String) -> &mut Diagnostic {
         self.found.push(Diagnostic::error(code, self.body.loc(self.op), message));
@@ -90,7 +94,14 @@ impl Check<'_> {
         };
         if dims.len() != subset.len() {
             let (found, count) = (self.show(ty), subset.len());
-            self.error("N0513", format!("{what} has {count} indices, but {found} has {} dimensions", dims.len()));
+            self.error(
+                "N0513",
+                format!(
+                    "{what} has {}, but {found} has {}",
+                    plural(count, "index", "indices"),
+                    plural(dims.len(), "dimension", "dimensions")
+                ),
+            );
             return;
         }
         if !self.variables(what, subset) || !inside {

@@ -89,7 +89,7 @@ fn one_integer(ctx: &Context, body: &Body, op: OpId, value: ValueId, width: u32,
     let single = ctx.dims(ty).is_some_and(|dims| dims.iter().all(|&d| ctx.dim_const(d) == Some(1)));
     if !single || ctx.element_type(ty) != Some(ctx.int_type(width)) {
         let message = format!("expected a buffer with one i{width}, found {}", ctx.display_type(ty));
-        found.push(Diagnostic::error("N0710", body.loc(op), message));
+        found.push(Diagnostic::error("N0590", body.loc(op), message));
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn verify_if(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Di
         {
             let message =
                 format!("the region yields ({}), the results are ({})", list(ctx, &types), list(ctx, &wanted));
-            found.push(Diagnostic::error("N0711", body.loc(end), message));
+            found.push(Diagnostic::error("N0591", body.loc(end), message));
         }
     }
 }
@@ -259,7 +259,7 @@ pub(crate) fn verify_loop(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<
             list(ctx, &args),
             list(ctx, &carried)
         );
-        found.push(Diagnostic::error("N0712", body.loc(op), message));
+        found.push(Diagnostic::error("N0592", body.loc(op), message));
     }
     let results: Vec<Type> = body.results(op).iter().map(|&v| body.ty(v)).collect();
     if results.len() < carried.len() || !fits(ctx, &results[..carried.len()], &carried) {
@@ -268,7 +268,7 @@ pub(crate) fn verify_loop(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<
             list(ctx, &results),
             list(ctx, &carried)
         );
-        found.push(Diagnostic::error("N0712", body.loc(op), message));
+        found.push(Diagnostic::error("N0592", body.loc(op), message));
         return;
     }
     let Some((end, types)) = yielded(ctx, body, region) else { return };
@@ -276,13 +276,13 @@ pub(crate) fn verify_loop(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<
     let wanted = skip + results.len();
     if types.len() != wanted {
         let message = format!("the region must yield {wanted} values, found {}", types.len());
-        let mut diagnostic = Diagnostic::error("N0713", body.loc(end), message);
+        let mut diagnostic = Diagnostic::error("N0593", body.loc(end), message);
         diagnostic =
             diagnostic.note("they are the condition if there is one, what is carried, and one buffer a stacked result");
         found.push(diagnostic);
     } else if !fits(ctx, &types[skip..skip + carried.len()], &carried) {
         let message =
             format!("the region yields ({}), what is carried is ({})", list(ctx, &types[skip..]), list(ctx, &carried));
-        found.push(Diagnostic::error("N0713", body.loc(end), message));
+        found.push(Diagnostic::error("N0593", body.loc(end), message));
     }
 }

@@ -1,7 +1,7 @@
 //! Memory, buffers, symbols and guards.
 
 use crate::{Bind, Index};
-use nim_builtin::syntax::{attr, error, print_attrs, set};
+use nim_builtin::syntax::{attr, print_attrs, set, unknown_word};
 use nim_ir::{
     Body, Context, Diagnostic, Dim, InferInput, OpId, OpState, Type, TypeData, ValueId,
     syntax::{AsmParser, AsmPrinter, Parse},
@@ -51,7 +51,7 @@ pub(crate) fn print_alloc(p: &mut dyn AsmPrinter, op: OpId) {
 pub(crate) fn verify_alloc(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let size = body.attr_named(ctx, op, "size").and_then(|a| ctx.as_int(a));
     if let Some(size) = size.filter(|&s| s < 0) {
-        found.push(Diagnostic::error("N0701", body.loc(op), format!("memory of {size} bytes")));
+        found.push(Diagnostic::error("N0581", body.loc(op), format!("memory of {size} bytes")));
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn infer_constant(input: &InferInput<'_>) -> Result<Vec<Type>, Diagno
     let ty = value.and_then(|a| nim_builtin::arith::type_of_attr(input.ctx, a)).and_then(|t| buffer_of(input.ctx, t));
     match ty {
         Some(ty) => Ok(vec![ty]),
-        None => Err(Diagnostic::error("N0702", input.loc, "a constant's elements are those of a ranked tensor")),
+        None => Err(Diagnostic::error("N0582", input.loc, "a constant's elements are those of a ranked tensor")),
     }
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn verify_reshape(ctx: &Context, body: &Body, op: OpId, found: &mut V
     };
     if !same_size || ctx.element_type(from) != ctx.element_type(to) {
         let message = format!("{} cannot be seen as {}", ctx.display_type(from), ctx.display_type(to));
-        found.push(Diagnostic::error("N0703", body.loc(op), message));
+        found.push(Diagnostic::error("N0583", body.loc(op), message));
     }
 }
 
@@ -187,7 +187,7 @@ pub(crate) fn verify_copy(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<
     let (from, to) = (body.ty(body.operand(op, 0)), body.ty(body.operand(op, 1)));
     if !nim_ir::verifier::compatible(ctx, from, to) {
         let message = format!("{} is copied to {}", ctx.display_type(from), ctx.display_type(to));
-        found.push(Diagnostic::error("N0704", body.loc(op), message));
+        found.push(Diagnostic::error("N0584", body.loc(op), message));
     }
 }
 
@@ -244,7 +244,7 @@ fn verify_vector(ctx: &Context, body: &Body, op: OpId, value: ValueId, count: us
             ctx.op_str(body.op_name(op)),
             ctx.display_type(ty)
         );
-        found.push(Diagnostic::error("N0705", body.loc(op), message));
+        found.push(Diagnostic::error("N0585", body.loc(op), message));
     }
 }
 
@@ -252,7 +252,7 @@ pub(crate) fn verify_bind(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<
     let symbols = Bind::symbols(ctx, body, op).and_then(|a| ctx.as_array(a)).unwrap_or_default();
     for &symbol in symbols {
         if ctx.as_string(symbol).is_none_or(|s| s.is_empty() || s.starts_with('$')) {
-            found.push(Diagnostic::error("N0706", body.loc(op), "`symbols` holds names, which do not begin with `$`"));
+            found.push(Diagnostic::error("N0586", body.loc(op), "`symbols` holds names, which do not begin with `$`"));
         }
     }
     verify_vector(ctx, body, op, body.operand(op, 0), symbols.len(), found);
@@ -309,10 +309,12 @@ pub(crate) fn verify_index(ctx: &Context, body: &Body, op: OpId, found: &mut Vec
 
 /// `eq N, 2*M, "message"`
 pub(crate) fn parse_guard(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let loc = p.loc();
     let kind = p.keyword()?;
     let kind = p.ctx().str(kind).to_string();
-    if !["eq", "broadcast", "le"].contains(&kind.as_str()) {
-        return error(p, format!("no such guard: `{kind}`; there are eq, broadcast, le"));
+    let kinds = ["eq", "broadcast", "le"];
+    if !kinds.contains(&kind.as_str()) {
+        return unknown_word(p, loc, "guard", &kind, &kinds);
     }
     let kind = p.ctx().string_attr(&kind);
     set(p, state, "kind", kind);

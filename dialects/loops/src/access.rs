@@ -1,7 +1,7 @@
 //! Buffers and how they are accessed: `local`, `load`, `store`, `index`.
 
 use crate::{AccessView, scalar_type};
-use nim_builtin::syntax::{attr, error, print_attrs, set};
+use nim_builtin::syntax::{attr, error, print_attrs, set, unknown_word};
 use nim_ir::{
     Body, Context, Diagnostic, Expr, InferInput, OpId, OpState, Type, TypeData, ValueId,
     syntax::{AsmParser, AsmPrinter, Parse},
@@ -20,8 +20,12 @@ pub fn value_symbol_index(ctx: &Context, symbol: nim_ir::Symbol) -> Option<usize
 // ---- local
 
 pub(crate) fn parse_local(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let loc = p.loc();
     let space = p.keyword()?;
     let text = p.ctx().str(space).to_string();
+    if !["register", "stack"].contains(&text.as_str()) {
+        return unknown_word(p, loc, "space", &text, &["register", "stack"]);
+    }
     let space = p.ctx().string_attr(&text);
     set(p, state, "space", space);
     p.attr_dict(&mut state.attrs)?;
@@ -44,7 +48,7 @@ pub(crate) fn verify_local(ctx: &Context, body: &Body, op: OpId, found: &mut Vec
     let ty = body.ty(body.result(op));
     if ctx.static_dims(ty).is_none() {
         let message = format!("a local buffer has a constant size, found {}", ctx.display_type(ty));
-        found.push(Diagnostic::error("N0601", body.loc(op), message));
+        found.push(Diagnostic::error("N0551", body.loc(op), message));
     }
 }
 
@@ -55,9 +59,9 @@ pub(crate) fn infer_load(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic
         Some((_, TypeData::MemRef { element, .. })) => Ok(vec![scalar_type(input.ctx, *element)]),
         Some((ty, _)) => {
             let message = format!("`loops.load` reads from a memref, found {}", input.ctx.display_type(ty));
-            Err(Diagnostic::error("N0602", input.loc, message))
+            Err(Diagnostic::error("N0552", input.loc, message))
         }
-        None => Err(Diagnostic::error("N0602", input.loc, "`loops.load` reads from a memref")),
+        None => Err(Diagnostic::error("N0552", input.loc, "`loops.load` reads from a memref")),
     }
 }
 
@@ -196,14 +200,14 @@ fn verify_access(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnosti
     if view.indices.len() != rank {
         let message =
             format!("`{name}` has {} indices, but {} has {rank} dimensions", view.indices.len(), ctx.display_type(ty));
-        found.push(Diagnostic::error("N0603", body.loc(op), message));
+        found.push(Diagnostic::error("N0553", body.loc(op), message));
     }
     for symbol in view.indices.iter().flat_map(|&e| ctx.exprs.symbols(e)) {
         if let Some(n) = value_symbol_index(ctx, symbol)
             && n >= view.values.len()
         {
             let message = format!("`{name}` uses `$v{n}`, but has {} index operands", view.values.len());
-            found.push(Diagnostic::error("N0604", body.loc(op), message));
+            found.push(Diagnostic::error("N0554", body.loc(op), message));
         }
     }
 }
@@ -218,7 +222,7 @@ pub(crate) fn verify_store(ctx: &Context, body: &Body, op: OpId, found: &mut Vec
     let wanted = ctx.element_type(buffer).map(|e| scalar_type(ctx, e));
     if wanted != Some(value) {
         let (v, b) = (ctx.display_type(value), ctx.display_type(buffer));
-        found.push(Diagnostic::error("N0605", body.loc(op), format!("a value of type {v} is stored into {b}")));
+        found.push(Diagnostic::error("N0555", body.loc(op), format!("a value of type {v} is stored into {b}")));
     }
 }
 

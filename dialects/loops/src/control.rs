@@ -1,7 +1,7 @@
 //! `for` and `if`.
 
 use crate::{For, ForView, If, LoopKind, Yield};
-use nim_builtin::syntax::{attr, error, print_attrs, result_types, set};
+use nim_builtin::syntax::{attr, error_at, print_attrs, result_types, set};
 use nim_ir::{
     Body, Context, Diagnostic, Expr, OpId, OpState, Type,
     syntax::{AsmParser, AsmPrinter, Parse},
@@ -12,10 +12,11 @@ const SPELLED: [&str; 5] = ["iv", "lower", "upper", "step", "kind"];
 
 /// `$0 = 0 to N step 4 parallel attributes {...} { ... }`
 pub(crate) fn parse_for(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let loc = p.loc();
     let variable = p.expr()?;
     let name = p.ctx().exprs.as_symbol(variable).map(|s| p.ctx().exprs.symbol_name(s).to_string());
     let Some(name) = name.filter(|n| n.starts_with('$')) else {
-        return error(p, "expected an iteration variable such as `$0`");
+        return error_at(p, loc, "expected an iteration variable such as `$0`");
     };
     p.expect("=")?;
     let lower = p.expr()?;
@@ -77,26 +78,26 @@ fn print_more(p: &mut dyn AsmPrinter, op: OpId, spelled: &[&str]) {
 pub(crate) fn verify_for(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let loc = body.loc(op);
     let Some(view) = ForView::new(ctx, body, op) else {
-        found.push(Diagnostic::error("N0610", loc, "the attributes of `loops.for` are not complete"));
+        found.push(Diagnostic::error("N0560", loc, "the attributes of `loops.for` are not complete"));
         return;
     };
     let name = ctx.exprs.symbol_name(view.iv);
     if !name.starts_with('$') || name.starts_with("$v") {
         let message = format!("`{name}` is no iteration variable; they begin with `$` and are not called `$v`");
-        found.push(Diagnostic::error("N0611", loc, message));
+        found.push(Diagnostic::error("N0561", loc, message));
     }
     if view.step < 1 {
-        found.push(Diagnostic::error("N0612", loc, format!("the step must be positive, found {}", view.step)));
+        found.push(Diagnostic::error("N0562", loc, format!("the step must be positive, found {}", view.step)));
     }
     if [view.lower, view.upper].iter().any(|&e| ctx.exprs.mentions(e, view.iv)) {
-        found.push(Diagnostic::error("N0611", loc, format!("the bounds of `{name}` use `{name}`")));
+        found.push(Diagnostic::error("N0561", loc, format!("the bounds of `{name}` use `{name}`")));
     }
     let mut parent = body.parent_op(op);
     while let Some(outer) = parent {
         if ForView::new(ctx, body, outer).is_some_and(|v| v.iv == view.iv) {
             found.push(
                 Diagnostic::error(
-                    "N0611",
+                    "N0561",
                     loc,
                     format!("`{name}` is the iteration variable of a loop around this one"),
                 )
@@ -166,7 +167,7 @@ pub(crate) fn print_if(p: &mut dyn AsmPrinter, op: OpId) {
 pub(crate) fn verify_if(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let wanted: Vec<Type> = body.results(op).iter().map(|&v| body.ty(v)).collect();
     if !wanted.is_empty() && body.regions(op).len() < 2 {
-        found.push(Diagnostic::error("N0613", body.loc(op), "`loops.if` with results needs an `else`"));
+        found.push(Diagnostic::error("N0563", body.loc(op), "`loops.if` with results needs an `else`"));
     }
     for &region in body.regions(op) {
         let last = body.entry_block(region).and_then(|b| body.last_op(b)).filter(|&l| Yield::is(ctx, body, l));
@@ -174,7 +175,7 @@ pub(crate) fn verify_if(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Di
         if types != wanted {
             let list = |types: &[Type]| types.iter().map(|&t| ctx.display_type(t)).collect::<Vec<_>>().join(", ");
             let message = format!("the region yields ({}), the results are ({})", list(&types), list(&wanted));
-            found.push(Diagnostic::error("N0613", last.map_or(body.loc(op), |l| body.loc(l)), message));
+            found.push(Diagnostic::error("N0563", last.map_or(body.loc(op), |l| body.loc(l)), message));
         }
     }
 }

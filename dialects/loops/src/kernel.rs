@@ -24,7 +24,7 @@ pub(crate) fn verify(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagn
     let Some(nested) = body.nested(op) else { return };
     let (Some(view), Some(_)) = (KernelView::new(ctx, body, op), nested.entry()) else {
         found.push(Diagnostic::error(
-            "N0620",
+            "N0570",
             loc,
             "a kernel has a body, `outputs` is not negative and at most its number of arguments",
         ));
@@ -37,7 +37,7 @@ pub(crate) fn verify(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagn
             if !known.contains(&symbol) {
                 let name = ctx.exprs.symbol_name(symbol);
                 found.push(
-                    Diagnostic::error("N0621", loc, format!("argument #{i} has a dimension of the symbol `{name}`"))
+                    Diagnostic::error("N0571", loc, format!("argument #{i} has a dimension of the symbol `{name}`"))
                         .help(format!("list it: `symbols = [\"{name}\"]`")),
                 );
                 return;
@@ -78,7 +78,7 @@ fn check_symbols(ctx: &Context, body: &Body, op: OpId, known: &[Symbol], found: 
                 true => format!("`{name}` is no iteration variable of a loop around this op"),
                 false => format!("the kernel is not given the symbol `{name}`"),
             };
-            found.push(Diagnostic::error("N0622", body.loc(op), message));
+            found.push(Diagnostic::error("N0572", body.loc(op), message));
         }
     }
 }
@@ -89,7 +89,7 @@ fn check_store(ctx: &Context, body: &Body, op: OpId, view: &KernelView, found: &
     let local = body.defining_op(access.buffer).is_some_and(|d| Local::is(ctx, body, d));
     if !local && view.inputs().contains(&access.buffer) {
         found.push(
-            Diagnostic::error("N0623", body.loc(op), "an input of the kernel is written")
+            Diagnostic::error("N0573", body.loc(op), "an input of the kernel is written")
                 .note(format!("the last {} arguments are outputs", view.outputs().len())),
         );
     }

@@ -1,6 +1,7 @@
 //! The pass driver as a library: a tool is [`main_with`] and a registry of passes. Tools with back ends add theirs.
 
 mod cli;
+mod codes;
 mod expect;
 mod run;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Config, List},
-    expect,
+    codes, expect,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_pass::{Hooks, Pipeline, Registry, RunOptions, RunReport};
@@ -203,9 +203,9 @@ fn transform(
 }
 
 fn explain(code: &str) -> Result<bool, String> {
-    match nim_text::codes::explain(code) {
-        Some(entry) => {
-            println!("{}: {}\n\n{}", entry.code, entry.title, entry.explanation);
+    match codes::explain(code) {
+        Some((code, title, explanation)) => {
+            println!("{code}: {title}\n\n{explanation}");
             Ok(true)
         }
         None => Err(format!("no diagnostic has the code `{code}`")),
