@@ -8,7 +8,9 @@ pub mod map;
 pub mod mlir;
 pub mod nest;
 pub mod point;
+mod register;
 pub mod schedule;
 
 pub use lower::{LoopsKernel, Options, Packing, lower_kernel_to_loops};
 pub use mlir::{TargetInfo, loops_to_mlir_text, phases};
+pub use register::register;

@@ -141,3 +141,65 @@ fn convolutions() {
         }
     }
 }
+
+/// Distance in units in the last place of `expected`.
+fn ulps(found: f32, expected: f64) -> f64 {
+    let nearest = expected as f32;
+    if found == nearest || (found.is_nan() && nearest.is_nan()) {
+        return 0.0;
+    }
+    let next = f32::from_bits(nearest.abs().to_bits() + 1) - nearest.abs();
+    (f64::from(found) - expected).abs() / f64::from(next.max(f32::from_bits(1)))
+}
+
+/// Error function by a series of positive terms (Abramowitz and Stegun 7.1.6), for reference.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 6.0 || x.is_nan() {
+        return if x.is_nan() { x } else { x.signum() };
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..400 {
+        term *= 2.0 * x * x / f64::from(2 * n + 1);
+        sum += term;
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp()
+}
+
+#[test]
+fn functions_are_within_two_units() {
+    type Function = (&'static str, fn(f64) -> f64, f32, f32);
+    let functions: [Function; 5] = [
+        ("math.exp", f64::exp, -105.0, 90.0),
+        ("math.exp2", f64::exp2, -151.0, 129.0),
+        ("math.log", f64::ln, 0.0, 100.0),
+        ("math.tanh", f64::tanh, -11.0, 11.0),
+        ("math.erf", erf, -5.0, 5.0),
+    ];
+    for (name, reference, low, high) in functions {
+        let ctx = context();
+        let f32_type = ctx.f32_type();
+        let size = dims(&ctx, &["N"]);
+        let (module, op) = kernel(&ctx, &[ctx.tensor_of(&size, f32_type)], &["N"], |b, args| {
+            let mut map = MapBuilder::new(&size);
+            map.read(args[0], &[i(&ctx, 0)]);
+            map.write(ctx.tensor_of(&size, f32_type), &[i(&ctx, 0)]);
+            let op = map.build(b, |b, args| vec![b.value(name, args, f32_type, &[])]);
+            vec![b.body.result(op)]
+        });
+        let compiled = compile(&ctx, &module, op, &both()[1]);
+        let count = 200_003;
+        let mut x: Vec<f32> = (0..count).map(|k| low + (high - low) * k as f32 / count as f32).collect();
+        x.extend(random(5000, 9).iter().map(|v| v * 1e-3));
+        x.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1.0, -1.0, 1e-40, f32::MAX, f32::MIN]);
+        let found = compiled.f32s(&[&bytes(&x)], &[("N", x.len() as i64)]);
+        let mut worst = (0.0, 0.0);
+        for (&x, &y) in x.iter().zip(&found) {
+            let expected = reference(f64::from(x));
+            let distance = ulps(y, expected);
+            if distance > worst.0 || distance.is_nan() {
+                worst = (distance, x);
+            }
+        }
+        assert!(worst.0 <= 2.0, "{name}: {} units at {}", worst.0, worst.1);
+    }
+}

@@ -1,0 +1,69 @@
+//! The passes of this crate for pipelines.
+
+use crate::lower::{Options, lower_kernel_to_loops};
+use crate::mlir::TargetInfo;
+use nim_ir::{Builder, Diagnostic, Module, OpId};
+use nim_pass::{Pass, PassContext, PassOption, PassReport, Registry};
+
+/// Adds all passes of this crate.
+pub fn register(registry: &mut Registry) {
+    registry.module_pass(|o| {
+        let target = TargetInfo::default();
+        let naive = o.choice("schedule", "auto", &["auto", "naive"])? == "naive";
+        Ok(ToLoops(Options {
+            naive,
+            target: TargetInfo {
+                vector_bits: o.parsed("vector-bits", target.vector_bits)?,
+                vector_registers: o.parsed("vector-registers", target.vector_registers)?,
+                fma: o.bool("fma", target.fma)?,
+                contract: o.bool("contract", target.contract)?,
+                reassociate: o.bool("reassociate", target.reassociate)?,
+            },
+        }))
+    });
+}
+
+/// `dataflow-to-loops`.
+struct ToLoops(Options);
+
+impl Pass for ToLoops {
+    fn name(&self) -> &'static str {
+        "dataflow-to-loops"
+    }
+    fn description(&self) -> &'static str {
+        "Walk the maps of each kernel in loop nests: register tiles, vectors, packed and padded copies"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        let target = &self.0.target;
+        vec![
+            PassOption::new("schedule", "auto, or naive: plain nests", if self.0.naive { "naive" } else { "auto" }),
+            PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
+            PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
+            PassOption::new("fma", "whether there is fused multiply-add", target.fma),
+            PassOption::new("contract", "whether a*b + c may be rounded once", target.contract),
+            PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
+        ]
+    }
+    fn gives(&self) -> &'static [&'static str] {
+        &["no_op(dataflow.kernel)"]
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let ctx = pass.ctx;
+        let kernels: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "dataflow.kernel")).collect();
+        let (mut report, mut failed) = (PassReport::new(), vec![]);
+        for kernel in kernels {
+            match lower_kernel_to_loops(ctx, &module.body, kernel, &self.0) {
+                Ok(lowered) => {
+                    report.count("kernels", 1);
+                    report.count("temporaries", lowered.temporaries.len() as u64);
+                    report.count("packed constants", lowered.packing.len() as u64);
+                    let state = lowered.into_state(ctx);
+                    Builder::before(ctx, &mut module.body, kernel).insert(state);
+                    module.body.erase(kernel);
+                }
+                Err(diagnostic) => failed.push(diagnostic),
+            }
+        }
+        if failed.is_empty() { Ok(report) } else { Err(failed) }
+    }
+}
