@@ -1,6 +1,7 @@
 //! Maps from the dataflow level to running machine code, against plain Rust loops.
 
 mod cases;
+mod kinds;
 mod harness;
 
 use cases::Conv;

@@ -70,7 +70,9 @@ impl Env<'_> {
 /// What [`Points`] reports.
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
     let fixed: Vec<Option<Expr>> = vec![None; points.map.view.rank()];
+    let empty = points.map.view.domain.contains(&Expr::ZERO);
     if !env.options.naive
+        && !empty
         && (rows::emit(points, nest, env, &fixed)?
             || contraction::emit(points, nest, env)?
             || elementwise::emit(points, nest, env, &fixed)?)

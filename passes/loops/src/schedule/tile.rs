@@ -170,6 +170,9 @@ pub fn collapsed(nest: &mut Nest<'_>, counts: &[Expr], kind: Kind, f: &mut dyn F
     let ctx = nest.ctx;
     let pool = &ctx.exprs;
     let total = counts.iter().fold(Expr::ONE, |p, &c| pool.mul(p, c));
+    if total == Expr::ZERO {
+        return;
+    }
     let outermost = counts.iter().position(|&c| c != Expr::ONE);
     let body = |nest: &mut Nest<'_>, iv: Expr| {
         let mut rest = iv;
