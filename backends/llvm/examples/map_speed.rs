@@ -35,7 +35,17 @@ fn report(name: &str, compiled: &Compiled<'_>, inputs: &[&[u8]], flops: f64, pea
     let mut outputs = compiled.outputs(&[]);
     let seconds = best(|| compiled.run(inputs, &mut outputs, &[], 1));
     let rate = flops / seconds / 1e9;
-    println!("{name:<34} {:>9.1} us {rate:>7.1} GFLOP/s {:>5.1} %", seconds * 1e6, 100.0 * rate / peak);
+    let [lower, print, machine] = compiled.times.map(|t| t.as_secs_f64() * 1e3);
+    println!(
+        "{name:<28} {:>9.1} us {rate:>7.1} GFLOP/s {:>5.1} %  (lower {lower:.1}, print {print:.1}, compile {machine:.1} ms)",
+        seconds * 1e6,
+        100.0 * rate / peak
+    );
+    let phases = compiled.phase_seconds(inputs, &mut outputs, &[]);
+    if phases.len() > 1 {
+        let phases: Vec<String> = phases.iter().map(|s| format!("{:.1}", s * 1e6)).collect();
+        println!("{:<28} phases: {} us", "", phases.join(", "));
+    }
 }
 
 fn main() {

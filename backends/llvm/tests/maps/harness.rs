@@ -7,6 +7,7 @@ use nim_ir::{Body, Builder, Context, Expr, OpId, Type, ValueId};
 use nim_llvm::{KernelSource, Options, Target, compile_kernels};
 use nim_loops_passes::{LoopsKernel, Packing, TargetInfo, loops_to_mlir_text, lower_kernel_to_loops};
 use nim_vm::code_image::LoadedCode;
+use std::time::{Duration, Instant};
 
 /// A context with the dialects of kernels.
 pub fn context() -> Context {
@@ -58,6 +59,9 @@ pub fn kernel(
 pub struct Compiled<'c> {
     ctx: &'c Context,
     code: LoadedCode,
+    /// Time taken to lower to loops, to print MLIR, and to compile it.
+    #[allow(dead_code)]
+    pub times: [Duration; 3],
     packing: Vec<Packing>,
     iterations: Vec<Expr>,
     outputs: Vec<Type>,
@@ -76,24 +80,30 @@ fn lower(ctx: &Context, module: &Body, op: OpId, options: &nim_loops_passes::Opt
 
 /// Lowers and compiles.
 pub fn compile<'c>(ctx: &'c Context, module: &Body, op: OpId, options: &nim_loops_passes::Options) -> Compiled<'c> {
+    let start = Instant::now();
     let (out, op, packing) = lower(ctx, module, op, options);
+    let lowered = start.elapsed();
     let view = nim_loops::KernelView::new(ctx, &out, op).expect("view");
     let mut found = vec![];
     nim_ir::verifier::verify_body(ctx, &out, false, &mut found);
     assert!(found.is_empty(), "{found:?}");
+    let start = Instant::now();
     let text = loops_to_mlir_text(ctx, &out, op, &options.target).expect("prints");
+    let printed = start.elapsed();
+    let start = Instant::now();
     let source = KernelSource { symbol: "k", text: &text };
     if let Ok(path) = std::env::var("NIM_DUMP") {
         std::fs::write(path, &text).expect("dump");
     }
     let target = Target::parse("x86-64-v3").expect("target");
     let image = compile_kernels(&[source], &target, &Options::default()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let times = [lowered, printed, start.elapsed()];
     let code = LoadedCode::load(&image).expect("loads");
     let kernel = out.nested(op).expect("body");
     let args = kernel.block_args(kernel.entry().expect("entry")).to_vec();
     let outputs = args[args.len() - view.output_count..].iter().map(|&a| kernel.ty(a)).collect();
     let iterations = nim_loops_passes::phases(ctx, kernel);
-    Compiled { ctx, code, packing, iterations, outputs, symbols: view.symbols }
+    Compiled { ctx, code, times, packing, iterations, outputs, symbols: view.symbols }
 }
 
 impl Compiled<'_> {
@@ -142,6 +152,29 @@ impl Compiled<'_> {
             }
             begin += count;
         }
+    }
+    /// Seconds that each phase takes, the best of a few runs.
+    #[allow(dead_code)]
+    pub fn phase_seconds(&self, inputs: &[&[u8]], outputs: &mut [Vec<u8>], symbols: &[(&str, i64)]) -> Vec<f64> {
+        let mut pointers: Vec<*mut u8> = inputs.iter().map(|b| b.as_ptr().cast_mut()).collect();
+        pointers.extend(outputs.iter_mut().map(|b| b.as_mut_ptr()));
+        let entry = self.code.symbol("k").expect("entry");
+        // SAFETY: the ABI of kernels; the code lives as long as `self`.
+        let entry: extern "C" fn(*const *mut u8, *const i64, i64, i64) = unsafe { std::mem::transmute(entry) };
+        let values: Vec<i64> = symbols.iter().map(|s| s.1).collect();
+        let (mut begin, mut out) = (0, vec![]);
+        for &phase in &self.iterations {
+            let end = begin + self.eval(phase, symbols);
+            let mut best = f64::INFINITY;
+            for _ in 0..20 {
+                let start = Instant::now();
+                entry(pointers.as_ptr(), values.as_ptr(), begin, end);
+                best = best.min(start.elapsed().as_secs_f64());
+            }
+            out.push(best);
+            begin = end;
+        }
+        out
     }
     /// Runs and answers the first output as `f32`.
     pub fn f32s(&self, inputs: &[&[u8]], symbols: &[(&str, i64)]) -> Vec<f32> {

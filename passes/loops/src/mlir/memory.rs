@@ -177,6 +177,11 @@ impl Emitter<'_> {
                     Some(mask) => self.masked_load(buffer, &pointer, &mask),
                 }
             }
+            LaneForm::Linear { step, rest }
+                if mask.is_none() && matches!(step, -1 | 2) && count.is_some_and(|n| n >= 4) =>
+            {
+                self.shuffled_load(buffer, rest, step, count.unwrap_or(1))
+            }
             LaneForm::Linear { .. } | LaneForm::Other(_) => {
                 let scalars = self.each_lane(at, |emitter, at, lane| {
                     let pointer = emitter.address(buffer, at, 1, 0)?;
@@ -274,6 +279,29 @@ impl Emitter<'_> {
     fn any(&mut self, mask: &Val) -> Val {
         let rhs = format!("vector.reduction <or>, {} : {} into i1", mask.name, mask.ty());
         self.pure(Reg::Int(1), None, &[mask], rhs)
+    }
+
+    /// Every second element, or elements backwards, from whole vectors; nothing beyond the last element is touched.
+    fn shuffled_load(&mut self, buffer: &Buffer, rest: Expr, step: i64, lanes: u32) -> Emit<Val> {
+        let n = i64::from(lanes);
+        let (first, second, order): (i64, Option<i64>, Vec<i64>) = if step < 0 {
+            (1 - n, None, (0..n).rev().collect())
+        } else {
+            // The second vector begins with the last element of the first.
+            (0, Some(n - 1), (0..n).map(|i| if 2 * i < n { 2 * i } else { 2 * i - (n - 1) + n }).collect())
+        };
+        let pointer = self.address(buffer, rest, 1, first)?;
+        let a = self.plain_load(buffer, &pointer, Some(lanes))?;
+        let b = match second {
+            Some(extra) => {
+                let pointer = self.address(buffer, rest, 1, extra)?;
+                self.plain_load(buffer, &pointer, Some(lanes))?
+            }
+            None => a.clone(),
+        };
+        let order: Vec<String> = order.iter().map(i64::to_string).collect();
+        let rhs = format!("vector.shuffle {}, {} [{}] : {}, {}", a.name, b.name, order.join(", "), a.ty(), b.ty());
+        Ok(self.pure(a.reg, Some(lanes), &[&a, &b], rhs))
     }
 
     fn plain_load(&mut self, buffer: &Buffer, pointer: &Val, lanes: Option<u32>) -> Emit<Val> {

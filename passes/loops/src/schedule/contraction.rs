@@ -18,6 +18,8 @@ use nim_ir::{Diagnostic, Expr};
 const ASSUMED: i64 = 64;
 /// Part of the second-level cache that a block of rows may fill, in bytes.
 const BLOCK_BYTES: f64 = 160.0 * 1024.0;
+/// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
+const PANEL_BYTES: f64 = 20.0 * 1024.0;
 /// Iterations of small constant reductions that are written out.
 const UNROLLED: i64 = 9;
 
@@ -270,6 +272,9 @@ impl Search<'_, '_> {
         } else {
             column_tiles += 0.5;
         }
+        // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
+        let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
+        let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
         let mut loads = 0.0;
         for (r, access) in self.reads.iter().enumerate() {
             let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
@@ -278,7 +283,7 @@ impl Search<'_, '_> {
             } else if vectors.contains(&r) {
                 // Unaligned vectors cross a line every other time.
                 let far = if self.far_apart(r) { 1.5 } else { 1.25 };
-                per_row * wide * if packed.contains(&r) { 1.0 } else { far }
+                per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
             } else {
                 per_row
             };

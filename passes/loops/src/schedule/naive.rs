@@ -118,12 +118,47 @@ pub fn in_memory(points: &Points<'_>) -> bool {
     })
 }
 
+/// Whether write `w` provably reaches every element of its result: each index counts through its dimension in mixed radix
+/// (`$0`, or `4*$0 + $1` where `$1` has 4 values), every iteration variable at one place.
+pub fn covers(points: &Points<'_>, w: usize) -> bool {
+    let (ctx, view) = (points.ctx, &points.map.view);
+    let pool = &ctx.exprs;
+    let write = &view.writes[w];
+    let (Some(subset), Some(dims)) = (&write.subset, ctx.dim_exprs(write.ty)) else { return false };
+    let mut used = vec![false; view.rank()];
+    subset.iter().zip(&dims).all(|(&index, &dim)| {
+        // Variables of one value are 0.
+        let index = pool.substitute(index, &mut |s| {
+            let k = points.map.ivs.iter().position(|&iv| iv == s)?;
+            (view.domain[k] == Expr::ONE).then_some(Expr::ZERO)
+        });
+        let mut steps = vec![];
+        let mut rest = index;
+        for (k, &iv) in points.map.ivs.iter().enumerate() {
+            let Some((step, other)) = pool.linear_in(rest, iv) else { return false };
+            if step != Expr::ZERO {
+                if std::mem::replace(&mut used[k], true) {
+                    return false;
+                }
+                steps.push((step, view.domain[k]));
+                rest = other;
+            }
+        }
+        // Each step is the product of the extents below it, whatever their order.
+        let mut reached = Expr::ONE;
+        while let Some(at) = steps.iter().position(|&(step, _)| step == reached) {
+            reached = pool.mul(reached, steps.swap_remove(at).1);
+        }
+        rest == Expr::ZERO && steps.is_empty() && reached == dim
+    })
+}
+
 /// Writes the start into results that the map does not write everywhere, or that it combines in memory.
 pub fn fill_starts(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
     let all = in_memory(points);
     let (ctx, view) = (points.ctx, &points.map.view);
     for (w, write) in view.writes.iter().enumerate() {
-        if write.covers(ctx, &view.domain) && !all {
+        if covers(points, w) && !all {
             continue;
         }
         let target = points.buffer(points.map.results[w])?;
