@@ -2,12 +2,15 @@
 //!
 //! * [`fuse`]: maps that move less together become one.
 //! * [`outline`]: maps become kernels that the host function invokes.
+//! * [`report()`]: what moves, as formulas.
 
 pub mod fuse;
 mod names;
 pub mod outline;
 mod register;
+pub mod report;
 
 pub use fuse::{FuseOptions, fuse};
 pub use outline::outline;
 pub use register::register;
+pub use report::report;

@@ -1,7 +1,7 @@
 //! The passes of this crate for pipelines.
 
-use crate::{fuse, outline};
-use nim_ir::{Body, Diagnostic, Module};
+use crate::{fuse, outline, report};
+use nim_ir::{Body, Diagnostic, Module, Severity};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry};
 
 /// Adds all passes of this crate.
@@ -14,6 +14,7 @@ pub fn register(registry: &mut Registry) {
         }))
     });
     registry.module_pass(|_| Ok(Outline));
+    registry.module_pass(|_| Ok(Report));
 }
 
 /// `dataflow-outline`.
@@ -63,5 +64,27 @@ impl BodyPass for Fuse {
         report.count("producers inlined", done.inlined as u64);
         report.count("epilogues", done.epilogues as u64);
         Ok(report)
+    }
+}
+
+/// `dataflow-report`.
+struct Report;
+
+impl Pass for Report {
+    fn name(&self) -> &'static str {
+        report::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Tell what moves and what is computed, as formulas; changes nothing"
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut told = PassReport::new();
+        for function in report::report(pass.ctx, module) {
+            let mut note = Diagnostic::warning("N0620", module.loc, format!("movement of @{}", function.name));
+            note.severity = Severity::Note;
+            note.notes = function.text(pass.ctx).lines().skip(1).map(|l| l.trim_start().to_string()).collect();
+            told.diagnostics.push(note);
+        }
+        Ok(told)
     }
 }

@@ -208,3 +208,31 @@ fn equal_maps_share_a_kernel() {
         assert_eq!((done.kernels, done.invokes), (2, 4));
     });
 }
+
+#[test]
+fn reports_are_formulas() {
+    let ctx = context();
+    let mut module = function(&ctx, &["N 768 f32", "768 3072 f32", "3072 f32"], |g, x| {
+        let y = g.matmul(x[0], x[1]).unwrap();
+        let y = g.binary("add", y, x[2]).unwrap();
+        vec![g.unary("relu", y).unwrap()]
+    });
+    assert_eq!(graph_to_dataflow(&ctx, &mut module), []);
+    let shown = |module: &Module| {
+        let found = nim_dataflow_passes::report(&ctx, module);
+        let show = |e| ctx.exprs.display(e).to_string();
+        let moved: Vec<String> =
+            found[0].containers.iter().map(|c| format!("{}+{}", show(c.moved), show(c.writes))).collect();
+        (moved.join(" "), show(found[0].operations(&ctx.exprs)), show(found[0].bytes(&ctx.exprs)))
+    };
+    let (moved, operations, _) = shown(&module);
+    assert_eq!(moved, "768*N+0 2359296+0 3072*N+3072*N 3072+0 3072*N+3072*N 0+3072*N");
+    assert_eq!(operations, "4727808*N");
+    fuse(&ctx, &mut module, FuseOptions::default());
+    let (moved, _, bytes) = shown(&module);
+    assert_eq!(moved, "768*N+0 2359296+0 3072+0 0+3072*N");
+    outline(&ctx, &mut module);
+    assert_eq!((moved, bytes.as_str()), (shown(&module).0, "15360*N + 9449472"));
+    let text = nim_dataflow_passes::report(&ctx, &module)[0].text(&ctx);
+    assert!(text.contains("768*N") && text.contains("3072*N"), "{text}");
+}

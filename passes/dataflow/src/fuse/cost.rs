@@ -7,7 +7,17 @@ use nim_ir::{BlockId, Body, Context, Expr, OpId};
 /// Operations of one run of a block: a sum or product counts 1, a division or root 4, other functions 10 and more.
 /// Conversions, constants and indices are free; loads of computed places count 16.
 pub fn body_cost(ctx: &Context, body: &Body, block: BlockId) -> u64 {
-    body.block_ops(block).map(|op| op_cost(ctx.op_str(body.op_name(op)))).sum()
+    body_cost_of(ctx, body, block, op_cost)
+}
+
+/// The sum of what `cost` says of the ops of a block.
+pub fn body_cost_of(ctx: &Context, body: &Body, block: BlockId, cost: impl Fn(&str) -> u64) -> u64 {
+    body.block_ops(block).map(|op| cost(ctx.op_str(body.op_name(op)))).sum()
+}
+
+/// True for ops that compute nothing: constants, indices, conversions, loads.
+pub fn is_free(name: &str) -> bool {
+    is_conversion(name) || matches!(name, "dataflow.yield" | "dataflow.index" | "dataflow.load" | "arith.constant")
 }
 
 /// The cost of one scalar op.

@@ -16,6 +16,8 @@ mod reshape;
 mod scalars;
 mod tidy;
 
+pub use cost::{body_cost_of, is_free};
+
 use nim_dataflow::Map;
 use nim_ir::{Body, Context, Module, OpId};
 
