@@ -185,7 +185,7 @@ fn movement() {
             };
             maps(1, &[&input, "K f32"], |g, x| pad(g, &x[..1]));
             if mode == "constant" {
-                maps(1, &[&input, &element, "K f32"], |g, x| pad(g, &x[..2]));
+                maps(1, &[&input, element, "K f32"], |g, x| pad(g, &x[..2]));
                 maps(1, &[&input, "K f32"], |g, x| {
                     let value = g.like(x[0], 7.0).unwrap();
                     pad(g, &[x[0], value])

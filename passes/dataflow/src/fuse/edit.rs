@@ -41,6 +41,7 @@ pub fn bind(body: &Body, block: BlockId, values: &[ValueId], mapping: &mut Mappi
 
 /// A map of these parts in place of an op that has as many results of the same types. `fill` makes the body, `finish` the
 /// epilogue if `reduced`, the types of the reduced values, are given.
+#[expect(clippy::too_many_arguments, reason = "two closures with what they need; a struct would be as long")]
 pub fn replace(
     ctx: &Context,
     body: &mut Body,

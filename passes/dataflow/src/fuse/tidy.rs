@@ -13,7 +13,7 @@ pub fn tidy(ctx: &Context, body: &mut Body, op: OpId) -> OpId {
         merge_equal_ops(body, block);
         remove_unused_ops(body, block);
     }
-    let reads = Kept::new(body, &view.reads, &body.block_args(view.body).to_vec());
+    let reads = Kept::new(body, &view.reads, body.block_args(view.body));
     let first = view.writes.len();
     let args = view.epilogue.map_or(vec![], |e| body.block_args(e).to_vec());
     let epilogue_reads = Kept::new(body, &view.epilogue_reads, args.get(first..).unwrap_or_default());
@@ -56,9 +56,8 @@ pub fn tidy(ctx: &Context, body: &mut Body, op: OpId) -> OpId {
         },
     );
     // Ops that took equal reads may be equal now.
-    match MapView::new(ctx, body, new) {
-        Some(view) => [Some(view.body), view.epilogue].into_iter().flatten().for_each(|b| merge_equal_ops(body, b)),
-        None => {}
+    if let Some(view) = MapView::new(ctx, body, new) {
+        [Some(view.body), view.epilogue].into_iter().flatten().for_each(|b| merge_equal_ops(body, b));
     }
     new
 }

@@ -264,7 +264,7 @@ impl<'c> Emitter<'c> {
         self.pure(value.reg, None, &[value], rhs)
     }
     /// Scalars as the lanes of a vector.
-    pub fn from_lanes(&mut self, scalars: &[Val]) -> Val {
+    pub fn join_lanes(&mut self, scalars: &[Val]) -> Val {
         let reg = scalars[0].reg;
         let lanes = Some(scalars.len() as u32);
         let names: Vec<&str> = scalars.iter().map(|v| &*v.name).collect();

@@ -240,7 +240,7 @@ impl Emitter<'_> {
                     let scalar = self.in_lane(e, lane);
                     scalars.push(self.uniform(scalar)?);
                 }
-                Ok(self.from_lanes(&scalars))
+                Ok(self.join_lanes(&scalars))
             }
         }
     }

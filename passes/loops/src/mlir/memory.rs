@@ -153,7 +153,7 @@ impl Emitter<'_> {
                 let pointer = emitter.address(buffer, at, lanes.into(), lane.into())?;
                 emitter.plain_load(buffer, &pointer, None)
             })?;
-            return Ok(self.from_lanes(&scalars));
+            return Ok(self.join_lanes(&scalars));
         }
         let count = self.lane_loop.map(|l| l.count);
         let mask = if buffer.local { None } else { self.mask.clone() };
@@ -193,7 +193,7 @@ impl Emitter<'_> {
                         }
                     }
                 })?;
-                Ok(self.from_lanes(&scalars))
+                Ok(self.join_lanes(&scalars))
             }
         }
     }
@@ -316,11 +316,11 @@ impl Emitter<'_> {
             }
             false => self.fixed(reg, lanes, &rhs),
         };
-        self.from_memory(element, &raw)
+        self.decode_memory(element, &raw)
     }
 
     fn plain_store(&mut self, buffer: &Buffer, value: &Val, pointer: &Val) -> Emit<()> {
-        let raw = self.to_memory(buffer.element, value)?;
+        let raw = self.encode_memory(buffer.element, value)?;
         let ty = buffer.element.typed(raw.lanes);
         let align = buffer.element.bytes();
         self.line(&format!(
@@ -344,11 +344,11 @@ impl Emitter<'_> {
             mask.ty()
         );
         let raw = self.fixed(reg, mask.lanes, &rhs);
-        self.from_memory(element, &raw)
+        self.decode_memory(element, &raw)
     }
 
     fn masked_store(&mut self, buffer: &Buffer, value: &Val, pointer: &Val, mask: &Val) -> Emit<()> {
-        let raw = self.to_memory(buffer.element, value)?;
+        let raw = self.encode_memory(buffer.element, value)?;
         let ty = buffer.element.typed(raw.lanes);
         let align = buffer.element.bytes();
         self.line(&format!(
@@ -374,12 +374,12 @@ impl Emitter<'_> {
         self.line(&format!("  scf.yield {} : {ty}", zero.name));
         self.line("}");
         let raw = Val { name: out, reg, lanes: None, depth: self.depth() };
-        self.from_memory(element, &raw)
+        self.decode_memory(element, &raw)
     }
 
     fn guarded_store(&mut self, buffer: &Buffer, value: &Val, pointer: &Val, on: Option<Val>) -> Emit<()> {
         let Some(on) = on else { return self.plain_store(buffer, value, pointer) };
-        let raw = self.to_memory(buffer.element, value)?;
+        let raw = self.encode_memory(buffer.element, value)?;
         let (ty, align) = (buffer.element.text(), buffer.element.bytes());
         self.line(&format!("scf.if {} {{", on.name));
         self.line(&format!(
@@ -403,7 +403,7 @@ impl Emitter<'_> {
     }
 
     /// What was loaded, as it is held in registers.
-    fn from_memory(&mut self, element: Element, raw: &Val) -> Emit<Val> {
+    fn decode_memory(&mut self, element: Element, raw: &Val) -> Emit<Val> {
         Ok(match element {
             Element::F32 | Element::F64 | Element::Int(_) => raw.clone(),
             Element::Bool => {
@@ -426,7 +426,7 @@ impl Emitter<'_> {
     }
 
     /// A value of a register, as it is stored.
-    fn to_memory(&mut self, element: Element, value: &Val) -> Emit<Val> {
+    fn encode_memory(&mut self, element: Element, value: &Val) -> Emit<Val> {
         Ok(match element {
             Element::F32 | Element::F64 | Element::Int(_) => value.clone(),
             Element::Bool => self.cast("arith.extui", value, Reg::Int(8)),
@@ -466,8 +466,8 @@ impl Emitter<'_> {
             kind if kind.bits() <= 8 => Element::Mini(kind),
             _ => return Ok(value.clone()),
         };
-        let raw = self.to_memory(element, value)?;
-        self.from_memory(element, &raw)
+        let raw = self.encode_memory(element, value)?;
+        self.decode_memory(element, &raw)
     }
 
     /// `loops.local`.
