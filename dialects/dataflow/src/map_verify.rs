@@ -113,6 +113,8 @@ impl Check<'_> {
             let outside = pool.prove_le(size, index, &self.facts)
                 || pool.prove_lt(index, pool.constant(0), &self.facts)
                 || self.reaches_outside(index, size);
+            // Over an empty domain nothing is read or written.
+            let outside = outside && !self.empty_domain();
             if outside {
                 let (index, size, ty) = (self.show_expr(index), self.show_expr(size), self.show(ty));
                 self.error("N0514", format!("{what} reaches index `{index}` outside of 0..{size} of {ty}"))
@@ -122,11 +124,14 @@ impl Check<'_> {
         }
     }
 
-    /// An index that is just an iteration variable takes its last value somewhere, unless the domain is empty.
+    /// An index that is just an iteration variable takes its last value somewhere.
     fn reaches_outside(&self, index: Expr, size: Expr) -> bool {
         let extent = as_iv(self.ctx, index).and_then(|k| self.view.domain.get(k).copied());
-        let empty = self.view.domain.iter().any(|&e| self.ctx.exprs.as_const(e) == Some(0));
-        !empty && extent.is_some_and(|extent| self.ctx.exprs.prove_lt(size, extent, &self.facts))
+        extent.is_some_and(|extent| self.ctx.exprs.prove_lt(size, extent, &self.facts))
+    }
+
+    fn empty_domain(&self) -> bool {
+        self.view.domain.iter().any(|&e| self.ctx.exprs.as_const(e) == Some(0))
     }
 
     fn memlets(&mut self) {

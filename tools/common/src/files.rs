@@ -41,8 +41,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
             other => other.map_err(|e| io_failure(Path::new("standard output"), &e)),
         };
     }
+    write_with(path, &mut |out| out.write_all(bytes))
+}
+
+/// As [`write`], for what writes itself; only for files.
+pub fn write_with(path: &Path, body: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     let aside = aside(path);
-    let done = fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path));
+    let done = fs::File::create(&aside).and_then(|file| {
+        let mut out = io::BufWriter::new(file);
+        body(&mut out)?;
+        out.flush()?;
+        fs::rename(&aside, path)
+    });
     done.map_err(|e| {
         // The reason is told below; that the rest of it could not be removed adds nothing.
         let _ = fs::remove_file(&aside);

@@ -8,6 +8,7 @@ use nim_onnx::{
     proto::{TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto, type_proto},
 };
 use nim_tensor::{DType, Value};
+use nim_vm::{Signature, SignatureValue, ValueType};
 use std::{collections::HashMap, fmt};
 
 /// The type of an input or output.
@@ -80,6 +81,21 @@ impl Interface {
             inputs: ports(named("nim.input_names", inputs.len(), &argument), inputs),
             outputs: ports(named("nim.output_names", results.len(), &|i| format!("output_{i}")), results),
         })
+    }
+
+    /// Of a compiled program.
+    pub fn of_program(signature: &Signature) -> Interface {
+        let port = |value: &SignatureValue| {
+            let ty = match &value.ty {
+                ValueType::Tensor { dtype, dims } => PortType::Tensor { dtype: *dtype, dims: dims.clone() },
+                ValueType::Other(text) => PortType::Other(text.clone()),
+            };
+            Port { name: value.name.clone(), ty }
+        };
+        Interface {
+            inputs: signature.inputs.iter().map(port).collect(),
+            outputs: signature.outputs.iter().map(port).collect(),
+        }
     }
 
     /// The position of an input.

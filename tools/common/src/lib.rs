@@ -4,6 +4,7 @@
 //! * [`interface`]: what a model takes and gives; checking inputs before anything runs.
 //! * [`engine`]: a module made ready to run by one of the back ends.
 //! * [`values`]: tensors from files and from the command line, and back to files; [`dataset`]: ONNX test data folders.
+//! * [`flags`]: parts of command lines that several tools have; [`text`]: modules written as text.
 //! * [`failure`]: what went wrong, at which stage; [`terminal`]: how it is said.
 //! * [`files`]: standard input, and files that appear under their name only when they are complete.
 
@@ -11,11 +12,13 @@ pub mod dataset;
 pub mod engine;
 pub mod failure;
 pub mod files;
+pub mod flags;
 pub mod interface;
 pub mod source;
 pub mod terminal;
+pub mod text;
 pub mod values;
 
-pub use engine::{Backend, Engine};
+pub use engine::{Backend, Engine, EngineOptions};
 pub use failure::{Failure, Stage};
 pub use interface::{Interface, Port, PortType};

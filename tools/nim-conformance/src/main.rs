@@ -7,8 +7,12 @@ mod table;
 
 use case::Mode;
 use clap::Parser;
-use nim_tools::{Backend, Failure, files, terminal};
-use std::{path::PathBuf, process::ExitCode, thread::available_parallelism};
+use nim_tools::{
+    Backend, EngineOptions, Failure, files,
+    flags::{CompileFlags, all_threads},
+    terminal,
+};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Runs folders of ONNX backend test cases.
 ///
@@ -36,8 +40,10 @@ struct Cli {
     #[arg(long)]
     json: bool,
     /// Cases that run at the same time.
-    #[arg(long, value_name = "N", default_value_t = available_parallelism().map_or(1, usize::from))]
+    #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
+    #[command(flatten)]
+    compile: CompileFlags,
     /// Write a Markdown table of operators, with passed and all cases of each mode and back end.
     #[arg(long, value_name = "FILE")]
     write_table: Option<PathBuf>,
@@ -56,7 +62,10 @@ fn conformance(cli: &Cli) -> Result<bool, Failure> {
     let mut runs = vec![];
     for &mode in &cli.mode {
         for &backend in &cli.backend {
-            runs.push(run::all(&cases, mode, backend, cli.threads.max(1)));
+            // Cases run side by side; each is small.
+            let compile = CompileFlags { verify_each: true, ..cli.compile.clone() };
+            let options = EngineOptions { backend, threads: 1, compile };
+            runs.push(run::all(&cases, mode, &options, cli.threads.max(1)));
         }
     }
     let text = if cli.json { report::json(&cases, &runs) } else { report::text(&cases, &runs) };

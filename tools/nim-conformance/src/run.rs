@@ -9,7 +9,7 @@ use nim_onnx::{
 };
 use nim_tensor::Tolerance;
 use nim_tools::{
-    Backend, Engine, Failure, Stage,
+    Backend, Engine, EngineOptions, Failure, Stage,
     dataset::{all_agree, compare_outputs, data_sets, inputs, tolerance},
     source::{context, verified},
     terminal,
@@ -62,14 +62,14 @@ thread_local! {
 }
 
 /// Runs all cases.
-pub fn all(cases: &[Case], mode: Mode, backend: Backend, threads: usize) -> Run {
+pub fn all(cases: &[Case], mode: Mode, options: &EngineOptions, threads: usize) -> Run {
     let before = panic::take_hook();
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
         let text = info.payload_as_str().unwrap_or("panicked");
         PANIC.with(|p| *p.borrow_mut() = format!("{text}{place}"));
     }));
-    let bar = progress(cases.len(), &format!("{mode} {backend}"));
+    let bar = progress(cases.len(), &format!("{mode} {}", options.backend));
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(vec![None; cases.len()]);
     thread::scope(|scope| {
@@ -78,7 +78,7 @@ pub fn all(cases: &[Case], mode: Mode, backend: Backend, threads: usize) -> Run 
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(at) else { break };
-                    let outcome = one(case, mode, backend);
+                    let outcome = one(case, mode, options);
                     bar.inc(1);
                     if let Ok(mut all) = outcomes.lock() {
                         all[at] = Some(outcome);
@@ -94,7 +94,7 @@ pub fn all(cases: &[Case], mode: Mode, backend: Backend, threads: usize) -> Run 
     bar.finish_and_clear();
     panic::set_hook(before);
     let outcomes = outcomes.into_inner().unwrap_or_default().into_iter().flatten().collect();
-    Run { mode, backend, outcomes }
+    Run { mode, backend: options.backend, outcomes }
 }
 
 fn progress(count: usize, what: &str) -> ProgressBar {
@@ -109,11 +109,11 @@ fn progress(count: usize, what: &str) -> ProgressBar {
     }
 }
 
-fn one(case: &Case, mode: Mode, backend: Backend) -> Outcome {
+fn one(case: &Case, mode: Mode, options: &EngineOptions) -> Outcome {
     let start = Instant::now();
     let mut max_error = 0.0;
     // Nothing of a case outlives it, so nothing half changed can be seen afterwards.
-    let done = panic::catch_unwind(AssertUnwindSafe(|| test(case, mode, backend, &mut max_error)));
+    let done = panic::catch_unwind(AssertUnwindSafe(|| test(case, mode, options, &mut max_error)));
     let failure = match done {
         Ok(result) => result.err(),
         Err(_) => Some(Failure::new(Stage::Panic, PANIC.with(|p| p.take()))),
@@ -121,7 +121,7 @@ fn one(case: &Case, mode: Mode, backend: Backend) -> Outcome {
     Outcome { failure, max_error, seconds: start.elapsed().as_secs_f64() }
 }
 
-fn test(case: &Case, mode: Mode, backend: Backend, max_error: &mut f64) -> Result<(), Failure> {
+fn test(case: &Case, mode: Mode, options: &EngineOptions, max_error: &mut f64) -> Result<(), Failure> {
     let model = load_model(case.folder.join("model.onnx"))?;
     let tolerance = tolerance(&case.folder)?;
     let mut engine = None;
@@ -133,14 +133,14 @@ fn test(case: &Case, mode: Mode, backend: Backend, max_error: &mut f64) -> Resul
         }
         let engine = match &mut engine {
             Some(engine) => engine,
-            None => engine.insert(prepare(&model, &set, mode, backend)?),
+            None => engine.insert(prepare(&model, &set, mode, options)?),
         };
         check(engine, &set, &tolerance, max_error)?;
     }
     Ok(())
 }
 
-fn prepare(model: &LoadedModel, set: &DataSet, mode: Mode, backend: Backend) -> Result<Engine, Failure> {
+fn prepare(model: &LoadedModel, set: &DataSet, mode: Mode, engine: &EngineOptions) -> Result<Engine, Failure> {
     let mut options = ImportOptions { symbolic_inputs: mode == Mode::Dynamic, ..ImportOptions::default() };
     if mode == Mode::Const {
         let tensors = set.inputs.iter().filter_map(|i| Some((i.name.clone(), i.value.as_tensor()?.clone())));
@@ -149,7 +149,7 @@ fn prepare(model: &LoadedModel, set: &DataSet, mode: Mode, backend: Backend) -> 
     let ctx = context();
     let module = nim_onnx::import(&ctx, model, &options).map_err(|d| Failure::diagnostics(Stage::Import, &ctx, &d))?;
     verified(&ctx, &module)?;
-    Engine::new(ctx, module, backend)
+    Engine::new(ctx, module, engine)
 }
 
 fn check(engine: &mut Engine, set: &DataSet, tolerance: &Tolerance, max_error: &mut f64) -> Result<(), Failure> {

@@ -1,0 +1,135 @@
+//! Runs a model: a compiled `.nimx`, or an `.onnx` or `.nir` that is compiled or interpreted on the way.
+
+mod bench;
+mod model;
+mod report;
+mod test_data;
+
+use bench::Timing;
+use clap::Parser;
+use nim_tensor::Value;
+use nim_tools::{
+    Backend, Engine, Failure, Stage,
+    flags::{CompileFlags, ImportFlags, all_threads},
+    terminal,
+    values::{InputSpec, save_outputs},
+};
+use report::{Report, say};
+use std::{path::PathBuf, process::ExitCode};
+use test_data::{Set, TestData};
+
+/// Runs a model on given inputs or on test data.
+///
+/// Without test data every input needs a value. Outputs are shown in one line each.
+#[derive(Parser, Debug)]
+#[command(version, about, max_term_width = 120)]
+struct Cli {
+    /// The model: .nimx (compiled), .onnx, .nir, or - for text on standard input.
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// What runs it; cpu unless this tool was built without the compiler. A .nimx always runs on cpu.
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+    /// An input: NAME=@FILE.npy, NAME=@FILE.pb (NAME=@- reads .npy from standard input), or NAME=1x3x224x224xf32=rand;
+    /// also rand:LOW:HIGH, randn, zeros, ones, one number for all elements, or all of them: 2xi64=1,2.
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "test_data")]
+    input: Vec<InputSpec>,
+    /// Where random inputs begin.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Write outputs as output_0.pb, output_0.npy, ...; with several data sets, in a folder each.
+    #[arg(long, value_name = "DIR")]
+    save_outputs: Option<PathBuf>,
+    /// Run every DIR/test_data_set_* (or DIR itself) and compare: |a-b| <= A + S*max|ref| + R*|ref|.
+    #[arg(long, value_name = "DIR")]
+    test_data: Option<PathBuf>,
+    /// R, relative to each element [default: that of DIR/data.json, else 1e-3].
+    #[arg(long, value_name = "R", requires = "test_data")]
+    rtol: Option<f64>,
+    /// A, absolute [default: that of DIR/data.json, else 1e-7].
+    #[arg(long, value_name = "A", requires = "test_data")]
+    atol: Option<f64>,
+    /// S, relative to the largest element of an output [default: 0].
+    #[arg(long, value_name = "S", requires = "test_data")]
+    scaled_atol: Option<f64>,
+    /// Measure N runs, on the first data set if there are several.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    bench: usize,
+    /// Runs before those that are measured [default: 2 when measuring].
+    #[arg(long, value_name = "N")]
+    warmup: Option<usize>,
+    /// Threads that compile, and that work on one kernel.
+    #[arg(long, value_name = "N", default_value_t = all_threads())]
+    threads: usize,
+    /// One JSON object on standard output instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    import: ImportFlags,
+    #[command(flatten)]
+    compile: CompileFlags,
+}
+
+fn main() -> ExitCode {
+    terminal::exit("nim-run", run(&Cli::parse()))
+}
+
+fn run(cli: &Cli) -> Result<bool, Failure> {
+    let mut model = model::open(cli)?;
+    let mut report = Report::new(cli, &model);
+    let inputs = match &cli.test_data {
+        Some(folder) => test(cli, &mut model, folder, &mut report)?,
+        None => once(cli, &mut model.engine, &mut report)?,
+    };
+    if cli.bench > 0 {
+        let timing = Timing::measure(&mut model.engine, &inputs, cli.warmup.unwrap_or(2), cli.bench)?;
+        report.timing(cli, timing)?;
+    }
+    report.finish(cli, &model.engine)
+}
+
+/// Runs on the inputs of the command line; gives them back.
+fn once(cli: &Cli, engine: &mut Engine, report: &mut Report) -> Result<Vec<Value>, Failure> {
+    let named = |spec: &InputSpec| Ok((spec.name.clone(), spec.value(engine.interface(), cli.seed)?));
+    let given = cli.input.iter().map(named).collect::<Result<Vec<_>, Failure>>()?;
+    let inputs = engine.interface().arrange(given)?;
+    let outputs = engine.run(&inputs)?;
+    if let Some(folder) = &cli.save_outputs {
+        save_outputs(folder, engine.interface(), &outputs)?;
+    }
+    report.outputs(cli, engine.interface(), &outputs)?;
+    Ok(inputs)
+}
+
+/// Runs all data sets; gives the inputs of the first one back.
+fn test(
+    cli: &Cli,
+    model: &mut model::Model,
+    folder: &std::path::Path,
+    report: &mut Report,
+) -> Result<Vec<Value>, Failure> {
+    let data = TestData::open(cli, folder)?;
+    let mut first = None;
+    for path in &data.sets {
+        let set = Set::read(path, model);
+        let done = set.and_then(|set| {
+            let outputs = model.engine.run(&set.inputs)?;
+            if let Some(to) = &cli.save_outputs {
+                let to = if data.sets.len() > 1 { to.join(path.file_name().unwrap_or_default()) } else { to.clone() };
+                save_outputs(&to, model.engine.interface(), &outputs)?;
+            }
+            let results = set.compare(&outputs, model.engine.interface(), &data.tolerance)?;
+            first.get_or_insert(set.inputs);
+            Ok(results)
+        });
+        report.set(cli, path, done)?;
+    }
+    match first {
+        Some(inputs) => Ok(inputs),
+        None if cli.bench == 0 => Ok(vec![]),
+        None => {
+            say(&report.summary())?;
+            Err(Failure::new(Stage::Run, "no data set could be run, so there is nothing to measure"))
+        }
+    }
+}
