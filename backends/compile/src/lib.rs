@@ -1,8 +1,15 @@
 //! All levels in one call: a module of the `graph` dialect becomes a program that `nim-vm` runs.
 //!
-//! * [`kernels`]: `dataflow.kernel` to `loops.kernel`, to upstream MLIR, to machine code; constants brought into the
-//!   arrangement that kernels want.
+//! * [`compile`]: the whole way, in memory; [`print_at`]: the same way up to any level, as text.
+//! * [`kernels`]: `dataflow.kernel` to `loops.kernel`, to upstream MLIR, to machine code.
+//! * [`pack`]: constants brought into the arrangement that kernels want.
+//! * [`emit`]: the host program, from `dyn` to bytecode.
 
+pub mod emit;
 pub mod kernels;
+pub mod pack;
+mod pipeline;
 
+pub use emit::emit_program;
 pub use kernels::{KernelInfo, compile_kernels, kernels_to_loops, target_info};
+pub use pipeline::{Compiled, DIALECTS, Level, Options, compile, lower, print_at};

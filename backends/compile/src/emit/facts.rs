@@ -1,0 +1,58 @@
+//! What calling a kernel takes: its symbols, the iterations of its phases, and about how much work it is.
+
+use nim_builtin::func;
+use nim_ir::{BlockId, Body, Context, Expr, Module, Name, Symbol, Type};
+use nim_loops::ForView;
+use rustc_hash::FxHashMap;
+
+/// A kernel as bytecode calls it.
+pub(super) struct KernelFacts {
+    /// Its symbols in the order of the ABI.
+    pub(super) symbols: Vec<Symbol>,
+    /// Iterations of its phases, over its symbols.
+    pub(super) phases: Vec<Expr>,
+    /// Number of innermost iterations of all loops, over its symbols: an estimate.
+    pub(super) work: Expr,
+    /// Types of its arguments.
+    pub(super) arguments: Vec<Type>,
+}
+
+pub(super) fn of_module(ctx: &Context, module: &Module) -> FxHashMap<Name, KernelFacts> {
+    let mut kernels = FxHashMap::default();
+    for op in module.ops() {
+        let (Some(name), Some(body)) = (module.symbol_name(ctx, op), module.body.nested(op)) else { continue };
+        let Some(entry) = body.entry().filter(|_| module.body.is(ctx, op, "loops.kernel")) else { continue };
+        let symbols = nim_dataflow::kernel_symbols(ctx, &module.body, op);
+        let facts = KernelFacts {
+            symbols: symbols.into_iter().map(|s| ctx.exprs.symbol(s)).collect(),
+            phases: nim_loops_passes::phases(ctx, body),
+            work: work(ctx, body, entry),
+            arguments: func::signature(ctx, &module.body, op).map(|(args, _)| args.to_vec()).unwrap_or_default(),
+        };
+        kernels.insert(ctx.name(name), facts);
+    }
+    kernels
+}
+
+/// Iterations of loops, summed over a block. Bounds that depend on loops around are taken at their first iteration.
+fn work(ctx: &Context, body: &Body, block: BlockId) -> Expr {
+    let pool = &ctx.exprs;
+    let mut total = vec![];
+    for op in body.block_ops(block) {
+        match ForView::new(ctx, body, op) {
+            Some(view) => {
+                let trips = pool.substitute(view.trip_count(ctx), &mut |s| {
+                    pool.symbol_name(s).starts_with('$').then_some(Expr::ZERO)
+                });
+                total.push(pool.mul(trips, pool.max(work(ctx, body, view.body), Expr::ONE)));
+            }
+            None => {
+                let inner = body.regions(op).iter().filter_map(|&r| body.entry_block(r));
+                total.extend(inner.map(|block| work(ctx, body, block)));
+            }
+        }
+    }
+    let sum = pool.sum(total);
+    // Anything that cannot be written down counts as large.
+    if pool.as_invalid(sum).is_some() { pool.constant(i64::MAX) } else { sum }
+}

@@ -1,0 +1,119 @@
+//! From `dyn` to bytecode: the host program.
+//!
+//! Each function of a module becomes a function of the program, each value a register, each symbol a symbol register.
+//! Sizes that appear in types get their values where the rule of the `dyn` level says: at the first value, in the order of
+//! definition, whose type has the bare symbol as a dimension.
+
+mod control;
+mod facts;
+mod function;
+mod runtime;
+mod sizes;
+
+use crate::emit::facts::KernelFacts;
+use function::Emitter;
+use nim_builtin::func;
+use nim_ir::{Attr, Context, Diagnostic, Loc, Module, Name, OpId, Type};
+use nim_vm::bytecode::{ConstId, FunctionId};
+use nim_vm::code_image::CodeImage;
+use nim_vm::{ProgramBuilder, Signature, SignatureValue, ValueType};
+use rustc_hash::FxHashMap;
+
+/// What the functions of a program share while they are written.
+struct Shared<'a> {
+    ctx: &'a Context,
+    builder: ProgramBuilder,
+    functions: FxHashMap<Name, FunctionId>,
+    kernels: FxHashMap<Name, KernelFacts>,
+    constants: FxHashMap<Attr, ConstId>,
+}
+
+/// Writes the function called `entry` of a module at the `dyn` level, and all that it may call, as a program. `code` has
+/// its kernels.
+///
+/// # Errors
+/// All that the bytecode has no form for.
+pub fn emit_program(
+    ctx: &Context,
+    module: &Module,
+    entry: &str,
+    code: Option<CodeImage>,
+) -> Result<ProgramBuilder, Vec<Diagnostic>> {
+    let functions: Vec<OpId> = module.ops().filter(|&op| func::Func::is(ctx, &module.body, op)).collect();
+    let Some(main) = functions.iter().copied().find(|&op| module.symbol_name(ctx, op) == Some(entry)) else {
+        let message = format!("the module has no function `{entry}`");
+        return Err(vec![Diagnostic::error("N0740", Loc::UNKNOWN, message)]);
+    };
+    let producer = concat!("nim ", env!("CARGO_PKG_VERSION"));
+    let mut shared = Shared {
+        ctx,
+        builder: ProgramBuilder::new(producer),
+        functions: FxHashMap::default(),
+        kernels: facts::of_module(ctx, module),
+        constants: FxHashMap::default(),
+    };
+    // The first function is the program.
+    let order: Vec<OpId> = std::iter::once(main).chain(functions.into_iter().filter(|&op| op != main)).collect();
+    for &op in &order {
+        let name = module.symbol_name(ctx, op).unwrap_or_default();
+        let id = shared.builder.declare(name);
+        shared.functions.insert(ctx.name(name), id);
+    }
+    let mut found = vec![];
+    for &op in &order {
+        let Some(body) = module.body.nested(op).filter(|b| b.entry().is_some()) else {
+            // A declaration: only wrong if something calls it, and then it says so.
+            continue;
+        };
+        let name = module.symbol_name(ctx, op).unwrap_or_default();
+        let id = shared.functions[&ctx.name(name)];
+        let results = func::signature(ctx, &module.body, op).map_or(0, |(_, r)| r.len());
+        match Emitter::new(&mut shared, body).function(name, results) {
+            Ok(function) => shared.builder.define(id, function),
+            Err(more) => found.extend(more),
+        }
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let mut builder = shared.builder;
+    builder.signature(signature(ctx, module, main));
+    if let Some(code) = code {
+        builder.code(code);
+    }
+    Ok(builder)
+}
+
+/// Inputs and results with the names that the model gives them.
+fn signature(ctx: &Context, module: &Module, main: OpId) -> Signature {
+    let (inputs, results) = func::signature(ctx, &module.body, main).unwrap_or_default();
+    let names = |attr: &str| -> Vec<String> {
+        let list = module.body.attr_named(ctx, main, attr).and_then(|a| ctx.as_array(a)).unwrap_or_default();
+        list.iter().filter_map(|&a| ctx.as_string(a)).map(str::to_owned).collect()
+    };
+    let body = module.body.nested(main);
+    let arguments: Vec<Option<String>> = body
+        .and_then(|b| Some((b, b.entry()?)))
+        .map(|(b, entry)| b.block_args(entry).iter().map(|&a| b.value_name(a).map(|n| ctx.str(n).to_owned())).collect())
+        .unwrap_or_default();
+    let value = |names: &[String], fallback: Option<String>, i: usize, ty: Type| SignatureValue {
+        name: names.get(i).cloned().or(fallback).unwrap_or_else(|| i.to_string()),
+        ty: value_type(ctx, ty),
+    };
+    let (input_names, output_names) = (names("nim.input_names"), names("nim.output_names"));
+    let argument = |i: usize| arguments.get(i).cloned().flatten();
+    Signature {
+        inputs: inputs.iter().enumerate().map(|(i, &ty)| value(&input_names, argument(i), i, ty)).collect(),
+        outputs: results.iter().enumerate().map(|(i, &ty)| value(&output_names, None, i, ty)).collect(),
+    }
+}
+
+fn value_type(ctx: &Context, ty: Type) -> ValueType {
+    match (ctx.dtype_of(ty), ctx.dims(ty)) {
+        (Some(dtype), Some(dims)) => {
+            let dims = dims.iter().map(|d| d.expr().map_or("?".into(), |e| ctx.exprs.display(e).to_string())).collect();
+            ValueType::Tensor { dtype, dims }
+        }
+        _ => ValueType::Other(ctx.display_type(ty)),
+    }
+}

@@ -1,0 +1,278 @@
+//! The stages in order.
+
+use crate::kernels::{code_error, compile_kernels, kernel_texts, kernels_to_loops, target_info};
+use crate::pack::pack_constants;
+use crate::{KernelInfo, emit_program};
+use nim_builtin::func;
+use nim_dataflow_passes::fuse::FuseOptions;
+use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
+use nim_llvm::module::OptLevel;
+use nim_llvm::{Dump, KernelSource, Target};
+use nim_vm::ProgramBuilder;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+/// All dialects that a module meets on its way.
+pub const DIALECTS: &[&DialectDef] = &[
+    &nim_builtin::module::BUILTIN,
+    &nim_builtin::func::FUNC,
+    &nim_builtin::arith::ARITH,
+    &nim_builtin::math::MATH,
+    &nim_graph::GRAPH,
+    &nim_dataflow::DATAFLOW,
+    &nim_loops::LOOPS,
+    &nim_dyn::DYN,
+];
+
+/// How far to go.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// Whole tensors, cleaned up.
+    Graph,
+    /// Maps in kernels, and a host function that invokes them.
+    Dataflow,
+    /// Kernels as loop nests.
+    Loops,
+    /// The host function with its memory.
+    Dyn,
+    /// Kernels as upstream MLIR.
+    Mlir,
+    /// Kernels as optimised LLVM IR.
+    Llvm,
+    /// Kernels as assembly.
+    Asm,
+    /// The host program as bytecode, disassembled.
+    Bytecode,
+}
+
+impl Level {
+    /// All levels with their names, in order.
+    pub const NAMES: [(Level, &'static str); 8] = [
+        (Level::Graph, "graph"),
+        (Level::Dataflow, "dataflow"),
+        (Level::Loops, "loops"),
+        (Level::Dyn, "dyn"),
+        (Level::Mlir, "mlir"),
+        (Level::Llvm, "llvm"),
+        (Level::Asm, "asm"),
+        (Level::Bytecode, "bytecode"),
+    ];
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+    /// The level of a name.
+    pub fn from_name(name: &str) -> Option<Level> {
+        Self::NAMES.iter().find(|(_, n)| *n == name).map(|(l, _)| *l)
+    }
+}
+
+/// What steers a compilation.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The machine that the program is for.
+    pub target: Target,
+    /// How LLVM optimises.
+    pub llvm: nim_llvm::Options,
+    /// Threads that compile.
+    pub threads: usize,
+    /// The function that is the program.
+    pub entry: String,
+    /// Whether maps are fused.
+    pub fuse: bool,
+    /// Plain loop nests instead of schedules: slow, for finding errors.
+    pub naive: bool,
+    /// Neither contracts products into sums nor changes the order of sums.
+    pub strict: bool,
+    /// Whether the module is verified after each stage.
+    pub verify: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            target: Target::host(),
+            llvm: nim_llvm::Options { level: OptLevel::Aggressive, ..nim_llvm::Options::default() },
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            entry: "main".into(),
+            fuse: true,
+            naive: false,
+            strict: false,
+            verify: cfg!(debug_assertions),
+        }
+    }
+}
+
+/// A compiled program and how it came about.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The program, to be written or run.
+    pub program: ProgramBuilder,
+    /// Its kernels.
+    pub kernels: Vec<KernelInfo>,
+    /// Time of each stage.
+    pub times: Vec<(&'static str, Duration)>,
+}
+
+/// A compilation under way.
+struct Run<'a> {
+    ctx: &'a Context,
+    options: &'a Options,
+    kernels: Vec<KernelInfo>,
+    times: Vec<(&'static str, Duration)>,
+}
+
+/// Compiles a module of the `graph` dialect to a program.
+///
+/// # Errors
+/// Everything that some stage cannot lower, with places in the module.
+pub fn compile(ctx: &Context, module: &mut Module, options: &Options) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut run = Run::new(ctx, options);
+    run.lower(module, Level::Dyn)?;
+    let start = Instant::now();
+    let code = compile_kernels(ctx, module, &options.target, &options.llvm, options.threads)?;
+    run.times.push(("machine code", start.elapsed()));
+    let start = Instant::now();
+    let program = emit_program(ctx, module, &options.entry, Some(code))?;
+    run.times.push(("bytecode", start.elapsed()));
+    Ok(Compiled { program, kernels: run.kernels, times: run.times })
+}
+
+/// Lowers a module in place as far as a level of the IR; levels behind [`Level::Dyn`] change nothing more.
+///
+/// # Errors
+/// As [`compile`].
+pub fn lower(ctx: &Context, module: &mut Module, options: &Options, level: Level) -> Result<(), Vec<Diagnostic>> {
+    Run::new(ctx, options).lower(module, level)
+}
+
+/// Lowers a module as far as a level and shows it as text there.
+///
+/// # Errors
+/// As [`compile`].
+pub fn print_at(
+    ctx: &Context,
+    module: &mut Module,
+    options: &Options,
+    level: Level,
+) -> Result<String, Vec<Diagnostic>> {
+    lower(ctx, module, options, level)?;
+    let dump = match level {
+        Level::Graph | Level::Dataflow | Level::Loops | Level::Dyn => {
+            let print = nim_text::PrintOptions { elide_large: Some(64), ..nim_text::PrintOptions::default() };
+            return Ok(nim_text::print_module(ctx, module, &print));
+        }
+        Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None)?.disassemble()),
+        Level::Mlir => None,
+        Level::Llvm => Some(Dump::OptimisedIr),
+        Level::Asm => Some(Dump::Assembly),
+    };
+    let texts = kernel_texts(ctx, module, &Run::new(ctx, options).target_info())?;
+    let compiler = nim_llvm::Compiler::new(&options.target, &options.llvm);
+    let mut out = String::new();
+    for (symbol, text) in &texts {
+        let source = KernelSource { symbol, text };
+        let shown = match dump {
+            None => text.clone(),
+            Some(what) => compiler.dump(&source, what).map_err(|e| vec![code_error(&e)])?,
+        };
+        let _ = writeln!(out, "// {symbol}\n{shown}");
+    }
+    Ok(out)
+}
+
+impl<'a> Run<'a> {
+    fn new(ctx: &'a Context, options: &'a Options) -> Self {
+        Run { ctx, options, kernels: vec![], times: vec![] }
+    }
+
+    fn target_info(&self) -> nim_loops_passes::TargetInfo {
+        let mut info = target_info(&self.options.target);
+        if self.options.strict {
+            (info.contract, info.reassociate) = (false, false);
+        }
+        info
+    }
+
+    /// Runs a stage, takes its time, and looks at what it leaves behind.
+    fn stage(
+        &mut self,
+        name: &'static str,
+        module: &mut Module,
+        step: impl FnOnce(&mut Self, &mut Module) -> Result<(), Vec<Diagnostic>>,
+    ) -> Result<(), Vec<Diagnostic>> {
+        let start = Instant::now();
+        step(self, module)?;
+        self.times.push((name, start.elapsed()));
+        let found = if self.options.verify { verify_module(self.ctx, module) } else { vec![] };
+        match found.iter().any(Diagnostic::is_error) {
+            false => Ok(()),
+            true => Err(found
+                .into_iter()
+                .map(|d| d.note(format!("found after {name}: an error of the compiler")))
+                .collect()),
+        }
+    }
+
+    fn lower(&mut self, module: &mut Module, level: Level) -> Result<(), Vec<Diagnostic>> {
+        let ctx = self.ctx;
+        self.stage("clean up", module, |_, module| {
+            each_function(ctx, module, |body| {
+                nim_transforms::cse::merge_equal_ops(ctx, body);
+                nim_transforms::dce::remove_dead_ops(ctx, body);
+            });
+            Ok(())
+        })?;
+        if level == Level::Graph {
+            return Ok(());
+        }
+        self.stage("graph-to-dataflow", module, |_, module| errors(nim_graph_passes::graph_to_dataflow(ctx, module)))?;
+        if self.options.fuse {
+            self.stage("dataflow-fuse", module, |_, module| {
+                nim_dataflow_passes::fuse::fuse(ctx, module, FuseOptions::default());
+                each_function(ctx, module, |body| {
+                    nim_transforms::dce::remove_dead_ops(ctx, body);
+                });
+                Ok(())
+            })?;
+        }
+        self.stage("dataflow-outline", module, |_, module| {
+            nim_dataflow_passes::outline(ctx, module);
+            Ok(())
+        })?;
+        if level == Level::Dataflow {
+            return Ok(());
+        }
+        self.stage("dataflow-to-loops", module, |run, module| {
+            let options = nim_loops_passes::Options { naive: run.options.naive, target: run.target_info() };
+            run.kernels = kernels_to_loops(ctx, module, &options)?;
+            Ok(())
+        })?;
+        if level == Level::Loops {
+            return Ok(());
+        }
+        self.stage("graph-to-dyn", module, |_, module| errors(nim_dyn_passes::graph_to_dyn(ctx, module).1))?;
+        self.stage("pack constants", module, |_, module| pack_constants(ctx, module).map(|_| ()))?;
+        self.stage("dyn-insert-kills", module, |_, module| {
+            each_function(ctx, module, |body| {
+                nim_dyn_passes::insert_kills(ctx, body);
+            });
+            Ok(())
+        })
+    }
+}
+
+fn errors(found: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+    if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(()) }
+}
+
+/// Works on the bodies of all functions.
+fn each_function(ctx: &Context, module: &mut Module, mut f: impl FnMut(&mut Body)) {
+    for op in module.ops().collect::<Vec<_>>() {
+        if func::Func::is(ctx, &module.body, op)
+            && let Some(body) = module.body.nested_mut(op)
+        {
+            f(body);
+        }
+    }
+}
