@@ -75,8 +75,15 @@ impl<'a> GraphBuilder<'a> {
     pub fn set_contents(&mut self, v: ValueId, contents: Contents) {
         self.contents.insert(v, Some(contents));
     }
+    /// Says that nothing is known of a value's elements.
+    pub fn forget(&mut self, v: ValueId) {
+        self.contents.insert(v, None);
+    }
     /// Its elements as integer expressions, if all are known.
     pub fn exprs(&self, v: ValueId) -> Option<Vec<Expr>> {
+        if self.ctx().static_dims(self.ty(v)).is_some_and(|d| d.contains(&0)) {
+            return Some(vec![]);
+        }
         self.contents(v)?.iter().map(|r| (*r)?.as_int()).collect()
     }
     /// Its elements as numbers, if all are known.

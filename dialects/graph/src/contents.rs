@@ -94,6 +94,7 @@ impl Analysis<'_> {
             "broadcast_to" => self.broadcast(op, 0)?,
             "concat" => self.concat(op)?,
             "slice" => self.slice(op)?,
+            "transpose" => self.transpose(op)?,
             "gather" => self.gather(op)?,
             "iota" if self.rank(result) == 1 => {
                 (0..count as i64).map(|i| Some(Ratio::int(ctx.exprs.constant(i)))).collect()
@@ -177,47 +178,79 @@ impl Analysis<'_> {
         Some(out)
     }
 
+    /// The elements that a function from positions of the result to flat positions of operand 0 picks.
+    fn picked(&self, op: OpId, source: impl Fn(&[usize]) -> Option<usize>) -> Option<Contents> {
+        let x = self.operand(op, 0)?;
+        let shape = self.shape(self.body.result(op))?;
+        let count: usize = shape.iter().product();
+        (count <= MAX_ELEMENTS).then(|| {
+            positions(&shape).map(|at| source(&at).and_then(|i| x.get(i).copied().flatten())).collect::<Contents>()
+        })
+    }
+
     fn concat(&self, op: OpId) -> Option<Contents> {
-        // Rank 1 is what shapes have.
-        if self.rank(self.body.result(op)) != 1 {
+        let shape = self.shape(self.body.result(op))?;
+        let axis = wrapped(self.ctx.as_int(self.attr(op, "axis")?)?, shape.len())?;
+        let mut parts = vec![];
+        for &v in &self.body.operands(op) {
+            parts.push((self.shape(v)?, (self.known)(v)));
+        }
+        let count: usize = shape.iter().product();
+        if count > MAX_ELEMENTS {
             return None;
         }
-        let mut out = vec![];
-        for &v in &self.body.operands(op) {
-            match (self.known)(v) {
-                Some(c) => out.extend(c),
-                None => out.extend(vec![None; self.shape(v)?[0]]),
+        let find = |mut at: Vec<usize>| -> Option<Ratio> {
+            for (part, contents) in &parts {
+                if at[axis] < part[axis] {
+                    return contents.as_ref()?.get(flat(&at, part))?.to_owned();
+                }
+                at[axis] -= part[axis];
             }
-        }
-        Some(out)
+            None
+        };
+        Some(positions(&shape).map(find).collect())
     }
 
     fn slice(&self, op: OpId) -> Option<Contents> {
-        let x = self.operand(op, 0)?;
+        let from = self.shape(self.body.operand(op, 0))?;
         let list = |name| -> Option<Vec<i64>> {
             self.ctx.as_exprs(self.attr(op, name)?)?.into_iter().map(|e| self.ctx.exprs.as_const(e)).collect()
         };
-        let (starts, steps, sizes) = (list("starts")?, list("steps")?, list("sizes")?);
-        match starts.len() {
-            1 => (0..sizes[0])
-                .map(|i| usize::try_from(starts[0] + i * steps[0]).ok().and_then(|i| x.get(i).copied()))
-                .collect(),
-            _ => None,
-        }
+        let (starts, steps) = (list("starts")?, list("steps")?);
+        self.picked(op, |at| {
+            let place = at.iter().zip(starts.iter().zip(&steps)).zip(&from).map(|((&i, (&start, &step)), &size)| {
+                usize::try_from(start + i as i64 * step).ok().filter(|&i| i < size)
+            });
+            Some(flat(&place.collect::<Option<Vec<_>>>()?, &from))
+        })
+    }
+
+    fn transpose(&self, op: OpId) -> Option<Contents> {
+        let from = self.shape(self.body.operand(op, 0))?;
+        let perm = self.ctx.as_ints(self.attr(op, "perm")?)?;
+        self.picked(op, |at| {
+            let mut place = vec![0; from.len()];
+            for (&i, &axis) in at.iter().zip(&perm) {
+                *place.get_mut(usize::try_from(axis).ok()?)? = i;
+            }
+            Some(flat(&place, &from))
+        })
     }
 
     fn gather(&self, op: OpId) -> Option<Contents> {
-        if self.rank(self.body.operand(op, 0)) != 1 {
-            return None;
-        }
-        let (x, indices) = (self.operand(op, 0)?, self.operand(op, 1)?);
-        indices
-            .into_iter()
-            .map(|i| {
-                let i = self.ctx.exprs.as_const(i?.as_int()?)?;
-                x.get(if i < 0 { i + x.len() as i64 } else { i } as usize).copied()
-            })
-            .collect()
+        let from = self.shape(self.body.operand(op, 0))?;
+        let (indices, rank) = (self.operand(op, 1)?, self.rank(self.body.operand(op, 1)));
+        let inner = self.shape(self.body.operand(op, 1))?;
+        let axis = wrapped(self.attr(op, "axis").and_then(|a| self.ctx.as_int(a)).unwrap_or(0), from.len())?;
+        self.picked(op, |at| {
+            let index = indices.get(flat(&at[axis..axis + rank], &inner))?.as_ref()?.as_int()?;
+            let index = self.ctx.exprs.as_const(index)?;
+            let index = if index < 0 { index + from[axis] as i64 } else { index };
+            let mut place: Vec<usize> = at[..axis].to_vec();
+            place.push(usize::try_from(index).ok().filter(|&i| i < from[axis])?);
+            place.extend(&at[axis + rank..]);
+            Some(flat(&place, &from))
+        })
     }
 
     fn reduce(&self, op: OpId) -> Option<Contents> {
@@ -332,6 +365,29 @@ impl Analysis<'_> {
             _ => None,
         }
     }
+}
+
+/// An axis counted from the end when negative.
+fn wrapped(axis: i64, rank: usize) -> Option<usize> {
+    usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|&a| a < rank)
+}
+
+/// Row-major position of an element.
+fn flat(at: &[usize], shape: &[usize]) -> usize {
+    at.iter().zip(shape).fold(0, |flat, (&i, &size)| flat * size + i)
+}
+
+/// All positions of a shape in row-major order.
+fn positions(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> {
+    let count: usize = shape.iter().product();
+    (0..count).map(move |mut rest| {
+        let mut at = vec![0; shape.len()];
+        for (i, &size) in shape.iter().enumerate().rev() {
+            at[i] = rest % size;
+            rest /= size;
+        }
+        at
+    })
 }
 
 /// Cancels a denominator that divides every multiple of the numerator.

@@ -8,6 +8,7 @@
 mod node;
 mod order;
 mod rules;
+mod specialize;
 mod types;
 
 use crate::{
@@ -15,7 +16,9 @@ use crate::{
     proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto},
 };
 use nim_graph::{Built, GraphBuilder};
-use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, InsertPoint, Loc, LocData, Module, OpState, Type, ValueId};
+use nim_ir::{
+    BlockId, Body, Builder, Context, Diagnostic, InsertPoint, Loc, LocData, Module, OpState, Trait, Type, ValueId,
+};
 use nim_tensor::Tensor;
 pub(crate) use node::Node;
 use rustc_hash::FxHashMap;
@@ -83,6 +86,8 @@ pub(crate) struct Importer<'a> {
     functions: FxHashMap<(String, String), &'a FunctionProto>,
     rules: &'a FxHashMap<(&'static str, &'static str), rules::Rule>,
     depth: usize,
+    /// Axes that a rule just refused because only run time knows them.
+    unknown_axes: Option<specialize::Axes>,
 }
 
 impl<'a> Deref for Importer<'a> {
@@ -130,6 +135,7 @@ pub fn import(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Re
         functions,
         rules: &rules,
         depth: 0,
+        unknown_axes: None,
     };
     let signature = importer.main(graph, block).map_err(|d| vec![d])?;
     Ok(signature.into_module(ctx, graph, body))
@@ -219,6 +225,7 @@ impl<'a> Importer<'a> {
                 continue;
             }
             let ty = self.input_type(input)?;
+            self.g.reserve_symbols(ty);
             let name = self.ctx().name(&value_name(&input.name));
             let value = self.g.b.body.add_block_arg(block, ty, Some(name));
             self.define(&input.name, value);
@@ -243,7 +250,22 @@ impl<'a> Importer<'a> {
         }
         self.g.b.loc = Loc::UNKNOWN;
         self.g.b.op("func.return", &results, &[], &[]);
+        self.remove_unused();
         Ok(signature)
+    }
+
+    /// Erases ops that compute what nobody reads: mostly integer tensors whose elements became expressions.
+    fn remove_unused(&mut self) {
+        let ctx = self.ctx();
+        for op in self.g.b.body.walk().into_iter().rev() {
+            let body = &self.g.b.body;
+            let pure = ctx.op_def(body.op_name(op)).is_some_and(|def| def.has(Trait::Pure));
+            // Ops that bind a symbol may be needed for it.
+            let binds = body.attr_named(ctx, op, "size").is_some();
+            if pure && !binds && !body.results(op).is_empty() && body.results(op).iter().all(|&v| !body.has_uses(v)) {
+                self.g.b.body.erase(op);
+            }
+        }
     }
 
     fn input_type(&mut self, input: &ValueInfoProto) -> Built<Type> {
@@ -352,7 +374,12 @@ impl<'a> Importer<'a> {
         let results = match (function, self.rules.get(&(domain, proto.op_type.as_str()))) {
             (Some(function), _) => self.inline(function, &node),
             (None, Some(rules::Rule::Values(rule))) => {
-                rule(self, &node).map(|values| values.into_iter().map(Item::Value).collect())
+                let rule = *rule;
+                let values = rule(self, &node).or_else(|d| match self.unknown_axes.take() {
+                    Some(axes) => self.specialized(&axes, &|im| rule(im, &node)),
+                    None => Err(d),
+                });
+                values.map(|values| values.into_iter().map(Item::Value).collect())
             }
             (None, Some(rules::Rule::Items(rule))) => rule(self, &node),
             (None, None) => Err(self.error("N0601", format!("the operator {} is not supported", proto.op_type))),

@@ -7,7 +7,7 @@
 use super::{Importer, Item, ItemFamily, Items, Node, wrap_axis};
 use crate::proto::{GraphProto, ValueInfoProto, type_proto};
 use nim_graph::{Built, Iteration, LoopSpec};
-use nim_ir::{Dim, Expr, Facts, Type, ValueId};
+use nim_ir::{BlockId, Dim, Expr, Facts, Type, ValueId};
 use nim_tensor::{DType, Tensor};
 
 pub(super) const RULES: ItemFamily = &[("If", if_op), ("Loop", loop_op), ("Scan", scan)];
@@ -57,49 +57,107 @@ fn tensors(im: &Importer<'_>, items: Vec<Item>, place: &str) -> Built<Vec<ValueI
 fn if_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
     let v = n.input(im, 0)?;
     let cond = condition(im, v)?;
-    let branches = [n.graph(im, "then_branch")?, n.graph(im, "else_branch")?];
+    let (yes, no) = (n.graph(im, "then_branch")?, n.graph(im, "else_branch")?);
     if let Some(taken) = known_truth(im, cond) {
-        return im.subgraph(branches[!taken as usize], &[]);
+        return im.subgraph(if taken { yes } else { no }, &[]);
     }
-    let mark = im.symbol_mark();
-    let mut regions = vec![];
-    let mut found = vec![];
-    for branch in branches {
-        let (region, block) = im.b.region_with_block(&[]);
-        let out = im.in_block(block, |im| im.subgraph(branch, &[]))?;
-        found.push(tensors(im, out, "an If")?);
-        regions.push((region, block));
-    }
-    if found[0].len() != found[1].len() {
-        let message = format!("one branch has {} outputs, the other {}", found[0].len(), found[1].len());
-        return Err(im.error("N0631", message));
-    }
-    let inner = im.made_since(mark);
-    let mut types = vec![];
-    let mut contents = vec![];
-    for (&a, &b) in found[0].iter().zip(&found[1]) {
-        let (x, y) = (im.ty(a), im.ty(b));
-        types.push(im.join(x, y, &inner, "if").ok_or_else(|| {
-            let (x, y) = (im.ctx().display_type(x), im.ctx().display_type(y));
-            im.error("N0631", format!("one branch gives {x}, the other {y}"))
-                .note("the condition is not known when the model is compiled")
-        })?);
-        let known = im.contents(a).filter(|c| Some(*c) == im.contents(b));
-        let outer = |c: &nim_graph::contents::Contents| c.iter().flatten().all(|r| !im.mentions_any(r.num, &inner));
-        contents.push(known.filter(|c| outer(c)).cloned());
-    }
-    for ((_, block), values) in regions.iter().zip(&found) {
-        im.in_block(*block, |im| im.yield_values(values));
-    }
-    let state = im.b.state("graph.if").operands(&[cond]).results(&types).region(regions[0].0).region(regions[1].0);
-    let op = im.b.insert(state);
-    let results = im.b.body.results(op).to_vec();
-    for (&v, known) in results.iter().zip(contents) {
-        if let Some(known) = known {
-            im.set_contents(v, known);
+    let branch = |graph: &'a GraphProto| {
+        move |im: &mut Importer<'a>| {
+            let out = im.subgraph(graph, &[])?;
+            tensors(im, out, "an If")
         }
-    }
+    };
+    let results = im.choose(cond, branch(yes), branch(no))?;
     Ok(results.into_iter().map(Item::Value).collect())
+}
+
+/// The two sizes whose equality a condition is, if it is one.
+fn equation(im: &Importer<'_>, cond: ValueId) -> Option<(Expr, Expr)> {
+    let op = im.b.body.defining_op(behind_reshapes(im, cond))?;
+    let predicate = im.b.body.attr_named(im.ctx(), op, "predicate").and_then(|a| im.ctx().as_string(a));
+    if im.ctx().op_str(im.b.body.op_name(op)) != "graph.compare" || predicate != Some("eq") {
+        return None;
+    }
+    match (im.exprs(im.b.body.operand(op, 0))?.as_slice(), im.exprs(im.b.body.operand(op, 1))?.as_slice()) {
+        (&[a], &[b]) => Some((a, b)),
+        _ => None,
+    }
+}
+
+impl<'a> Importer<'a> {
+    /// Two ways to the same results, of which run time takes one.
+    ///
+    /// Where the ranks of results differ the model was written for one case only: one element counts as a scalar; and
+    /// of a condition that compares sizes ("if the axis has size 1, remove it") the first way is taken, under a guard.
+    pub(crate) fn choose(
+        &mut self,
+        cond: ValueId,
+        yes: impl FnOnce(&mut Self) -> Built<Vec<ValueId>>,
+        no: impl FnOnce(&mut Self) -> Built<Vec<ValueId>>,
+    ) -> Built<Vec<ValueId>> {
+        let mark = self.symbol_mark();
+        let ((first, first_block), (second, second_block)) =
+            (self.b.region_with_block(&[]), self.b.region_with_block(&[]));
+        let mut a = self.in_block(first_block, yes)?;
+        let mut b = self.in_block(second_block, no)?;
+        if a.len() != b.len() {
+            return Err(self.error("N0631", format!("one branch has {} outputs, the other {}", a.len(), b.len())));
+        }
+        for (x, y) in a.iter_mut().zip(&mut b) {
+            let (own, other) = (self.dims(*x)?, self.dims(*y)?);
+            let single = |d: &[Expr]| d.iter().all(|&d| self.ctx().exprs.as_const(d) == Some(1));
+            if own.len() != other.len() && single(&own) && single(&other) {
+                (*x, *y) = (
+                    self.in_block(first_block, |im| im.reshape(*x, &[]))?,
+                    self.in_block(second_block, |im| im.reshape(*y, &[]))?,
+                );
+            }
+        }
+        let inner = self.made_since(mark);
+        let mut types = vec![];
+        let mut contents = vec![];
+        for (&x, &y) in a.iter().zip(&b) {
+            let (p, q) = (self.ty(x), self.ty(y));
+            let Some(ty) = self.join(p, q, &inner, "if") else {
+                let Some((lhs, rhs)) = equation(self, cond) else {
+                    let (p, q) = (self.ctx().display_type(p), self.ctx().display_type(q));
+                    return Err(self
+                        .error("N0631", format!("one branch gives {p}, the other {q}"))
+                        .note("the condition is not known when the model is compiled"));
+                };
+                self.guard("eq", lhs, rhs, "sizes on which the rank of a result depends");
+                return self.take_branch(first_block, second_block, a);
+            };
+            types.push(ty);
+            let known = self.contents(x).filter(|c| Some(*c) == self.contents(y));
+            let outer =
+                |c: &nim_graph::contents::Contents| c.iter().flatten().all(|r| !self.mentions_any(r.num, &inner));
+            contents.push(known.filter(|c| outer(c)).cloned());
+        }
+        self.in_block(first_block, |im| im.yield_values(&a));
+        self.in_block(second_block, |im| im.yield_values(&b));
+        let state = self.b.state("graph.if").operands(&[cond]).results(&types).region(first).region(second);
+        let op = self.b.insert(state);
+        let results = self.b.body.results(op).to_vec();
+        for (&v, known) in results.iter().zip(contents) {
+            if let Some(known) = known {
+                self.set_contents(v, known);
+            }
+        }
+        Ok(results)
+    }
+
+    /// Moves the ops of one detached block to the builder's place and drops the other block.
+    fn take_branch(&mut self, taken: BlockId, other: BlockId, results: Vec<ValueId>) -> Built<Vec<ValueId>> {
+        self.discard(other);
+        let ops: Vec<_> = self.b.body.block_ops(taken).collect();
+        for op in ops {
+            self.b.body.detach(op);
+            self.b.place(op);
+        }
+        self.discard(taken);
+        Ok(results)
+    }
 }
 
 /// What a body gives in one iteration.
@@ -128,7 +186,7 @@ fn run_loop<'a>(
     let iv = im.fresh_symbol("i");
     let mut types: Vec<Type> = initial.iter().map(|&v| im.ty(v)).collect();
     let mut counters: Vec<Option<Expr>> = vec![None; initial.len()];
-    let mut counted = false;
+    let mut looked = false;
     loop {
         let (region, block, iteration) = im.loop_block(iv, &types);
         for (&arg, &counter) in iteration.carried.iter().zip(&counters) {
@@ -146,8 +204,8 @@ fn run_loop<'a>(
             types = widened;
             continue;
         }
-        if !counted {
-            counted = true;
+        if !looked {
+            looked = true;
             counters = find_counters(im, initial, &iteration, &out.next);
             if counters.iter().any(Option::is_some) {
                 // What is known now may keep sizes that seemed to change.
@@ -160,10 +218,20 @@ fn run_loop<'a>(
         let condition = out.condition.filter(|&c| known_truth(im, c) != Some(true));
         let inner = im.made_since(mark);
         let p = &im.ctx().exprs;
-        let trip_count = match (condition, bounds.condition) {
+        let (mut condition, mut first, mut trip) = (condition, bounds.condition, bounds.trip);
+        let mut trip_count = match (condition, first) {
             (None, None) => bounds.trip_expr.map(|e| p.simplify(p.max(p.constant(0), e), &Facts::default())),
             _ => None,
         };
+        // Conditions that only count make it a counted loop.
+        if let Some(yielded) = condition
+            && bounds.trip.is_none() == bounds.trip_expr.is_none()
+            && let Some(count) = counted(im, yielded, first, iteration.number, &inner)
+        {
+            let count = bounds.trip_expr.map_or(count, |most| p.min(count, p.max(p.constant(0), most)));
+            (condition, first, trip_count) = (None, None, Some(count));
+            trip = Some(im.index(&[count], true)?);
+        }
         let mut results: Vec<Type> = vec![];
         for &ty in &types {
             results.push(im.outside(ty, &inner, "size"));
@@ -177,8 +245,8 @@ fn run_loop<'a>(
         let all: Vec<ValueId> = condition.iter().chain(&out.next).chain(&out.stacked).copied().collect();
         im.in_block(block, |im| im.yield_values(&all));
         let spec = LoopSpec {
-            trip: bounds.trip,
-            condition: bounds.condition,
+            trip,
+            condition: first,
             carried: initial.to_vec(),
             has_condition: condition.is_some(),
             trip_count,
@@ -187,6 +255,70 @@ fn run_loop<'a>(
         };
         return Ok(im.finish_loop(spec, region));
     }
+}
+
+/// Sizes `(a, b)` of which a condition says `a < b` for all.
+fn bounds_of(im: &Importer<'_>, cond: ValueId) -> Option<Vec<(Expr, Expr)>> {
+    let op = im.b.body.defining_op(behind_reshapes(im, cond))?;
+    let (x, y) = (im.b.body.operand(op, 0), im.b.body.operands(op).get(1).copied()?);
+    match im.ctx().op_str(im.b.body.op_name(op)) {
+        "graph.and" => {
+            let mut all = bounds_of(im, x)?;
+            all.extend(bounds_of(im, y)?);
+            Some(all)
+        }
+        "graph.compare" => {
+            let (&[a], &[b]) = (im.exprs(x)?.as_slice(), im.exprs(y)?.as_slice()) else { return None };
+            let predicate = im.ctx().as_string(im.b.body.attr_named(im.ctx(), op, "predicate")?)?;
+            let p = &im.ctx().exprs;
+            let one = p.constant(1);
+            match predicate {
+                "lt" => Some(vec![(a, b)]),
+                "le" => Some(vec![(a, p.add(b, one))]),
+                "gt" => Some(vec![(b, a)]),
+                "ge" => Some(vec![(b, p.add(a, one))]),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The number of iterations of a loop that goes on while counters stay below limits. The condition before the loop must
+/// be the one of the body, one step earlier.
+fn counted(
+    im: &Importer<'_>,
+    yielded: ValueId,
+    first: Option<ValueId>,
+    iv: Expr,
+    inner: &rustc_hash::FxHashSet<nim_ir::Symbol>,
+) -> Option<Expr> {
+    let p = &im.ctx().exprs;
+    let symbol = p.as_symbol(iv)?;
+    let mut starts = first.map_or(Some(vec![]), |c| bounds_of(im, c))?;
+    let mut count: Option<Expr> = None;
+    for (a, b) in bounds_of(im, yielded)? {
+        let (step, base) = p.linear_in(a, symbol)?;
+        let each = p.as_const(step).filter(|&s| s > 0)?;
+        if im.mentions_any(base, inner) || im.mentions_any(b, inner) {
+            return None;
+        }
+        let before = p.sub(base, step);
+        let more = match starts.iter().position(|&(x, y)| x == before && y == b) {
+            Some(at) => {
+                starts.swap_remove(at);
+                p.max(p.constant(0), p.ceildiv(p.sub(b, before), p.constant(each)))
+            }
+            // Nothing is asked before the first iteration.
+            None if first.is_none() => {
+                p.add(p.constant(1), p.max(p.constant(0), p.ceildiv(p.sub(b, base), p.constant(each))))
+            }
+            None => return None,
+        };
+        count = Some(count.map_or(more, |c| p.min(c, more)));
+    }
+    let count = count.filter(|_| starts.is_empty())?;
+    Some(p.simplify(count, &Facts::default()))
 }
 
 /// Types with a fresh symbol wherever the body changes a dimension; `None` when it changes none.

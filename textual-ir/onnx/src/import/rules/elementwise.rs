@@ -136,6 +136,10 @@ fn bit_cast(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     if own == dtype {
         return Ok(vec![x]);
     }
+    if own == DType::Bool && dtype.size() == 1 && dtype.bits() == 8 {
+        // A truth value fills a byte with 0 or 1.
+        return Ok(vec![im.cast_to(x, dtype)?]);
+    }
     if own.bits() != dtype.bits() || own == DType::String || dtype == DType::String {
         return Err(im.error("N0614", format!("{own} and {dtype} do not have equally many bits")));
     }

@@ -1,6 +1,6 @@
 //! Gathers, scatters, sorting, selections, and patterns of indices.
 
-use super::{Family, Importer, Node, Out, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, known_axis, wrap_axes, wrap_axis};
 use crate::dtype_of;
 use nim_graph::Built;
 use nim_ir::{Expr, Facts, ValueId};
@@ -374,11 +374,8 @@ fn center_crop_pad(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 /// Running products: a loop along the axis.
 fn cum_prod(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, axis) = (n.input(im, 0)?, n.input(im, 1)?);
-    let Some(&[axis]) = im.ints(axis).as_deref() else {
-        return Err(im.error("N0612", "the axis must be known when the model is compiled"));
-    };
     let rank = im.rank(x)?;
-    let axis = wrap_axis(im, axis, rank)?;
+    let axis = known_axis(im, axis, rank)?;
     let (exclusive, reverse) = (n.flag("exclusive", false), n.flag("reverse", false));
     let dims = im.dims(x)?;
     let rest: Vec<Expr> = dims.iter().enumerate().filter(|(i, _)| *i != axis).map(|(_, &d)| d).collect();

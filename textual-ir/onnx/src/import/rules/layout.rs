@@ -2,7 +2,7 @@
 
 use super::{Family, Importer, Node, Out, axes, wrap_axes, wrap_axis};
 use nim_graph::Built;
-use nim_ir::{Expr, Facts};
+use nim_ir::{Expr, Facts, ValueId};
 use nim_tensor::{DType, Tensor};
 
 pub(super) const RULES: Family = &[
@@ -12,12 +12,10 @@ pub(super) const RULES: Family = &[
     ("Expand", expand),
     ("Flatten", flatten),
     ("Gather", gather),
-    ("Pad", pad),
     ("Range", range),
     ("Reshape", reshape),
     ("Shape", shape),
     ("Size", size),
-    ("Slice", slice),
     ("Split", split),
     ("Squeeze", squeeze),
     ("Tile", tile),
@@ -82,11 +80,53 @@ fn reshape(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         Some(list) => list.into_iter().map(|v| im.num(v)).collect(),
         None => {
             let v = n.input(im, 1)?;
+            if im.exprs(v).is_none() {
+                let shape = shape_at_run_time(im, x, v, n.flag("allowzero", false))?;
+                return Ok(vec![im.reshape(x, &shape)?]);
+            }
             im.exprs_or_bind(v, "dim")?
         }
     };
     let shape = resolve_reshape(im, &from, &wanted, n.flag("allowzero", false))?;
     Ok(vec![im.reshape(x, &shape)?])
+}
+
+/// A shape of which something is known at run time only: 0 and -1 are replaced there, and what results is bound.
+fn shape_at_run_time(im: &mut Importer<'_>, x: ValueId, wanted: ValueId, allow_zero: bool) -> Built<Vec<Expr>> {
+    let from = im.dims(x)?;
+    let known = im.contents(wanted).cloned().unwrap_or_default();
+    let &[count] = im.dims(wanted)?.as_slice() else {
+        return Err(im.error("N0403", "a shape must be a vector"));
+    };
+    let Some(count) = im.ctx().exprs.as_const(count).and_then(|c| usize::try_from(c).ok()) else {
+        return Err(im.error("N0403", "a shape must be a vector of known length"));
+    };
+    let wanted = im.cast_to(wanted, DType::I64)?;
+    let (zero, one, minus) = (im.like(wanted, 0.0)?, im.like(wanted, 1.0)?, im.like(wanted, -1.0)?);
+    let mut shape = wanted;
+    if !allow_zero {
+        let one = im.num(1);
+        let own: Vec<Expr> = (0..count).map(|i| from.get(i).copied().unwrap_or(one)).collect();
+        let own = im.index(&own, false)?;
+        let copied = im.compare("eq", wanted, zero)?;
+        shape = im.select(copied, own, shape)?;
+    }
+    let rest = im.compare("eq", shape, minus)?;
+    let others = im.select(rest, one, shape)?;
+    let others = im.reduce("prod", others, &[0], false)?;
+    let others = im.binary("max", others, one)?;
+    let total = im.ctx().exprs.product(from);
+    let total = im.index(&[total], true)?;
+    let remaining = im.binary("div", total, others)?;
+    let shape = im.select(rest, remaining, shape)?;
+    let bound = im.exprs_or_bind(shape, "dim")?;
+    // What was known and is an ordinary size stays what it is.
+    let p = &im.ctx().exprs;
+    let size = |i: usize| {
+        let e = known.get(i).copied().flatten()?.as_int()?;
+        p.prove_le(p.constant(1), e, &Facts::default()).then_some(e)
+    };
+    Ok(bound.into_iter().enumerate().map(|(i, e)| size(i).unwrap_or(e)).collect())
 }
 
 fn resolve_reshape(im: &mut Importer<'_>, from: &[Expr], wanted: &[Expr], allow_zero: bool) -> Built<Vec<Expr>> {
@@ -160,7 +200,7 @@ fn flatten(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 fn squeeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
-    let axes = match axes(im, n, 1)? {
+    let axes = match axes(im, n, 1, dims.len())? {
         Some(axes) => wrap_axes(im, &axes, dims.len())?,
         None => (0..dims.len()).filter(|&i| im.ctx().exprs.as_const(dims[i]) == Some(1)).collect(),
     };
@@ -177,7 +217,10 @@ fn squeeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 
 fn unsqueeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
-    let Some(axes) = axes(im, n, 1)? else { return Err(im.error("N0610", "`axes` is missing")) };
+    let rank = im.rank(x)?;
+    let added = n.opt(1).and_then(|v| im.dims(v).ok()).map(|d| im.ctx().exprs.product(d));
+    let added = added.and_then(|e| im.ctx().exprs.as_const(e)).map_or(0, |n| n.max(0) as usize);
+    let Some(axes) = axes(im, n, 1, rank + added)? else { return Err(im.error("N0610", "`axes` is missing")) };
     Ok(vec![im.unsqueeze(x, &axes)?])
 }
 
@@ -227,84 +270,6 @@ fn gather(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![im.gather(x, indices, axis)?])
 }
 
-/// Number of elements from `start` (inclusive) to `end` (exclusive) by `step`, bounds clamped as the standard says.
-fn slice(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let dims = im.dims(x)?;
-    let list = |im: &mut Importer<'_>, name: &str, input: usize| -> Built<Option<Vec<Expr>>> {
-        match (n.ints(name), n.opt(input)) {
-            (Some(v), _) => Ok(Some(v.into_iter().map(|v| im.num(v)).collect())),
-            (None, Some(v)) => Ok(Some(im.exprs_or_bind(v, name)?)),
-            (None, None) => Ok(None),
-        }
-    };
-    let (Some(starts), Some(ends)) = (list(im, "starts", 1)?, list(im, "ends", 2)?) else {
-        return Err(im.error("N0610", "`starts` and `ends` are needed"));
-    };
-    let axes: Vec<usize> = match list(im, "axes", 3)? {
-        None => (0..starts.len()).collect(),
-        Some(list) => {
-            let Some(axes) = list.iter().map(|&e| im.ctx().exprs.as_const(e)).collect::<Option<Vec<_>>>() else {
-                return Err(im.error("N0612", "axes must be known when the model is compiled"));
-            };
-            wrap_axes(im, &axes, dims.len())?
-        }
-    };
-    let steps = list(im, "steps", 4)?.unwrap_or_else(|| vec![im.num(1); starts.len()]);
-    if axes.len() != starts.len()
-        || ends.len() != starts.len()
-        || steps.len() != starts.len()
-        || axes.len() > dims.len()
-    {
-        return Err(im.error("N0621", "`starts`, `ends`, `axes` and `steps` must have one length"));
-    }
-    let one = im.num(1);
-    let (mut s, mut t, mut z) = (vec![im.num(0); dims.len()], vec![one; dims.len()], dims.clone());
-    for (i, &axis) in axes.iter().enumerate() {
-        let Some(step) = im.ctx().exprs.as_const(steps[i]).filter(|&s| s != 0) else {
-            return Err(im.error("N0612", "steps must be numbers other than 0, known when the model is compiled"));
-        };
-        let (start, size) = slice_range(im, dims[axis], starts[i], ends[i], step);
-        (s[axis], t[axis], z[axis]) = (start, steps[i], size);
-    }
-    Ok(vec![im.slice(x, &s, &t, &z)?])
-}
-
-/// First element and number of elements.
-fn slice_range(im: &Importer<'_>, dim: Expr, start: Expr, end: Expr, step: i64) -> (Expr, Expr) {
-    let p = &im.ctx().exprs;
-    let facts = Facts::default();
-    let zero = p.constant(0);
-    let (least, most_start, most_end) = match step > 0 {
-        true => (zero, dim, dim),
-        false => (p.constant(-1), p.sub(dim, p.constant(1)), p.sub(dim, p.constant(1))),
-    };
-    // `clamp(v < 0 ? v + dim : v, least, most)`, decided where the sign is known.
-    let bound = |v: Expr, most: Expr| {
-        if p.as_const(v) == Some(i64::MAX) || p.as_const(v).is_some_and(|v| v >= i32::MAX as i64) {
-            return most;
-        }
-        if p.as_const(v).is_some_and(|v| v <= i32::MIN as i64) {
-            return least;
-        }
-        let wrapped = if p.prove_le(zero, v, &facts) {
-            v
-        } else if p.prove_lt(v, zero, &facts) {
-            p.add(v, dim)
-        } else {
-            // v + dim * [v < 0], with [v < 0] = min(1, max(0, -v)).
-            let negative = p.min(p.constant(1), p.max(zero, p.neg(v)));
-            p.add(v, p.mul(dim, negative))
-        };
-        p.simplify(p.max(least, p.min(wrapped, most)), &facts)
-    };
-    let start = p.simplify(p.max(zero, bound(start, most_start)), &facts);
-    let end = bound(end, most_end);
-    let (distance, step) = if step > 0 { (p.sub(end, start), step) } else { (p.sub(start, end), -step) };
-    let size = p.max(zero, p.ceildiv(distance, p.constant(step)));
-    (start, p.simplify(size, &facts))
-}
-
 fn split(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
@@ -346,44 +311,6 @@ fn tile(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = im.reshape(x, &apart)?;
     let x = im.broadcast_to(x, &repeated)?;
     Ok(vec![im.reshape(x, &together)?])
-}
-
-fn pad(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let rank = im.rank(x)?;
-    let pads = match n.ints("pads").or_else(|| n.ints("paddings")) {
-        Some(v) => v.into_iter().map(|v| im.num(v)).collect(),
-        None => {
-            let v = n.input(im, 1)?;
-            im.exprs_or_bind(v, "pad")?
-        }
-    };
-    let axes = match n.opt(3) {
-        None => (0..rank).collect(),
-        Some(v) => match im.ints(v) {
-            Some(axes) => wrap_axes(im, &axes, rank)?,
-            None => return Err(im.error("N0612", "axes must be known when the model is compiled")),
-        },
-    };
-    if pads.len() != 2 * axes.len() {
-        return Err(im.error("N0623", format!("{} pads for {} axes", pads.len(), axes.len())));
-    }
-    let zero = im.num(0);
-    let (mut low, mut high) = (vec![zero; rank], vec![zero; rank]);
-    for (i, &axis) in axes.iter().enumerate() {
-        (low[axis], high[axis]) = (pads[i], pads[i + axes.len()]);
-    }
-    let mode = n.string("mode", "constant");
-    let ctx = im.ctx();
-    let attrs = [("low", ctx.exprs_attr(&low)), ("high", ctx.exprs_attr(&high)), ("mode", ctx.string_attr(&mode))];
-    let mut operands = vec![x];
-    if mode == "constant" {
-        operands.push(match n.opt(2) {
-            Some(v) => im.reshape(v, &[])?,
-            None => im.like(x, n.float("value", 0.0) as f64)?,
-        });
-    }
-    Ok(vec![im.value("graph.pad", &operands, &attrs)?])
 }
 
 fn range(im: &mut Importer<'_>, n: &Node<'_>) -> Out {

@@ -178,7 +178,7 @@ fn linear(im: &mut Importer<'_>, n: &Node<'_>, targets: usize) -> Built {
     let x = n.input(im, 0)?;
     let x = im.cast_to(x, DType::F32)?;
     let coefficients = n.floats("coefficients").unwrap_or_default();
-    if targets == 0 || coefficients.is_empty() || coefficients.len() % targets != 0 {
+    if targets == 0 || coefficients.is_empty() || !coefficients.len().is_multiple_of(targets) {
         return Err(im.error("N0615", format!("{} coefficients for {targets} targets", coefficients.len())));
     }
     let w = im.constant(&Tensor::new(&[targets, coefficients.len() / targets], coefficients), "coefficients")?;

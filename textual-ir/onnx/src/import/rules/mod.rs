@@ -18,9 +18,10 @@ mod resample;
 mod sampling;
 mod sequence;
 mod signal;
+mod slicing;
 mod window;
 
-use super::{Importer, Item, Node};
+use super::{Importer, Item, Node, specialize::Axes};
 use nim_graph::Built;
 use nim_ir::ValueId;
 use rustc_hash::FxHashMap;
@@ -67,6 +68,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", resample::RULES),
         ("", sampling::RULES),
         ("", signal::RULES),
+        ("", slicing::RULES),
         ("", window::RULES),
         ("ai.onnx.ml", ml::RULES),
         ("ai.onnx.preview.training", loss::TRAINING),
@@ -80,17 +82,33 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
     values.chain(items).collect()
 }
 
-/// Axes of an attribute or, since some version, of an input; `None` when neither is given.
-fn axes(im: &Importer<'_>, n: &Node<'_>, input: usize) -> Built<Option<Vec<i64>>> {
+/// Axes of an attribute or, since some version, of an input, of a tensor of some rank; `None` when neither is given.
+fn axes(im: &mut Importer<'_>, n: &Node<'_>, input: usize, rank: usize) -> Built<Option<Vec<i64>>> {
     if let Some(axes) = n.ints("axes") {
         return Ok(Some(axes));
     }
     match n.opt(input) {
         None => Ok(None),
-        Some(v) => match im.ints(v) {
-            Some(axes) => Ok(Some(axes)),
-            None => Err(im.error("N0612", "axes must be known when the model is compiled")),
-        },
+        Some(v) => known_axes(im, v, rank).map(Some),
+    }
+}
+
+/// Axes that must be known; where they are not, the importer may try every choice. Their order must not matter.
+fn known_axes(im: &mut Importer<'_>, v: ValueId, rank: usize) -> Built<Vec<i64>> {
+    match im.ints(v) {
+        Some(axes) => Ok(axes),
+        None => {
+            im.unknown_axes = Some(Axes { value: v, rank });
+            Err(im.error("N0612", "axes must be known when the model is compiled"))
+        }
+    }
+}
+
+/// One axis, as [`known_axes`].
+fn known_axis(im: &mut Importer<'_>, v: ValueId, rank: usize) -> Built<usize> {
+    match known_axes(im, v, rank)?.as_slice() {
+        &[axis] => wrap_axis(im, axis, rank),
+        list => Err(im.error("N0613", format!("one axis is needed, found {}", list.len()))),
     }
 }
 

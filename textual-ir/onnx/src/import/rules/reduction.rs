@@ -1,6 +1,6 @@
 //! Reductions.
 
-use super::{Family, Importer, Node, Out, axes, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, axes, known_axis, wrap_axes, wrap_axis};
 use nim_graph::Built;
 use nim_ir::ValueId;
 use nim_tensor::DType;
@@ -34,7 +34,7 @@ enum Kind {
 fn reduce(im: &mut Importer<'_>, n: &Node<'_>, kind: Kind) -> Out {
     let x = n.input(im, 0)?;
     let rank = im.rank(x)?;
-    let given = axes(im, n, 1)?.filter(|a| !a.is_empty());
+    let given = axes(im, n, 1, rank)?.filter(|a| !a.is_empty());
     let axes = match given {
         Some(axes) => wrap_axes(im, &axes, rank)?,
         None if n.flag("noop_with_empty_axes", false) => vec![],
@@ -98,10 +98,8 @@ fn arg(im: &mut Importer<'_>, n: &Node<'_>, kind: &str) -> Out {
 
 fn cum_sum(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, axis) = (n.input(im, 0)?, n.input(im, 1)?);
-    let Some(&[axis]) = im.ints(axis).as_deref() else {
-        return Err(im.error("N0612", "the axis must be known when the model is compiled"));
-    };
-    let axis = wrap_axis(im, axis, im.rank(x)?)?;
+    let rank = im.rank(x)?;
+    let axis = known_axis(im, axis, rank)?;
     let ctx = im.ctx();
     let attrs = [
         ("axis", ctx.i64_attr(axis as i64)),

@@ -76,11 +76,19 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let part = match (scales, sizes) {
         (Some(scales), _) => by_scales(im, &picked, scales)?,
         (None, Some(sizes)) => {
-            let sizes = im.exprs_or_bind(sizes, "resized")?;
-            if sizes.len() != axes.len() {
-                return Err(im.error("N0626", format!("{} sizes for {} axes", sizes.len(), axes.len())));
+            let list = match im.exprs(sizes) {
+                None if n.string("keep_aspect_ratio_policy", "stretch") != "stretch" => {
+                    aspect_at_run_time(im, n, &picked, sizes)?
+                }
+                _ => im.exprs_or_bind(sizes, "resized")?,
+            };
+            if list.len() != axes.len() {
+                return Err(im.error("N0626", format!("{} sizes for {} axes", list.len(), axes.len())));
             }
-            kept_aspect(im, n, &picked, sizes)?
+            match im.exprs(sizes) {
+                None => Target { scales: vec![0.0; list.len()], sizes: list },
+                Some(_) => kept_aspect(im, n, &picked, list)?,
+            }
         }
         (None, None) => return Err(im.error("N0610", "neither scales nor sizes are given")),
     };
@@ -126,6 +134,20 @@ fn kept_aspect(im: &Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: Vec<Expr>)
     let scale = if larger { ratios.fold(f64::MIN, f64::max) } else { ratios.fold(f64::MAX, f64::min) };
     let sizes = from.iter().map(|f| p.constant((f * scale + 0.5).floor() as i64)).collect();
     Ok(Target { sizes, scales: vec![scale; dims.len()] })
+}
+
+/// As [`kept_aspect`] for sizes that only run time knows.
+fn aspect_at_run_time(im: &mut Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: ValueId) -> Built<Vec<Expr>> {
+    let from = im.index(dims, false)?;
+    let (from, to) = (im.cast_to(from, DType::F64)?, im.cast_to(sizes, DType::F64)?);
+    let ratios = im.binary("div", to, from)?;
+    let kind = if n.string("keep_aspect_ratio_policy", "stretch") == "not_smaller" { "max" } else { "min" };
+    let scale = im.reduce(kind, ratios, &[0], false)?;
+    let sizes = im.binary("mul", from, scale)?;
+    let sizes = im.with_scalar("add", sizes, 0.5)?;
+    let sizes = im.unary("floor", sizes)?;
+    let sizes = im.cast_to(sizes, DType::I64)?;
+    im.exprs_or_bind(sizes, "resized")
 }
 
 fn upsample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {

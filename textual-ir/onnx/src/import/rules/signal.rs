@@ -2,7 +2,7 @@
 //!
 //! A transform is a product with the matrix of its cosines and sines, so that its length may be a symbol.
 
-use super::{Family, Importer, Node, Out, wrap_axis};
+use super::{Family, Importer, Node, Out, known_axis, wrap_axis};
 use crate::dtype_of;
 use nim_graph::Built;
 use nim_ir::{Expr, ValueId};
@@ -164,13 +164,9 @@ fn dft_op(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
     let axis = match n.opt(2) {
-        Some(v) => match im.ints(v).as_deref() {
-            Some(&[axis]) => axis,
-            _ => return Err(im.error("N0612", "the axis must be known when the model is compiled")),
-        },
-        None => n.int("axis", if n.version < 20 { 1 } else { -2 }),
+        Some(v) => known_axis(im, v, dims.len())?,
+        None => wrap_axis(im, n.int("axis", if n.version < 20 { 1 } else { -2 }), dims.len())?,
     };
-    let axis = wrap_axis(im, axis, dims.len())?;
     if dims.len() < 2 || axis + 1 == dims.len() {
         return Err(
             im.error("N0613", format!("axis {axis} cannot be transformed: the last one holds the parts of numbers"))

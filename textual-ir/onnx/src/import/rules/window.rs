@@ -303,10 +303,10 @@ fn col2im(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         return Err(im.error("N0616", "the number of channels must be known, and a multiple of the block's size"));
     };
     let mut shape = vec![dims[0], dims[1]];
-    for i in 0..spatial {
+    for (i, &size) in image.iter().enumerate().take(spatial) {
         let k = p.constant(win.kernel[i]);
         let pads = win.pads[i] + win.pads[i + spatial];
-        shape.push(window_extent(p, image[i], k, win.strides[i], pads, win.dilations[i]));
+        shape.push(window_extent(p, size, k, win.strides[i], pads, win.dilations[i]));
     }
     let blocks = im.reshape(x, &shape)?;
     let side = taps as usize;
