@@ -44,6 +44,24 @@ fn convolution_with_bias_and_relu_is_one_map() {
 }
 
 #[test]
+fn dimensions_of_one_element_are_no_obstacle() {
+    fused(1, &["1 8 f32", "8 6 f32", "6 f32", "1 6 f32"], |g, x| {
+        let y = g.matmul(x[0], x[1]).unwrap();
+        let y = g.binary("add", y, x[2]).unwrap();
+        let y = g.unary("sigmoid", y).unwrap();
+        vec![g.binary("mul", y, x[3]).unwrap()]
+    });
+    // A dense layer behind global pooling.
+    fused(2, &["N 4 5 5 f32", "4 6 f32", "6 f32"], |g, x| {
+        let y = g.mean(x[0], &[2, 3], true).unwrap();
+        let dims = g.dims(y).unwrap();
+        let y = g.reshape(y, &dims[..2]).unwrap();
+        let y = g.matmul(y, x[1]).unwrap();
+        vec![g.binary("add", y, x[2]).unwrap()]
+    });
+}
+
+#[test]
 fn residual_block_is_one_map_a_convolution() {
     fused(2, &["N 4 5 5 f32", "4 4 3 3 f32", "4 4 3 3 f32", "4 1 1 f32"], |g, x| {
         let y = conv(g, x[0], x[1], 1, 1);

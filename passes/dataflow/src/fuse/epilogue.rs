@@ -58,6 +58,11 @@ fn plan(ctx: &Context, body: &Body, producer: &MapView, consumer: &MapView) -> O
         return None;
     }
     let facts = producer.facts(ctx, &Facts::default());
+    let own = unit_as_zero(ctx, producer);
+    let same_place = |at: &[Expr]| {
+        let plain = |e: &Expr| substitute_ivs(ctx, *e, &own);
+        at.len() == place.len() && at.iter().map(plain).eq(place.iter().map(plain))
+    };
     let mut reads = vec![];
     for read in &consumer.reads {
         let subset = read.subset.as_ref()?;
@@ -67,7 +72,7 @@ fn plan(ctx: &Context, body: &Body, producer: &MapView, consumer: &MapView) -> O
         let at: Vec<Expr> = subset.iter().map(|&e| ctx.exprs.simplify(substitute_ivs(ctx, e, &ivs), &facts)).collect();
         if read.value != result {
             reads.push(Some(Memlet { value: read.value, subset: Some(at), border: None }));
-        } else if &at == place {
+        } else if same_place(&at) {
             reads.push(None);
         } else {
             return None;
@@ -93,6 +98,8 @@ fn correspondence(
     let unit = |extent: Expr| ctx.exprs.as_const(extent) == Some(1);
     let mut ivs: Vec<Option<Expr>> = vec![None; consumer.rank()];
     let mut matched = vec![false; producer.rank()];
+    // Dimensions of the producer of one value that the consumer reads at 0.
+    let mut spare = vec![];
     for (&here, &there) in subset.iter().zip(place) {
         match (as_iv(ctx, here), as_iv(ctx, there)) {
             (Some(c), Some(p)) => {
@@ -103,7 +110,10 @@ fn correspondence(
                 ivs[c] = Some(there);
             }
             (Some(c), None) if unit(consumer.domain[c]) => {}
-            (None, Some(p)) if unit(producer.domain[p]) => matched[p] = true,
+            (None, Some(p)) if unit(producer.domain[p]) => {
+                matched[p] = true;
+                spare.push(there);
+            }
             (None, None) => {}
             _ => return None,
         }
@@ -111,12 +121,19 @@ fn correspondence(
     // All results are taken up, and all points of the consumer have a result.
     let parallel = producer.is_parallel(ctx);
     let all = (0..producer.rank()).all(|p| !parallel[p] || matched[p]);
+    let mut spare = spare.into_iter();
     let ivs = ivs.into_iter().enumerate().map(|(c, e)| match e {
         Some(e) => Some(e),
-        None => unit(consumer.domain[c]).then_some(Expr::ZERO),
+        None => unit(consumer.domain[c]).then(|| spare.next().unwrap_or(Expr::ZERO)),
     });
     let ivs: Option<Vec<Expr>> = ivs.collect();
     ivs.filter(|_| all)
+}
+
+/// The iteration variables of a map, with 0 for those of one value.
+fn unit_as_zero(ctx: &Context, view: &MapView) -> Vec<Expr> {
+    let one = |k: usize| ctx.exprs.as_const(view.domain[k]) == Some(1);
+    (0..view.rank()).map(|k| if one(k) { Expr::ZERO } else { iv(ctx, k) }).collect()
 }
 
 fn keeps_innermost(ctx: &Context, place: &[Expr], ivs: &[Expr], rank: usize) -> bool {
@@ -131,9 +148,7 @@ fn apply(ctx: &Context, body: &mut Body, producer: &MapView, consumer: &MapView,
     let to = &consumer.writes[0];
     let mut parts = MapBuilder::from_view(producer);
     // The new write may leave out dimensions of one element, which then do not count as parallel any more.
-    let own: Vec<Expr> = (0..producer.rank())
-        .map(|k| if ctx.exprs.as_const(producer.domain[k]) == Some(1) { Expr::ZERO } else { iv(ctx, k) })
-        .collect();
+    let own = unit_as_zero(ctx, producer);
     for index in parts.epilogue_reads.iter_mut().filter_map(|m| m.subset.as_mut()).flatten() {
         *index = substitute_ivs(ctx, *index, &own);
     }
