@@ -5,7 +5,7 @@ use crate::{
     contents::{Analysis, Contents, Ratio},
     shape::broadcast_dims,
 };
-use nim_ir::{Attr, BlockId, Builder, Context, Diagnostic, Expr, OpId, Symbol, Type, ValueId};
+use nim_ir::{Attr, BlockId, Builder, Context, Diagnostic, Expr, InsertPoint, OpId, Symbol, Type, ValueId};
 use nim_tensor::{DType, Tensor, convert};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -17,6 +17,8 @@ pub struct GraphBuilder<'a> {
     /// Fresh symbols in the order they were made.
     pub(crate) made: Vec<Symbol>,
     pub(crate) taken: FxHashSet<Symbol>,
+    /// Guards that stand before the place where ops go.
+    pub(crate) guarded: Vec<(Attr, Expr, Expr)>,
 }
 
 /// A value or the diagnostic that says why not.
@@ -25,7 +27,7 @@ pub type Built<T = ValueId> = Result<T, Diagnostic>;
 impl<'a> GraphBuilder<'a> {
     /// Wraps a builder.
     pub fn new(b: Builder<'a>) -> Self {
-        GraphBuilder { b, contents: FxHashMap::default(), made: vec![], taken: FxHashSet::default() }
+        GraphBuilder { b, contents: FxHashMap::default(), made: vec![], taken: FxHashSet::default(), guarded: vec![] }
     }
     /// The context.
     pub fn ctx(&self) -> &'a Context {
@@ -170,10 +172,19 @@ impl<'a> GraphBuilder<'a> {
     }
     /// Puts ops into a block of this body, with everything known kept.
     pub fn within<R>(&mut self, block: BlockId, f: impl FnOnce(&mut Self) -> R) -> R {
-        let outer = std::mem::replace(&mut self.b.point, nim_ir::InsertPoint::End(block));
+        let outer = self.enter(block);
         let result = f(self);
-        self.b.point = outer;
+        self.leave(outer);
         result
+    }
+    /// Moves to the end of a block; [`GraphBuilder::leave`] goes back with what this returns.
+    pub fn enter(&mut self, block: BlockId) -> (InsertPoint, usize) {
+        (std::mem::replace(&mut self.b.point, InsertPoint::End(block)), self.guarded.len())
+    }
+    /// Goes back to where ops went before [`GraphBuilder::enter`].
+    pub fn leave(&mut self, (point, guards): (InsertPoint, usize)) {
+        self.b.point = point;
+        self.guarded.truncate(guards);
     }
 
     // ---- constants
@@ -287,6 +298,12 @@ impl<'a> GraphBuilder<'a> {
         if lhs == rhs || kind == "le" && p.prove_le(lhs, rhs, &nim_ir::Facts::default()) {
             return;
         }
+        // One check is enough for everything behind it, in inner scopes too.
+        let known = (ctx.string_attr(kind), lhs, rhs);
+        if self.guarded.contains(&known) {
+            return;
+        }
+        self.guarded.push(known);
         let attrs = [
             ("kind", ctx.string_attr(kind)),
             ("lhs", ctx.expr_attr(lhs)),

@@ -1,7 +1,7 @@
 //! Imports every `model.onnx` under some folders and says what came of each: how many were imported, and by which
 //! reasons the others were refused. Every imported module is verified.
 //!
-//! `cargo run --example import_all -- [--list] [--types] FOLDER...`
+//! `cargo run --example import_all -- [--list] [--print] FOLDER...`
 
 use nim_ir::{Context, Diagnostic, DialectDef, Severity, verifier::verify_module};
 use nim_onnx::{ImportOptions, import, load_model};
@@ -46,6 +46,10 @@ fn attempt(path: &Path, types: bool) -> Result<String, String> {
     if let Some(d) = found.iter().find(|d| d.severity == Severity::Error) {
         return Err(format!("INVALID {} [{}] {}", d.code, place(&ctx, d), d.message));
     }
+    if types {
+        let options = nim_text::PrintOptions { elide_large: Some(64), ..Default::default() };
+        println!("{}", nim_text::print_module(&ctx, &module, &options));
+    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut total = 0;
     for op in module.body.walk() {
@@ -53,16 +57,6 @@ fn attempt(path: &Path, types: bool) -> Result<String, String> {
         for inner in nested.walk() {
             total += 1;
             *counts.entry(ctx.op_str(nested.op_name(inner))).or_default() += 1;
-            if types {
-                let results: Vec<String> =
-                    nested.results(inner).iter().map(|&v| ctx.display_type(nested.ty(v))).collect();
-                println!(
-                    "      {:40} {} {}",
-                    ctx.loc_name(nested.loc(inner)).unwrap_or("?"),
-                    ctx.op_str(nested.op_name(inner)),
-                    results.join(", ")
-                );
-            }
         }
     }
     let number = |name: &str| counts.get(name).copied().unwrap_or(0);
@@ -77,7 +71,7 @@ fn attempt(path: &Path, types: bool) -> Result<String, String> {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (list, types) = (args.iter().any(|a| a == "--list"), args.iter().any(|a| a == "--types"));
+    let (list, types) = (args.iter().any(|a| a == "--list"), args.iter().any(|a| a == "--print"));
     let mut paths = vec![];
     for folder in args.iter().filter(|a| !a.starts_with("--")) {
         models(Path::new(folder), &mut paths);

@@ -16,12 +16,10 @@ use crate::{
     proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto},
 };
 use nim_graph::{Built, GraphBuilder};
-use nim_ir::{
-    BlockId, Body, Builder, Context, Diagnostic, InsertPoint, Loc, LocData, Module, OpState, Trait, Type, ValueId,
-};
+use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, Loc, LocData, Module, OpState, Trait, Type, ValueId};
 use nim_tensor::Tensor;
 pub(crate) use node::Node;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::{
     ops::{Deref, DerefMut},
     rc::Rc,
@@ -88,6 +86,10 @@ pub(crate) struct Importer<'a> {
     depth: usize,
     /// Axes that a rule just refused because only run time knows them.
     unknown_axes: Option<specialize::Axes>,
+    /// Inputs whose shapes are not made symbolic.
+    fixed: &'a FxHashSet<String>,
+    /// Names that the node which was refused takes; then those of the calls around it.
+    refused: Vec<Vec<&'a str>>,
 }
 
 impl<'a> Deref for Importer<'a> {
@@ -122,23 +124,37 @@ pub fn import(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Re
     if !missing.is_empty() {
         return Err(missing);
     }
-    let mut body = Body::new();
-    let region = body.add_root_region();
-    let block = body.add_block(region, &[], &[]);
-    let mut importer = Importer {
-        g: GraphBuilder::new(Builder::at_end(ctx, &mut body, block)),
-        model,
-        options,
-        scopes: vec![Scope::default()],
-        frames: vec![],
-        opsets,
-        functions,
-        rules: &rules,
-        depth: 0,
-        unknown_axes: None,
-    };
-    let signature = importer.main(graph, block).map_err(|d| vec![d])?;
-    Ok(signature.into_module(ctx, graph, body))
+    // Inputs whose shapes operators need as numbers stay as the file says.
+    let mut fixed: FxHashSet<String> = FxHashSet::default();
+    loop {
+        let mut body = Body::new();
+        let region = body.add_root_region();
+        let block = body.add_block(region, &[], &[]);
+        let mut importer = Importer {
+            g: GraphBuilder::new(Builder::at_end(ctx, &mut body, block)),
+            model,
+            options,
+            scopes: vec![Scope::default()],
+            frames: vec![],
+            opsets: opsets.clone(),
+            functions: functions.clone(),
+            rules: &rules,
+            depth: 0,
+            unknown_axes: None,
+            fixed: &fixed,
+            refused: vec![],
+        };
+        match importer.main(graph, block) {
+            Ok(signature) => return Ok(signature.into_module(ctx, graph, body)),
+            Err(diagnostic) => {
+                let more = importer.to_be_fixed(graph);
+                if more.is_empty() {
+                    return Err(vec![diagnostic]);
+                }
+                fixed.extend(more);
+            }
+        }
+    }
 }
 
 /// What `@main` takes and gives.
@@ -268,9 +284,30 @@ impl<'a> Importer<'a> {
         }
     }
 
+    /// Inputs to be taken as the file says after a node was refused, so that it may be accepted: with symbolic inputs, first
+    /// those that steer the node, then the first one, then all lists of integers, then all.
+    fn to_be_fixed(&self, graph: &GraphProto) -> Vec<String> {
+        if !self.options.symbolic_inputs {
+            return vec![];
+        }
+        let open = |name: &str| !self.fixed.contains(name) && graph.input.iter().any(|i| i.name == name);
+        for names in &self.refused {
+            let steering: Vec<String> = names.iter().skip(1).filter(|n| open(n)).map(|n| n.to_string()).collect();
+            if !steering.is_empty() {
+                return steering;
+            }
+            if let Some(first) = names.first().filter(|n| open(n)) {
+                return vec![first.to_string()];
+            }
+        }
+        let all: Vec<&ValueInfoProto> = graph.input.iter().filter(|i| open(&i.name)).collect();
+        let lists: Vec<String> = all.iter().filter(|i| types::is_integer_list(i)).map(|i| i.name.clone()).collect();
+        if lists.is_empty() { all.iter().map(|i| i.name.clone()).collect() } else { lists }
+    }
+
     fn input_type(&mut self, input: &ValueInfoProto) -> Built<Type> {
         let base = value_name(&input.name);
-        let symbolic = self.options.symbolic_inputs;
+        let symbolic = self.options.symbolic_inputs && !self.fixed.contains(&input.name);
         let fail = |g: &Self, message: String| g.error("N0603", format!("input {:?}: {message}", input.name));
         match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
             Some(type_proto::Value::TensorType(tensor)) => {
@@ -384,7 +421,10 @@ impl<'a> Importer<'a> {
             (None, Some(rules::Rule::Items(rule))) => rule(self, &node),
             (None, None) => Err(self.error("N0601", format!("the operator {} is not supported", proto.op_type))),
         };
-        let results = results.map_err(|d| self.about_node(d, &node))?;
+        let results = results.map_err(|d| {
+            self.refused.push(proto.input.iter().map(String::as_str).collect());
+            self.about_node(d, &node)
+        })?;
         for (output, item) in proto.output.iter().zip(results) {
             if !output.is_empty() {
                 if let Some(value) = item.value() {
@@ -491,9 +531,9 @@ impl<'a> Importer<'a> {
 
     /// Runs `f` with new ops going to the end of a block.
     pub(crate) fn in_block<R>(&mut self, block: BlockId, f: impl FnOnce(&mut Self) -> R) -> R {
-        let outer = std::mem::replace(&mut self.g.b.point, InsertPoint::End(block));
+        let outer = self.g.enter(block);
         let result = f(self);
-        self.g.b.point = outer;
+        self.g.leave(outer);
         result
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     dtype_of,
-    proto::{tensor_shape_proto::dimension, type_proto},
+    proto::{ValueInfoProto, tensor_shape_proto::dimension, type_proto},
 };
 use nim_ir::{Context, Dim, Expr, Facts, Type};
 
@@ -56,4 +56,14 @@ pub fn contradicts(ctx: &Context, claim: &type_proto::Tensor, inferred: Type) ->
         }
     }
     Ok(())
+}
+
+/// True for a vector of integers: what lists axes and sizes.
+pub fn is_integer_list(input: &ValueInfoProto) -> bool {
+    match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(type_proto::Value::TensorType(t)) => {
+            dtype_of(t.elem_type).is_ok_and(|d| d.is_integer()) && t.shape.as_ref().is_some_and(|s| s.dim.len() == 1)
+        }
+        _ => false,
+    }
 }

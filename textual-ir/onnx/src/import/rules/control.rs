@@ -7,8 +7,9 @@
 use super::{Importer, Item, ItemFamily, Items, Node, wrap_axis};
 use crate::proto::{GraphProto, ValueInfoProto, type_proto};
 use nim_graph::{Built, Iteration, LoopSpec};
-use nim_ir::{BlockId, Dim, Expr, Facts, Type, ValueId};
+use nim_ir::{BlockId, Dim, Expr, Facts, Symbol, Type, ValueId};
 use nim_tensor::{DType, Tensor};
+use rustc_hash::FxHashSet;
 
 pub(super) const RULES: ItemFamily = &[("If", if_op), ("Loop", loop_op), ("Scan", scan)];
 
@@ -226,9 +227,8 @@ fn run_loop<'a>(
         // Conditions that only count make it a counted loop.
         if let Some(yielded) = condition
             && bounds.trip.is_none() == bounds.trip_expr.is_none()
-            && let Some(count) = counted(im, yielded, first, iteration.number, &inner)
+            && let Some(count) = counted(im, yielded, first, bounds.trip_expr, iteration.number, &inner)
         {
-            let count = bounds.trip_expr.map_or(count, |most| p.min(count, p.max(p.constant(0), most)));
             (condition, first, trip_count) = (None, None, Some(count));
             trip = Some(im.index(&[count], true)?);
         }
@@ -284,19 +284,34 @@ fn bounds_of(im: &Importer<'_>, cond: ValueId) -> Option<Vec<(Expr, Expr)>> {
     }
 }
 
-/// The number of iterations of a loop that goes on while counters stay below limits. The condition before the loop must
-/// be the one of the body, one step earlier.
+/// The number of iterations of a loop that goes on while counters stay below limits, at most `most`.
+///
+/// The condition before the loop is implied where it is the body's one step earlier, or where `most` is 0 whenever it
+/// does not hold.
 fn counted(
     im: &Importer<'_>,
     yielded: ValueId,
     first: Option<ValueId>,
+    most: Option<Expr>,
     iv: Expr,
-    inner: &rustc_hash::FxHashSet<nim_ir::Symbol>,
+    inner: &FxHashSet<Symbol>,
 ) -> Option<Expr> {
     let p = &im.ctx().exprs;
+    let facts = Facts::default();
     let symbol = p.as_symbol(iv)?;
+    let (zero, one) = (p.constant(0), p.constant(1));
+    let smaller = |a: Expr, b: Expr| {
+        if p.prove_le(a, b, &facts) {
+            a
+        } else if p.prove_le(b, a, &facts) {
+            b
+        } else {
+            p.min(a, b)
+        }
+    };
     let mut starts = first.map_or(Some(vec![]), |c| bounds_of(im, c))?;
-    let mut count: Option<Expr> = None;
+    starts.retain(|&(x, y)| !most.is_some_and(|m| p.prove_le(p.add(x, m), y, &facts)));
+    let mut count = most.map(|m| p.simplify(p.max(zero, m), &facts));
     for (a, b) in bounds_of(im, yielded)? {
         let (step, base) = p.linear_in(a, symbol)?;
         let each = p.as_const(step).filter(|&s| s > 0)?;
@@ -304,21 +319,19 @@ fn counted(
             return None;
         }
         let before = p.sub(base, step);
-        let more = match starts.iter().position(|&(x, y)| x == before && y == b) {
+        let steps = |from: Expr| p.max(zero, p.ceildiv(p.sub(b, from), p.constant(each)));
+        let own = match starts.iter().position(|&(x, y)| x == before && y == b) {
             Some(at) => {
                 starts.swap_remove(at);
-                p.max(p.constant(0), p.ceildiv(p.sub(b, before), p.constant(each)))
+                steps(before)
             }
             // Nothing is asked before the first iteration.
-            None if first.is_none() => {
-                p.add(p.constant(1), p.max(p.constant(0), p.ceildiv(p.sub(b, base), p.constant(each))))
-            }
-            None => return None,
+            None => p.add(one, steps(base)),
         };
-        count = Some(count.map_or(more, |c| p.min(c, more)));
+        count = Some(count.map_or(own, |c| smaller(c, own)));
     }
     let count = count.filter(|_| starts.is_empty())?;
-    Some(p.simplify(count, &Facts::default()))
+    Some(p.simplify(count, &facts))
 }
 
 /// Types with a fresh symbol wherever the body changes a dimension; `None` when it changes none.
@@ -352,7 +365,7 @@ fn widen(im: &mut Importer<'_>, types: &[Type], next: &[ValueId]) -> Built<Optio
 const LOOP_SIZE: &str = "carried";
 
 impl Importer<'_> {
-    fn is_loop_size(&self, s: nim_ir::Symbol) -> bool {
+    fn is_loop_size(&self, s: Symbol) -> bool {
         self.ctx().exprs.symbol_name(s).strip_prefix(LOOP_SIZE).is_some_and(|rest| rest.starts_with('_'))
     }
 }
