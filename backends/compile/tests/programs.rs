@@ -57,8 +57,8 @@ fn agree(text: &str, cases: &[Vec<Value>]) {
                         result.passed(),
                         "result {i}: {:?}\nfound {:?}\nexpected {:?}\n{}",
                         result.first,
-                        found.as_tensor().map(|t| elements(t)),
-                        expected.as_tensor().map(|t| elements(t)),
+                        found.as_tensor().map(elements),
+                        expected.as_tensor().map(elements),
                         program.disassemble()
                     );
                 }

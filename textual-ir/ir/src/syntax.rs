@@ -1,6 +1,8 @@
 //! What hand-written assembly of an op may use. The text crate implements these traits; dialects know only them.
 
-use crate::{Attr, AttrList, BlockId, Body, Context, Diagnostic, Expr, Loc, Name, OpId, OpState, RegionId, Type, ValueId};
+use crate::{
+    Attr, AttrList, BlockId, Body, Context, Diagnostic, Expr, Loc, Name, OpId, OpState, RegionId, Type, ValueId,
+};
 
 /// An error was already reported; parsing of this op stops, the parser recovers at the next one.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -93,8 +93,7 @@ fn main() -> ExitCode {
                     println!("no {name}: {reason}");
                 }
                 let kind = reason.split('(').next().unwrap_or(&reason).to_string();
-                let kind =
-                    if kind.starts_with("N0601") { kind.replace(|c: char| c == '\n', ";") } else { reason.clone() };
+                let kind = if kind.starts_with("N0601") { kind.replace('\n', ";") } else { reason.clone() };
                 refused.entry(kind).or_default().push(name);
             }
         }

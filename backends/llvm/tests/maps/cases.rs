@@ -110,8 +110,7 @@ impl Conv {
 pub fn matmul_kernel(ctx: &Context, m: Expr, n: Expr, k: Expr, symbols: &[&str], constant: bool) -> (Body, OpId) {
     let f32_type = ctx.f32_type();
     let inputs = [ctx.tensor_of(&[m, k], f32_type), ctx.tensor_of(&[k, n], f32_type)];
-    let (mut module, op) =
-        kernel(ctx, &inputs, symbols, |b, args| vec![matmul(ctx, b, args[0], args[1], &[m, n, k])]);
+    let (mut module, op) = kernel(ctx, &inputs, symbols, |b, args| vec![matmul(ctx, b, args[0], args[1], &[m, n, k])]);
     if constant {
         module.set_attr(ctx, op, "dataflow.constant_args", ctx.i64_array(&[1]));
     }

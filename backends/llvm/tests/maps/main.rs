@@ -1,8 +1,10 @@
 //! Maps from the dataflow level to running machine code, against plain Rust loops.
 
+// Shared with the example that measures; each uses a part of it.
+#[allow(dead_code)]
 mod cases;
-mod kinds;
 mod harness;
+mod kinds;
 
 use cases::Conv;
 use harness::*;
@@ -15,8 +17,7 @@ fn matmul_of_odd_and_symbolic_sizes() {
         let (m, n, k) = ("M", "N", "K");
         let size = dims(&ctx, &[m, n, k]);
         let f32_type = ctx.f32_type();
-        let inputs =
-            [ctx.tensor_of(&[size[0], size[2]], f32_type), ctx.tensor_of(&[size[2], size[1]], f32_type)];
+        let inputs = [ctx.tensor_of(&[size[0], size[2]], f32_type), ctx.tensor_of(&[size[2], size[1]], f32_type)];
         let (module, op) = kernel(&ctx, &inputs, &[m, n, k], |b, args| {
             vec![matmul(&ctx, b, args[0], args[1], &[size[0], size[1], size[2]])]
         });
@@ -129,8 +130,7 @@ fn convolutions() {
                 let ctx = context();
                 let (module, op) = conv.kernel(&ctx, constant);
                 let compiled = compile(&ctx, &module, op, &options);
-                let dims: [&[usize]; 3] =
-                    [&[conv.n, conv.c, conv.h, conv.w], &[conv.o, cg, conv.k, conv.k], &[conv.o]];
+                let dims: [&[usize]; 3] = [&[conv.n, conv.c, conv.h, conv.w], &[conv.o, cg, conv.k, conv.k], &[conv.o]];
                 let inputs = compiled.pack(&[&bytes(&x), &bytes(&w), &bytes(&bias)], &dims);
                 let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
                 for parts in [1, 3] {

@@ -1,0 +1,64 @@
+//! Compiles a model to one file that `nim-run` runs, or shows it at any level on the way.
+
+mod archive;
+mod emit;
+
+use clap::Parser;
+use emit::Emit;
+use indicatif::ProgressBar;
+use nim_tools::{
+    Failure,
+    flags::{CompileFlags, ImportFlags, all_threads},
+    source::{Source, context},
+    terminal,
+};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+/// Compiles a model to one file that nim-run runs, or shows it at any level on the way.
+#[derive(Parser, Debug)]
+#[command(version, about, max_term_width = 120)]
+struct Cli {
+    /// The model: .onnx or .nir; - is standard input.
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Where to write; - is standard output. Levels of the IR read back if this ends in .nir; else large constants are
+    /// left out.
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// What to write.
+    #[arg(long, value_enum, default_value = "nimx")]
+    emit: Emit,
+    /// Threads that compile.
+    #[arg(long, value_name = "N", default_value_t = all_threads())]
+    threads: usize,
+    /// Say how long each stage took, on standard error.
+    #[arg(long)]
+    timing: bool,
+    #[command(flatten)]
+    import: ImportFlags,
+    #[command(flatten)]
+    compile: CompileFlags,
+}
+
+fn main() -> ExitCode {
+    terminal::exit("nim-compile", compile(&Cli::parse()).map(|()| true))
+}
+
+fn compile(cli: &Cli) -> Result<(), Failure> {
+    let bar = if terminal::interactive() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar.set_message("importing");
+    let ctx = context();
+    let mut module = Source::read(&cli.model)?.module(&ctx, &cli.import.options()?)?;
+    bar.set_message("compiling");
+    let settings = cli.compile.settings(cli.threads)?;
+    let done = emit::emit(&ctx, &mut module, &settings, cli.emit, &cli.output);
+    bar.finish_and_clear();
+    let times = done?;
+    if cli.timing {
+        for (stage, time) in times {
+            eprintln!("{:10.1} ms  {stage}", time.as_secs_f64() * 1e3);
+        }
+    }
+    Ok(())
+}
