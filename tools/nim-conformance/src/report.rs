@@ -137,9 +137,11 @@ pub fn generalised(message: &str) -> String {
         None => head,
     };
     let mut out = String::new();
-    let mut in_number = false;
+    // Digits of a word, as of `f32`, belong to it.
+    let (mut in_number, mut in_word) = (false, false);
     for c in head.chars() {
-        if c.is_ascii_digit() && !out.ends_with(|p: char| p.is_ascii_alphabetic()) {
+        in_word = c.is_ascii_alphabetic() || in_word && c.is_ascii_digit();
+        if c.is_ascii_digit() && !in_word {
             if !in_number {
                 out.push('#');
             }
