@@ -101,6 +101,8 @@ pub(super) struct Emitter<'c> {
     /// Which lanes take part, inside of a condition that differs from lane to lane.
     pub mask: Option<Val>,
     pub resolved: FxHashMap<Expr, Expr>,
+    /// Which expressions are known not to be negative.
+    pub proved: FxHashMap<Expr, bool>,
 }
 
 pub(super) type Emit<T> = Result<T, Diagnostic>;
@@ -121,6 +123,7 @@ impl<'c> Emitter<'c> {
             lane_loop: None,
             mask: None,
             resolved: FxHashMap::default(),
+            proved: FxHashMap::default(),
         }
     }
 
@@ -154,6 +157,9 @@ impl<'c> Emitter<'c> {
     }
     /// Closes the innermost scope and answers its text.
     pub fn close(&mut self) -> String {
+        // Both name values and ranges of what ends here; a loop may be printed again with others.
+        self.resolved.clear();
+        self.proved.clear();
         self.scopes.pop().map(|s| s.text).unwrap_or_default()
     }
     pub fn fresh(&mut self) -> Rc<str> {

@@ -20,8 +20,27 @@ pub(super) enum LaneForm {
 }
 
 impl Emitter<'_> {
-    /// The expression with the variables of unrolled and vector loops replaced, simplified.
-    pub fn resolve(&mut self, e: Expr) -> Expr {
+    /// The expression with the variables of unrolled and vector loops replaced. What depends on the lane is simplified, so
+    /// that it becomes linear where it is; parts that do not are hidden behind a symbol before, since simplification
+    /// costs more the longer an expression is.
+    pub fn resolve(&mut self, e: Expr) -> Emit<Expr> {
+        let current = self.replace_aliases(e);
+        if !self.varies(current) {
+            return Ok(current);
+        }
+        if let Some(&done) = self.resolved.get(&current) {
+            return Ok(done);
+        }
+        let mut done = current;
+        if self.has_varying_division(current) {
+            let short = self.hide_uniform(current)?;
+            done = self.ctx.exprs.simplify(short, &self.facts);
+            self.resolved.insert(current, done);
+        }
+        Ok(done)
+    }
+
+    fn replace_aliases(&self, e: Expr) -> Expr {
         let pool = &self.ctx.exprs;
         let mut current = e;
         // Bounds of an inner unrolled loop may mention the variable of an outer one.
@@ -31,18 +50,73 @@ impl Emitter<'_> {
                 _ => None,
             });
             if next == current {
-                break;
+                return current;
             }
             current = next;
         }
-        match self.resolved.get(&current) {
-            Some(&done) => done,
+    }
+
+    /// As [`Emitter::resolve`], simplified in any case: for the bounds of loops.
+    pub fn resolve_bound(&self, e: Expr) -> Expr {
+        let current = self.replace_aliases(e);
+        let pool = &self.ctx.exprs;
+        if pool.as_const(current).is_some() { current } else { pool.simplify(current, &self.facts) }
+    }
+
+    /// Whether `e >= 0` is known.
+    pub fn never_negative(&mut self, e: Expr) -> bool {
+        let pool = &self.ctx.exprs;
+        if let Some(v) = pool.as_const(e) {
+            return v >= 0;
+        }
+        match self.proved.get(&e) {
+            Some(&known) => known,
             None => {
-                let done = pool.simplify(current, &self.facts);
-                self.resolved.insert(current, done);
-                done
+                let known = pool.prove_le(Expr::ZERO, e, &self.facts);
+                self.proved.insert(e, known);
+                known
             }
         }
+    }
+
+    fn has_varying_division(&self, e: Expr) -> bool {
+        let pool = &self.ctx.exprs;
+        let mut list = vec![e];
+        while let Some(e) = list.pop() {
+            match pool.node(e) {
+                ExprNode::Sum(parts) | ExprNode::Product(parts) => list.extend_from_slice(parts),
+                ExprNode::Const(_) | ExprNode::Symbol(_) => {}
+                _ if self.varies(e) => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Divisions, minima and maxima that are the same in all lanes, replaced by symbols of their values.
+    fn hide_uniform(&mut self, e: Expr) -> Emit<Expr> {
+        let pool = &self.ctx.exprs;
+        let mut sum = Expr::ZERO;
+        for (k, monomial) in pool.terms(e) {
+            let factors: Vec<Expr> = match pool.node(monomial) {
+                ExprNode::Product(factors) => factors.to_vec(),
+                _ => vec![monomial],
+            };
+            let mut product = pool.constant(k);
+            for factor in factors {
+                let hidden = match pool.node(factor) {
+                    ExprNode::Const(_) | ExprNode::Symbol(_) => factor,
+                    _ if self.varies(factor) => factor,
+                    _ => {
+                        let value = self.uniform(factor)?;
+                        self.value_symbol(value)
+                    }
+                };
+                product = pool.mul(product, hidden);
+            }
+            sum = pool.add(sum, product);
+        }
+        Ok(sum)
     }
 
     fn varies(&self, e: Expr) -> bool {
@@ -66,9 +140,9 @@ impl Emitter<'_> {
     }
 
     /// A resolved expression as one lane sees it.
-    pub fn in_lane(&mut self, e: Expr, lane: u32) -> Expr {
+    pub fn in_lane(&mut self, e: Expr, lane: u32) -> Emit<Expr> {
         let pool = &self.ctx.exprs;
-        let Some(lanes) = self.lane_loop else { return e };
+        let Some(lanes) = self.lane_loop else { return Ok(e) };
         let vectors: Vec<(Symbol, Val)> = pool
             .symbols(e)
             .iter()
@@ -168,7 +242,7 @@ impl Emitter<'_> {
     fn divide(&mut self, a: Expr, b: Expr, what: Division) -> Emit<Val> {
         let pool = &self.ctx.exprs;
         let (x, y) = (self.uniform(a)?, self.uniform(b)?);
-        let positive = pool.prove_le(Expr::ONE, b, &self.facts);
+        let positive = self.never_negative(pool.sub(b, Expr::ONE));
         // A dimension may be 0 where nothing divides by it in truth; hoisted division must not trap.
         let y = match pool.as_const(b) {
             Some(_) => y,
@@ -179,7 +253,7 @@ impl Emitter<'_> {
                 self.select(&is_zero, &one, &y)
             }
         };
-        if positive && pool.prove_le(Expr::ZERO, a, &self.facts) {
+        if positive && self.never_negative(a) {
             return Ok(match what {
                 Division::Floor => self.op("arith.divui", "", &[&x, &y]),
                 Division::Mod => self.op("arith.remui", "", &[&x, &y]),
@@ -225,7 +299,7 @@ impl Emitter<'_> {
 
     /// An expression as a value, a vector where it depends on the lane.
     pub fn value_of(&mut self, e: Expr) -> Emit<Val> {
-        let e = self.resolve(e);
+        let e = self.resolve(e)?;
         match self.lane_form(e) {
             LaneForm::Uniform(e) => self.uniform(e),
             LaneForm::Linear { step, rest } => {
@@ -237,7 +311,7 @@ impl Emitter<'_> {
                 let lanes = self.lane_loop.map_or(1, |l| l.count);
                 let mut scalars = vec![];
                 for lane in 0..lanes {
-                    let scalar = self.in_lane(e, lane);
+                    let scalar = self.in_lane(e, lane)?;
                     scalars.push(self.uniform(scalar)?);
                 }
                 Ok(self.join_lanes(&scalars))
@@ -250,8 +324,8 @@ impl Emitter<'_> {
         let zero = self.i64(0);
         let mut acc: Option<Val> = None;
         for &e in exprs {
-            let e = self.resolve(e);
-            if self.ctx.exprs.prove_le(Expr::ZERO, e, &self.facts) {
+            let e = self.resolve(e)?;
+            if self.never_negative(e) {
                 continue;
             }
             let value = self.value_of(e)?;

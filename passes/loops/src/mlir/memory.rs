@@ -103,7 +103,7 @@ impl Emitter<'_> {
         for (&index, &dim) in indices.iter().zip(&buffer.dims) {
             at = pool.add(pool.mul(at, dim), index);
         }
-        Ok(self.resolve(at))
+        self.resolve(at)
     }
 
     /// The address of element `at` (uniform), scaled by `scale` elements, `extra` elements further.
@@ -269,7 +269,7 @@ impl Emitter<'_> {
         let count = self.lane_loop.map_or(1, |l| l.count);
         let mut out = vec![];
         for lane in 0..count {
-            let at = self.in_lane(at, lane);
+            let at = self.in_lane(at, lane)?;
             out.push(f(self, at, lane)?);
         }
         Ok(out)

@@ -99,8 +99,8 @@ impl Emitter<'_> {
             return Err(self.error("the step of a loop must be positive"));
         }
         let pool = &self.ctx.exprs;
-        let (lower, upper) = (self.resolve(f.lower), self.resolve(f.upper));
-        let span = self.resolve(pool.sub(upper, lower));
+        let (lower, upper) = (self.resolve_bound(f.lower), self.resolve_bound(f.upper));
+        let span = self.resolve_bound(pool.sub(upper, lower));
         let trips = pool.as_const(span).map(|n| if n <= 0 { 0 } else { (n - 1) / f.step + 1 });
         match (f.kind, trips) {
             (_, Some(0)) => Ok(()),
@@ -155,7 +155,7 @@ impl Emitter<'_> {
     /// Iterations `begin..end` of a parallel loop, counted in steps.
     pub fn part_of_loop(&mut self, op: OpId, begin: &Val, end: &Val) -> Emit<()> {
         let f = self.read_for(op)?;
-        let (lower, upper) = (self.resolve(f.lower), self.resolve(f.upper));
+        let (lower, upper) = (self.resolve_bound(f.lower), self.resolve_bound(f.upper));
         let (low, high, step) = (self.uniform(lower)?, self.uniform(upper)?, self.i64(f.step));
         let first = self.op("arith.muli", " overflow<nsw>", &[begin, &step]);
         let first = self.op("arith.addi", " overflow<nsw>", &[&low, &first]);
@@ -174,7 +174,7 @@ impl Emitter<'_> {
         let other = other.first().copied();
         let (mut uniform, mut varying) = (vec![], vec![]);
         for e in conditions {
-            let e = self.resolve(e);
+            let e = self.resolve(e)?;
             match self.lane_form(e) {
                 LaneForm::Uniform(e) => uniform.push(e),
                 _ => varying.push(e),
