@@ -80,6 +80,8 @@ pub struct Options {
     pub entry: String,
     /// Whether maps are fused.
     pub fuse: bool,
+    /// Whether buffers share memory by plan, not only through the pool.
+    pub plan: bool,
     /// Plain loop nests instead of schedules: slow, for finding errors.
     pub naive: bool,
     /// Neither contracts products into sums nor changes the order of sums.
@@ -96,6 +98,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             entry: "main".into(),
             fuse: true,
+            plan: true,
             naive: false,
             strict: false,
             verify: cfg!(debug_assertions),
@@ -253,6 +256,14 @@ impl<'a> Run<'a> {
         }
         self.stage("graph-to-dyn", module, |_, module| errors(nim_dyn_passes::graph_to_dyn(ctx, module).1))?;
         self.stage("pack constants", module, |_, module| pack_constants(ctx, module).map(|_| ()))?;
+        if self.options.plan {
+            self.stage("dyn-plan-memory", module, |_, module| {
+                each_function(ctx, module, |body| {
+                    nim_dyn_passes::plan_memory(ctx, body);
+                });
+                Ok(())
+            })?;
+        }
         self.stage("dyn-insert-kills", module, |_, module| {
             each_function(ctx, module, |body| {
                 nim_dyn_passes::insert_kills(ctx, body);

@@ -38,7 +38,7 @@ fn agree(text: &str, cases: &[Vec<Value>]) {
     let normal = Options { threads: 1, ..Options::default() };
     let variants = [
         normal.clone(),
-        Options { fuse: false, ..normal.clone() },
+        Options { fuse: false, plan: false, ..normal.clone() },
         Options { naive: true, fuse: false, strict: true, ..normal },
     ];
     for options in variants {

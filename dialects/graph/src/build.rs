@@ -5,7 +5,7 @@ use crate::{
     contents::{Analysis, Contents, Ratio},
     shape::broadcast_dims,
 };
-use nim_ir::{Attr, BlockId, Builder, Context, Diagnostic, Expr, InsertPoint, OpId, Symbol, Type, ValueId};
+use nim_ir::{Attr, AttrKind, BlockId, Builder, Context, Diagnostic, Expr, InsertPoint, OpId, Symbol, Type, ValueId};
 use nim_tensor::{DType, Tensor, convert};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -20,6 +20,9 @@ pub struct GraphBuilder<'a> {
     /// Guards that stand before the place where ops go.
     pub(crate) guarded: Vec<(Attr, Expr, Expr)>,
 }
+
+/// Lists of sizes with more entries are refused.
+const MAX_RANK: i64 = 1024;
 
 /// A value or the diagnostic that says why not.
 pub type Built<T = ValueId> = Result<T, Diagnostic>;
@@ -128,8 +131,10 @@ impl<'a> GraphBuilder<'a> {
             [n] => self.ctx().exprs.as_const(*n),
             _ => None,
         };
-        let Some(count) = count else {
-            return Err(self.error("N0403", "a size list must be a vector of known length"));
+        // No rank is larger than this.
+        let Some(count) = count.filter(|c| (0..=MAX_RANK).contains(c)) else {
+            let found = self.ctx().display_type(self.ty(v));
+            return Err(self.error("N0403", format!("a size list must be a vector of known length, found {found}")));
         };
         let symbols: Vec<Expr> = (0..count).map(|_| self.fresh_symbol(base)).collect();
         let names = symbols.iter().map(|&e| self.ctx().string_attr(&self.ctx().exprs.display(e).to_string()));
@@ -153,9 +158,41 @@ impl<'a> GraphBuilder<'a> {
 
     /// Makes an op with inferred result types.
     pub fn op(&mut self, name: &str, operands: &[ValueId], attrs: &[(&str, Attr)]) -> Built<OpId> {
+        self.check_operands(name, operands, attrs)?;
         let op = self.b.infer(name, operands, attrs)?;
+        for &v in self.b.body.results(op) {
+            let dims = self.ctx().dims(self.ty(v)).unwrap_or(&[]);
+            if dims.iter().any(|&d| self.ctx().dim_const(d).is_some_and(|d| d < 0)) {
+                let ty = self.ctx().display_type(self.ty(v));
+                return Err(self.error("N0407", format!("the result would be {ty}, which has a negative dimension")));
+            }
+        }
         self.follow(op);
         Ok(op)
+    }
+    /// What the op's table asks of operands, and of attributes that are one of a few words.
+    fn check_operands(&self, name: &str, operands: &[ValueId], attrs: &[(&str, Attr)]) -> Built<()> {
+        let ctx = self.ctx();
+        let Some(def) = ctx.op_def(ctx.op_name(name)) else { return Ok(()) };
+        for (at, &v) in operands.iter().enumerate() {
+            // Fields are single ones, of which the last may stand for many.
+            let Some(field) = def.operands.get(at).or(def.operands.last()) else { continue };
+            if !(field.constraint.check)(ctx, self.ty(v)) {
+                let found = ctx.display_type(self.ty(v));
+                let (wanted, field) = (field.constraint.description, field.name);
+                return Err(self.error("N0408", format!("`{field}` of {name} must be {wanted}, found {found}")));
+            }
+        }
+        for (key, value) in attrs {
+            if let Some(AttrKind::Enum(words)) = def.attr(key).map(|a| a.kind)
+                && let Some(word) = ctx.as_string(*value)
+                && !words.contains(&word)
+            {
+                let list = words.join(", ");
+                return Err(self.error("N0408", format!("`{key}` of {name} is one of {list}, found {word:?}")));
+            }
+        }
+        Ok(())
     }
     /// Makes an op with one result of inferred type.
     pub fn value(&mut self, name: &str, operands: &[ValueId], attrs: &[(&str, Attr)]) -> Built {
@@ -395,8 +432,17 @@ impl<'a> GraphBuilder<'a> {
             [("starts", ctx.exprs_attr(starts)), ("steps", ctx.exprs_attr(steps)), ("sizes", ctx.exprs_attr(sizes))];
         self.value("graph.slice", &[x], &attrs)
     }
+    /// An error unless a value has an axis.
+    fn check_axis(&self, x: ValueId, axis: usize) -> Built<()> {
+        if axis < self.rank(x)? {
+            return Ok(());
+        }
+        let found = self.ctx().display_type(self.ty(x));
+        Err(self.error("N0405", format!("there is no axis {axis} in {found}")))
+    }
     /// `size` elements of one axis from `start`.
     pub fn slice_axis(&mut self, x: ValueId, axis: usize, start: Expr, size: Expr) -> Built {
+        self.check_axis(x, axis)?;
         let mut sizes = self.dims(x)?;
         let mut starts = vec![self.num(0); sizes.len()];
         let steps = vec![self.num(1); sizes.len()];
@@ -412,6 +458,7 @@ impl<'a> GraphBuilder<'a> {
     }
     /// Reverses the order along one axis.
     pub fn reverse(&mut self, x: ValueId, axis: usize) -> Built {
+        self.check_axis(x, axis)?;
         let sizes = self.dims(x)?;
         let mut starts = vec![self.num(0); sizes.len()];
         let mut steps = vec![self.num(1); sizes.len()];
@@ -469,6 +516,7 @@ impl<'a> GraphBuilder<'a> {
     }
     /// Mean: the sum divided by the number of elements summed.
     pub fn mean(&mut self, x: ValueId, axes: &[usize], keepdims: bool) -> Built {
+        axes.iter().try_for_each(|&a| self.check_axis(x, a))?;
         let dims = self.dims(x)?;
         let count = self.ctx().exprs.product(axes.iter().map(|&a| dims[a]));
         let sum = self.reduce("sum", x, axes, keepdims)?;

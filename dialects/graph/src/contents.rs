@@ -219,7 +219,8 @@ impl Analysis<'_> {
         let (starts, steps) = (list("starts")?, list("steps")?);
         self.picked(op, |at| {
             let place = at.iter().zip(starts.iter().zip(&steps)).zip(&from).map(|((&i, (&start, &step)), &size)| {
-                usize::try_from(start + i as i64 * step).ok().filter(|&i| i < size)
+                let i = (i as i64).checked_mul(step)?.checked_add(start)?;
+                usize::try_from(i).ok().filter(|&i| i < size)
             });
             Some(flat(&place.collect::<Option<Vec<_>>>()?, &from))
         })

@@ -1,7 +1,7 @@
 //! Checks of `graph` ops beyond their tables and shape functions.
 
 use nim_ir::{
-    Body, Context, Diagnostic, OpId, RegionId, Type,
+    Body, Context, Diagnostic, Dim, OpId, RegionId, Type,
     verifier::{compatible, operand_field},
 };
 
@@ -50,6 +50,15 @@ pub fn if_op(ctx: &Context, body: &Body, op: OpId, out: &mut Vec<Diagnostic>) {
     }
 }
 
+/// The type of a carried value for the next iteration: dimensions that the region's argument binds anew may be any.
+fn anew(ctx: &Context, arg: Type, init: Type, next: Type) -> Type {
+    let (Some(a), Some(i), Some(n)) = (ctx.dims(arg), ctx.dims(init), ctx.dims(next)) else { return arg };
+    let Some(element) = ctx.element_type(arg).filter(|_| a.len() == i.len() && a.len() == n.len()) else { return arg };
+    let binds = |d: Dim, before: Dim| d != before && d.expr().is_some_and(|e| ctx.exprs.as_symbol(e).is_some());
+    let dims: Vec<Dim> = (0..a.len()).map(|k| if binds(a[k], i[k]) { n[k] } else { a[k] }).collect();
+    ctx.tensor_type(&dims, element)
+}
+
 /// `graph.loop`: region arguments, yields and results agree.
 pub fn loop_op(ctx: &Context, body: &Body, op: OpId, out: &mut Vec<Diagnostic>) {
     let Some(carried) = operand_field(ctx, body, op, "carried") else { return };
@@ -81,7 +90,12 @@ pub fn loop_op(ctx: &Context, body: &Body, op: OpId, out: &mut Vec<Diagnostic>) 
             return;
         }
         let next: Vec<Type> = found[condition as usize..][..carried.len()].to_vec();
-        let wanted: Vec<Type> = args[1..].iter().map(|&v| body.ty(v)).collect();
+        let wanted: Vec<Type> = args[1..]
+            .iter()
+            .zip(&carried)
+            .zip(&next)
+            .map(|((&arg, &init), &next)| anew(ctx, body.ty(arg), body.ty(init), next))
+            .collect();
         check_types(ctx, body, at, &next, &wanted, out);
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! * [`graph_to_dyn`]: tensors become buffers in memory, calls of kernels get their destinations, guards stand where sizes
 //!   are first known.
+//! * [`plan_memory`]: buffers that are not alive at the same time share memory.
 //! * [`insert_kills`]: memory goes back as soon as its last use is over.
 
 pub mod kills;
+pub mod plan;
 mod register;
 pub mod to_dyn;
 
 pub use kills::insert_kills;
+pub use plan::plan_memory;
 pub use register::register;
 pub use to_dyn::graph_to_dyn;

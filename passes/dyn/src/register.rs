@@ -1,12 +1,13 @@
 //! The passes of this crate for pipelines.
 
-use crate::{kills, to_dyn};
+use crate::{kills, plan, to_dyn};
 use nim_ir::{Body, Diagnostic, Module};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassReport, Registry};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
     registry.module_pass(|_| Ok(ToDyn));
+    registry.body_pass(|_| Ok(PlanMemory));
     registry.body_pass(|_| Ok(InsertKills));
 }
 
@@ -51,6 +52,30 @@ impl BodyPass for InsertKills {
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
         report.count("kills", kills::insert_kills(pass.ctx, body) as u64);
+        Ok(report)
+    }
+}
+
+/// `dyn-plan-memory`.
+struct PlanMemory;
+
+impl BodyPass for PlanMemory {
+    fn name(&self) -> &'static str {
+        plan::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Place buffers that are not alive at the same time in the same memory"
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let done = plan::plan_memory(pass.ctx, body);
+        let mut report = PassReport::new();
+        report.count("buffers", done.buffers as u64);
+        report.count("bytes", done.bytes.unsigned_abs());
+        report.count("arena bytes", done.arena_bytes.unsigned_abs());
+        report.count("slots", done.slots as u64);
         Ok(report)
     }
 }

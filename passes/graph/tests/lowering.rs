@@ -153,12 +153,19 @@ fn reductions() {
             ];
             g.value("graph.arg_reduce", x, &attrs).unwrap()
         });
-        maps(1, &["N M f32"], |g, x| {
-            let ctx = g.ctx();
-            let attrs =
-                [("axis", ctx.i64_attr(-1)), ("exclusive", ctx.bool_attr(last)), ("reverse", ctx.bool_attr(keep))];
-            g.value("graph.cumsum", x, &attrs).unwrap()
-        });
+    }
+    for (exclusive, reverse) in [(false, false), (true, false), (false, true), (true, true)] {
+        for (count, input) in [(1, "N 5 f32"), (3, "N M f32"), (3, "2 200 f16"), (3, "130 i32")] {
+            maps(count, &[input], |g, x| {
+                let ctx = g.ctx();
+                let attrs = [
+                    ("axis", ctx.i64_attr(-1)),
+                    ("exclusive", ctx.bool_attr(exclusive)),
+                    ("reverse", ctx.bool_attr(reverse)),
+                ];
+                g.value("graph.cumsum", x, &attrs).unwrap()
+            });
+        }
     }
     maps(5, &["N S f32"], |g, x| g.softmax(x[0], &[1], false).unwrap());
 }

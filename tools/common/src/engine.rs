@@ -14,6 +14,10 @@ pub enum Backend {
     Interp,
     /// The reference interpreter, after graph-to-dataflow.
     Dataflow,
+    /// The reference interpreter, after lowering the kernels to loop nests.
+    Loops,
+    /// The reference interpreter, after lowering the host program to buffers too.
+    Dyn,
     /// Compiled to machine code.
     Cpu,
 }
@@ -23,6 +27,8 @@ impl fmt::Display for Backend {
         f.write_str(match self {
             Backend::Interp => "interp",
             Backend::Dataflow => "dataflow",
+            Backend::Loops => "loops",
+            Backend::Dyn => "dyn",
             Backend::Cpu => "cpu",
         })
     }
@@ -68,6 +74,10 @@ impl Engine {
                     return Err(Failure::diagnostics(Stage::Lower, &ctx, &found));
                 }
                 verified(&ctx, &module)?;
+                Runner::Interpreter { ctx: Box::new(ctx), module }
+            }
+            Backend::Loops | Backend::Dyn => {
+                lowered(&ctx, &mut module, options)?;
                 Runner::Interpreter { ctx: Box::new(ctx), module }
             }
             Backend::Cpu => Runner::Program(Box::new(session(&compiled(&ctx, &mut module, options)?, options.threads))),
@@ -138,11 +148,27 @@ fn compiled(ctx: &Context, module: &mut Module, options: &EngineOptions) -> Resu
     compiled.program.into_program().map_err(|e| Failure::new(Stage::Load, e.to_string()))
 }
 
+/// Lowers a module as far as its back end interprets it.
+#[cfg(feature = "llvm")]
+fn lowered(ctx: &Context, module: &mut Module, options: &EngineOptions) -> Result<(), Failure> {
+    let settings = options.compile.settings(options.threads)?;
+    let level = if options.backend == Backend::Loops { nim_compiler::Level::Loops } else { nim_compiler::Level::Dyn };
+    nim_compiler::lower(ctx, module, &settings, level).map_err(|found| Failure::diagnostics(Stage::Lower, ctx, &found))
+}
+
+#[cfg(not(feature = "llvm"))]
+fn lowered(_: &Context, _: &mut Module, _: &EngineOptions) -> Result<(), Failure> {
+    Err(Failure::new(Stage::Compile, WITHOUT_COMPILER))
+}
+
 #[cfg(not(feature = "llvm"))]
 fn compiled(_: &Context, _: &mut Module, _: &EngineOptions) -> Result<Program, Failure> {
-    let message = "this tool was built without the compiler (feature `llvm`); compiled .nimx files do run";
-    Err(Failure::new(Stage::Compile, message))
+    Err(Failure::new(Stage::Compile, WITHOUT_COMPILER))
 }
+
+#[cfg(not(feature = "llvm"))]
+const WITHOUT_COMPILER: &str =
+    "this tool was built without the compiler (feature `llvm`); compiled .nimx files run, and the interpreter does";
 
 /// The most memory that this process has had, in bytes; Linux only.
 fn process_peak() -> Option<usize> {

@@ -39,7 +39,13 @@ pub struct Case {
     pub folder: PathBuf,
     /// Operators of its model, those of subgraphs and functions too; with the domain where it is not ONNX's own.
     pub ops: BTreeSet<String>,
+    /// Whether its numbers are drawn at random, so that only types and shapes can be compared.
+    pub random: bool,
 }
+
+/// Operators whose results the standard leaves to chance.
+const RANDOM: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
 
 /// All cases below some folders, by name.
 ///
@@ -66,8 +72,19 @@ pub fn find(folders: &[PathBuf], filter: Option<&str>) -> Result<Vec<Case>, Fail
     named.sort();
     named.dedup();
     // A model that cannot be read has no operators that could be known; running it will say why.
-    let ops = |folder: &Path| load_model(folder.join("model.onnx")).map(|m| operators(&m)).unwrap_or_default();
-    Ok(named.into_iter().map(|(name, folder)| Case { ops: ops(&folder), name, folder }).collect())
+    let read = |(name, folder): (String, PathBuf)| {
+        let model = load_model(folder.join("model.onnx")).ok();
+        let ops = model.as_ref().map(operators).unwrap_or_default();
+        let random = RANDOM.iter().any(|op| ops.contains(*op)) || model.as_ref().is_some_and(trains_dropout);
+        Case { name, folder, ops, random }
+    };
+    Ok(named.into_iter().map(read).collect())
+}
+
+/// A Dropout that is told at run time that it trains: it drops elements at random.
+fn trains_dropout(model: &LoadedModel) -> bool {
+    let nodes = model.proto.graph.iter().flat_map(|g| &g.node);
+    nodes.into_iter().any(|n| n.op_type == "Dropout" && n.input.get(2).is_some_and(|name| !name.is_empty()))
 }
 
 fn is_case(folder: &Path) -> bool {

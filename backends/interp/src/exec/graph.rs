@@ -8,7 +8,7 @@ use crate::{
     },
     scalar::{BinaryOp, CompareOp, UnaryOp},
 };
-use nim_ir::{OpId, verifier::operand_field};
+use nim_ir::{AttrData, OpId, verifier::operand_field};
 use nim_tensor::{DType, Tensor, Value, scalar::Rounding};
 
 /// Attributes of one op, read with their defaults.
@@ -19,7 +19,15 @@ struct Attrs<'f, 'a> {
 
 impl Attrs<'_, '_> {
     fn get(&self, name: &str) -> Option<nim_ir::Attr> {
-        self.frame.body.attr_named(self.frame.ctx(), self.op, name)
+        let (ctx, body) = (self.frame.ctx(), self.frame.body);
+        if let Some(found) = body.attr_named(ctx, self.op, name) {
+            return Some(found);
+        }
+        // Calls of the runtime library keep the attributes of the op they stand for in one.
+        match ctx.attr_data(body.attr_named(ctx, self.op, "config")?) {
+            AttrData::Dict(items) => items.iter().find(|(n, _)| ctx.str(*n) == name).map(|(_, a)| *a),
+            _ => None,
+        }
     }
     fn int(&self, name: &str, default: i64) -> i64 {
         self.get(name).and_then(|a| self.frame.ctx().as_int(a)).unwrap_or(default)
@@ -135,7 +143,12 @@ fn binary_op(name: &str) -> Option<BinaryOp> {
 
 pub(super) fn run(frame: &mut Frame<'_>, op: OpId, operands: &[Value]) -> Run<Vec<Value>> {
     let name = frame.ctx().op_str(frame.body.op_name(op)).trim_start_matches("graph.").to_string();
-    match name.as_str() {
+    run_named(frame, op, &name, operands)
+}
+
+/// Runs an op of whatever dialect as `graph.{name}` with the same attributes.
+pub(super) fn run_named(frame: &mut Frame<'_>, op: OpId, name: &str, operands: &[Value]) -> Run<Vec<Value>> {
+    match name {
         "bind" => return bind(frame, op, operands),
         "guard" => return guard(frame, op),
         "if" => return if_op(frame, op, operands),
@@ -147,7 +160,7 @@ pub(super) fn run(frame: &mut Frame<'_>, op: OpId, operands: &[Value]) -> Run<Ve
         .iter()
         .map(|v| v.as_tensor().ok_or_else(|| frame.error(op, format!("`graph.{name}` takes tensors"))))
         .collect::<Run<_>>()?;
-    let results = compute(frame, op, &name, &tensors)?;
+    let results = compute(frame, op, name, &tensors)?;
     Ok(results.into_iter().map(Value::Tensor).collect())
 }
 
@@ -178,6 +191,7 @@ fn compute(frame: &Frame<'_>, op: OpId, name: &str, x: &[&Tensor]) -> Run<Vec<Te
             let rounding = Rounding { saturate: a.flag("saturate", true), ..Rounding::default() };
             movement::cast(x[0], a.dtype("to")?, rounding)
         }
+        "bitcast" => movement::bitcast(x[0], a.dtype("to")?),
         "constant" => {
             let tensor = a.get("value").and_then(|v| ctx.attr_tensor(v));
             Ok(tensor.ok_or_else(|| frame.error(op, "the elements of this constant are not there"))?)
@@ -415,12 +429,14 @@ fn loop_op(frame: &mut Frame<'_>, op: OpId) -> Run<Vec<Value>> {
     let (ctx, body) = (frame.ctx(), frame.body);
     let field = |frame: &Frame<'_>, name: &str| -> Vec<Value> {
         let values = operand_field(ctx, body, op, name).unwrap_or_default();
-        values.iter().filter_map(|v| frame.values.get(v).cloned()).collect()
+        values.iter().filter_map(|&v| frame.fetch(v)).collect()
     };
     let trip = field(frame, "trip").first().and_then(|v| v.as_tensor()?.to_i64s()?.first().copied());
     let mut condition = field(frame, "condition").first().and_then(truth).unwrap_or(true);
     let mut carried = field(frame, "carried");
-    let has_condition = Attrs { frame, op }.flag("has_condition", false);
+    // A truth value in `graph`, a mere mark in `dyn`.
+    let mark = body.attr_named(ctx, op, "has_condition");
+    let has_condition = mark.is_some_and(|a| ctx.as_bool(a).unwrap_or(true));
     let iv = body.attr_named(ctx, op, "iv").and_then(|a| ctx.as_string(a)).map(|n| ctx.exprs.symbol(n));
     let region = body.regions(op)[0];
     let results = body.results(op).to_vec();

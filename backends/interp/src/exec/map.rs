@@ -2,83 +2,17 @@
 
 use super::{
     Frame, Run,
+    container::Container,
     scalar_ops::{self, ScalarType, attr_scalar, scalar_type},
 };
 use crate::{
-    kernels::index::{flat, product, strides},
+    kernels::index::{flat, product},
     scalar::{IntType, Scalar},
 };
 use nim_dataflow::{Combine, MapView, Memlet, Write};
 use nim_ir::{BlockId, Context, Expr, OpId, Symbol, ValueId};
-use nim_tensor::{DType, Tensor, Value, tensor::cast_elements};
+use nim_tensor::Value;
 use rustc_hash::FxHashMap;
-
-/// A tensor's elements as registers hold them.
-struct Container {
-    dtype: DType,
-    dims: Vec<usize>,
-    strides: Vec<usize>,
-    elements: Vec<Scalar>,
-}
-
-impl Container {
-    fn of(tensor: &Tensor) -> Option<Container> {
-        let dtype = tensor.dtype();
-        let elements = match dtype {
-            DType::Bool => tensor.bytes().iter().map(|&b| Scalar::Bool(b != 0)).collect(),
-            DType::F32 => {
-                cast_elements::<f32>(tensor.bytes()).iter().map(|&v| Scalar::Float { dtype, value: v as f64 }).collect()
-            }
-            d if d.is_float() => tensor.to_f64s()?.into_iter().map(|value| Scalar::Float { dtype, value }).collect(),
-            d if d.is_integer() => {
-                let ty = signless(d);
-                tensor.to_i64s()?.into_iter().map(|v| Scalar::int(ty, v as i128)).collect()
-            }
-            _ => return None,
-        };
-        Some(Container { dtype, dims: tensor.dims().to_vec(), strides: strides(tensor.dims()), elements })
-    }
-
-    fn filled(dtype: DType, dims: Vec<usize>, value: Scalar) -> Container {
-        let elements = vec![value; product(&dims)];
-        Container { dtype, strides: strides(&dims), dims, elements }
-    }
-
-    fn into_tensor(self) -> Option<Tensor> {
-        let Container { dtype, dims, elements, .. } = self;
-        if dtype == DType::Bool {
-            return Some(Tensor::bools(&dims, elements.iter().map(|e| matches!(e, Scalar::Bool(true))).collect()));
-        }
-        if dtype.is_float() {
-            let values: Vec<f64> =
-                elements.iter().map(|e| if let Scalar::Float { value, .. } = e { *value } else { f64::NAN }).collect();
-            return Tensor::from_f64s(dtype, &dims, &values).ok();
-        }
-        let unsigned = dtype.is_unsigned_integer();
-        let values: Vec<i64> = elements
-            .iter()
-            .map(|e| match e {
-                Scalar::Int { ty, value } if unsigned => IntType { signed: false, ..*ty }.wrap(*value) as i64,
-                Scalar::Int { value, .. } => *value as i64,
-                _ => 0,
-            })
-            .collect();
-        Tensor::from_i64s(dtype, &dims, &values).ok()
-    }
-
-    /// Position of an index; `None` outside.
-    fn position(&self, index: &[i64]) -> Option<usize> {
-        let mut at = 0;
-        for ((&i, &d), &s) in index.iter().zip(&self.dims).zip(&self.strides) {
-            at += usize::try_from(i).ok().filter(|&i| i < d)? * s;
-        }
-        Some(at)
-    }
-}
-
-fn signless(dtype: DType) -> IntType {
-    IntType { bits: dtype.bits() as u32, signed: true }
-}
 
 /// An op of a body, operands and result as register numbers.
 struct Step {

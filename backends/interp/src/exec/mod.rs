@@ -1,14 +1,19 @@
-//! Runs modules: functions over `graph`, `dataflow` and the host program, kernels called from them.
+//! Runs modules at every level: functions over `graph`, `dataflow` and `dyn`, kernels of `dataflow` and `loops`.
 //!
-//! Values are host tensors. Every value's shape is checked against its type when it comes into being: a bare symbol is bound by
+//! Values are host tensors; those of `memref` type are buffers in memory that is shared and written to. Every value's shape is checked against its type when it comes into being: a bare symbol is bound by
 //! its first appearance, everything else must agree. So a wrong shape rule shows where it is wrong.
 
+mod buffer;
+mod container;
+mod dyn_ops;
 mod graph;
+mod loops;
 mod map;
 mod scalar_ops;
 
 use crate::kernels::error::KernelError;
-use nim_ir::{Body, Context, Diagnostic, Dim, Expr, Module, OpId, RegionId, Symbol, Type, ValueId};
+use buffer::{Buffer, Storage};
+use nim_ir::{Body, Context, Diagnostic, Dim, Expr, Module, OpId, RegionId, Symbol, Type, TypeData, ValueId};
 use nim_tensor::{Tensor, Value};
 use rustc_hash::FxHashMap;
 
@@ -30,6 +35,8 @@ pub fn fold_op(ctx: &Context, body: &Body, op: OpId, operands: &[Value]) -> Resu
         interpreter: &Interpreter { ctx, module: &module, depth: 0 },
         body,
         values: FxHashMap::default(),
+        buffers: FxHashMap::default(),
+        storages: FxHashMap::default(),
         symbols: FxHashMap::default(),
     };
     graph::run(&mut frame, op, operands)
@@ -44,11 +51,17 @@ pub(crate) struct Interpreter<'a> {
 /// Calls nested deeper than this are an endless recursion.
 const MAX_DEPTH: usize = 10_000;
 
+/// Ops whose operands a block gives.
+const TERMINATORS: [&str; 4] = ["func.return", "graph.yield", "dataflow.return", "dyn.yield"];
+
 /// One activation of a function.
 pub(crate) struct Frame<'a> {
     interpreter: &'a Interpreter<'a>,
     body: &'a Body,
     values: FxHashMap<ValueId, Value>,
+    /// Values of `memref` type, but for texts.
+    buffers: FxHashMap<ValueId, Buffer>,
+    storages: FxHashMap<ValueId, Storage>,
     symbols: FxHashMap<Symbol, i64>,
 }
 
@@ -64,7 +77,14 @@ impl Interpreter<'_> {
             return Err(error("calls are nested too deep"));
         }
         let inner = Interpreter { ctx: self.ctx, module: self.module, depth: self.depth + 1 };
-        let mut frame = Frame { interpreter: &inner, body, values: FxHashMap::default(), symbols: symbols.clone() };
+        let mut frame = Frame {
+            interpreter: &inner,
+            body,
+            values: FxHashMap::default(),
+            buffers: FxHashMap::default(),
+            storages: FxHashMap::default(),
+            symbols: symbols.clone(),
+        };
         let args = body.block_args(block).to_vec();
         if args.len() != inputs.len() {
             return Err(error(&format!("takes {} inputs, {} are given", args.len(), inputs.len())));
@@ -115,6 +135,18 @@ impl<'a> Frame<'a> {
         let dims = self.ctx().dim_exprs(ty).ok_or_else(|| self.error(op, "the shape of the result is not known"))?;
         self.sizes(op, &dims)
     }
+    /// An expression attribute.
+    pub(crate) fn expr_attr(&self, op: OpId, name: &str) -> Run<i64> {
+        let e = self.body.attr_named(self.ctx(), op, name).and_then(|a| self.ctx().as_expr(a));
+        self.eval(op, e.ok_or_else(|| self.error(op, format!("`{name}` is missing")))?)
+    }
+    /// What a value is now, if it still is.
+    pub(crate) fn fetch(&self, value: ValueId) -> Option<Value> {
+        match self.buffers.get(&value) {
+            Some(buffer) => Some(Value::Tensor(buffer.tensor())),
+            None => self.values.get(&value).cloned(),
+        }
+    }
     pub(crate) fn tensor(&self, value: ValueId) -> Option<&Tensor> {
         self.values.get(&value)?.as_tensor()
     }
@@ -148,6 +180,10 @@ impl<'a> Frame<'a> {
                 }
             }
         }
+        if let (TypeData::MemRef { .. }, Some(buffer)) = (ctx.type_data(ty), value.as_tensor().and_then(Buffer::of)) {
+            self.buffers.insert(id, buffer);
+            return Ok(());
+        }
         self.values.insert(id, value);
         Ok(())
     }
@@ -157,14 +193,17 @@ impl<'a> Frame<'a> {
         let last = self.body.last_op(block);
         let ops: Vec<OpId> = self.body.block_ops(block).collect();
         for op in ops {
+            let name = self.ctx().op_str(self.body.op_name(op));
+            if name.starts_with("dyn.") && dyn_ops::run(self, op, name)? {
+                continue;
+            }
             let operands = self
                 .body
                 .operands(op)
                 .iter()
-                .map(|v| self.values.get(v).cloned().ok_or_else(|| self.error(op, "an operand has no value")))
+                .map(|&v| self.fetch(v).ok_or_else(|| self.error(op, "an operand has no value")))
                 .collect::<Run<Vec<_>>>()?;
-            let name = self.ctx().op_str(self.body.op_name(op));
-            if Some(op) == last && matches!(name, "func.return" | "graph.yield" | "dataflow.return") {
+            if Some(op) == last && TERMINATORS.contains(&name) {
                 return Ok(operands);
             }
             let results = self.op(op, name, operands)?;
@@ -191,26 +230,37 @@ impl<'a> Frame<'a> {
         match name {
             "dataflow.map" => map::run(self, op),
             "dataflow.invoke" | "func.call" => {
-                let ctx = self.ctx();
-                let module = self.interpreter.module;
-                let callee = self
-                    .body
-                    .attr_named(ctx, op, "callee")
-                    .and_then(|a| ctx.as_symbol_ref(a))
-                    .and_then(|name| module.lookup(ctx, name))
-                    .ok_or_else(|| self.error(op, "the callee is not in the module"))?;
+                let callee = self.callee(op)?;
                 // A kernel is given the symbols it lists; a function binds its own.
-                let mut given = FxHashMap::default();
-                for name in nim_dataflow::kernel_symbols(ctx, &module.body, callee) {
-                    let symbol = ctx.exprs.symbol(name);
-                    if let Some(&value) = self.symbols.get(&symbol) {
-                        given.insert(symbol, value);
-                    }
+                let given = self.given_symbols(callee);
+                if !self.interpreter.module.body.is(self.ctx(), callee, "loops.kernel") {
+                    return self.interpreter.call(callee, &operands, &given);
                 }
-                self.interpreter.call(callee, &operands, &given)
+                let inputs: Vec<Tensor> = operands.iter().filter_map(|v| v.as_tensor().cloned()).collect();
+                let outputs = vec![None; self.body.results(op).len()];
+                let results = loops::run(self.interpreter, callee, &inputs, &outputs, &given)?;
+                Ok(results.into_iter().map(Value::Tensor).collect())
             }
+            _ if name.starts_with("dyn.") => match dyn_ops::by_value(self, op, name, &operands) {
+                Some(results) => results,
+                None => Err(self.error(op, format!("`{name}` has no meaning in the interpreter"))),
+            },
             _ if name.starts_with("graph.") => graph::run(self, op, &operands),
             _ => Err(self.error(op, format!("`{name}` has no meaning in the interpreter"))),
         }
+    }
+
+    fn callee(&self, op: OpId) -> Run<OpId> {
+        let (ctx, module) = (self.ctx(), self.interpreter.module);
+        let name = self.body.attr_named(ctx, op, "callee").and_then(|a| ctx.as_symbol_ref(a));
+        name.and_then(|name| module.lookup(ctx, name)).ok_or_else(|| self.error(op, "the callee is not in the module"))
+    }
+
+    /// The symbols that a kernel lists, as they are here.
+    fn given_symbols(&self, kernel: OpId) -> FxHashMap<Symbol, i64> {
+        let ctx = self.ctx();
+        let names = nim_dataflow::kernel_symbols(ctx, &self.interpreter.module.body, kernel);
+        let symbols = names.into_iter().map(|name| ctx.exprs.symbol(name));
+        symbols.filter_map(|s| Some((s, *self.symbols.get(&s)?))).collect()
     }
 }

@@ -56,10 +56,10 @@ unary! {
 }
 
 macro_rules! binary {
-    ($($name:ident = $op:literal, $doc:literal, [$($t:ident),*];)*) => {
+    ($($name:ident = $op:literal, $doc:literal, [$($t:ident),*], $infer:path;)*) => {
         $(
             #[doc = $doc]
-            #[op(name = $op, traits(Pure, Elementwise $(, $t)*), infer = shape::broadcast)]
+            #[op(name = $op, traits(Pure, Elementwise $(, $t)*), infer = $infer)]
             pub struct $name {
                 /// left operand
                 #[operand(TENSOR)]
@@ -78,23 +78,23 @@ macro_rules! binary {
 }
 
 binary! {
-    Add = "graph.add", "Sum; integers wrap.", [Commutative];
-    Sub = "graph.sub", "Difference; integers wrap.", [];
-    Mul = "graph.mul", "Product; integers wrap.", [Commutative];
-    Div = "graph.div", "Quotient; integers truncate toward zero, anything divided by the integer 0 is 0.", [];
-    Pow = "graph.pow", "`x` to the power `y`; `y` may have another element type.", [];
-    Mod = "graph.mod", "Remainder with the sign of the divisor.", [];
-    Fmod = "graph.fmod", "Remainder with the sign of the dividend, as C's `fmod`.", [];
-    Max = "graph.max", "The larger; NaN wins.", [Commutative];
-    Min = "graph.min", "The smaller; NaN wins.", [Commutative];
-    And = "graph.and", "Logical and.", [Commutative];
-    Or = "graph.or", "Logical or.", [Commutative];
-    Xor = "graph.xor", "Logical exclusive or.", [Commutative];
-    BitwiseAnd = "graph.bitwise_and", "Bitwise and.", [Commutative];
-    BitwiseOr = "graph.bitwise_or", "Bitwise or.", [Commutative];
-    BitwiseXor = "graph.bitwise_xor", "Bitwise exclusive or.", [Commutative];
-    ShiftLeft = "graph.shl", "Bits shifted left; zero when shifted out whole.", [];
-    ShiftRight = "graph.shr", "Bits shifted right, filled by the sign of signed types.", [];
+    Add = "graph.add", "Sum; integers wrap.", [Commutative], shape::broadcast;
+    Sub = "graph.sub", "Difference; integers wrap.", [], shape::broadcast;
+    Mul = "graph.mul", "Product; integers wrap.", [Commutative], shape::broadcast;
+    Div = "graph.div", "Quotient; integers truncate toward zero, anything divided by the integer 0 is 0.", [], shape::broadcast;
+    Pow = "graph.pow", "`x` to the power `y`; `y` may have another element type.", [], shape::broadcast_mixed;
+    Mod = "graph.mod", "Remainder with the sign of the divisor.", [], shape::broadcast;
+    Fmod = "graph.fmod", "Remainder with the sign of the dividend, as C's `fmod`.", [], shape::broadcast;
+    Max = "graph.max", "The larger; NaN wins.", [Commutative], shape::broadcast;
+    Min = "graph.min", "The smaller; NaN wins.", [Commutative], shape::broadcast;
+    And = "graph.and", "Logical and.", [Commutative], shape::broadcast;
+    Or = "graph.or", "Logical or.", [Commutative], shape::broadcast;
+    Xor = "graph.xor", "Logical exclusive or.", [Commutative], shape::broadcast;
+    BitwiseAnd = "graph.bitwise_and", "Bitwise and.", [Commutative], shape::broadcast;
+    BitwiseOr = "graph.bitwise_or", "Bitwise or.", [Commutative], shape::broadcast;
+    BitwiseXor = "graph.bitwise_xor", "Bitwise exclusive or.", [Commutative], shape::broadcast;
+    ShiftLeft = "graph.shl", "Bits shifted left; zero when shifted out whole.", [], shape::broadcast;
+    ShiftRight = "graph.shr", "Bits shifted right, filled by the sign of signed types.", [], shape::broadcast;
 }
 
 /// True where the operand is infinite.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 pub fn matmul(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     let s = Shapes::new(input);
     let (a, b) = (s.dims(0)?, s.dims(1)?);
+    s.one_element_type()?;
     if a.is_empty() || b.is_empty() {
         return s.error("a matrix product needs operands of rank 1 or more");
     }
@@ -36,6 +37,7 @@ pub fn matmul(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
 pub fn einsum(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     let s = Shapes::new(input);
     let equation = s.str_attr("equation")?;
+    s.one_element_type()?;
     let Some((inputs, output)) = equation.split_once("->") else {
         return s.error(format!("the equation `{equation}` has no `->`"));
     };

@@ -48,8 +48,15 @@ fn broadcast_all(s: &Shapes<'_>) -> Inferred<Vec<Expr>> {
     Ok(dims)
 }
 
-/// All operands broadcast; the element type of the first.
+/// All operands broadcast; the element type of the first, which is that of all.
 pub fn broadcast(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
+    let s = Shapes::new(input);
+    s.one_element_type()?;
+    s.one(&broadcast_all(&s)?, s.element(0)?)
+}
+
+/// As [`broadcast`]; the second operand may have another element type.
+pub fn broadcast_mixed(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     let s = Shapes::new(input);
     s.one(&broadcast_all(&s)?, s.element(0)?)
 }

@@ -67,6 +67,7 @@ pub fn concat(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     let s = Shapes::new(input);
     let mut dims = s.dims(0)?;
     let axis = s.axis("axis", 0, dims.len())?;
+    s.one_element_type()?;
     for i in 1..s.count() {
         let other = s.dims(i)?;
         if other.len() != dims.len() {

@@ -9,7 +9,9 @@ mod reduction;
 mod window;
 
 pub use contraction::{einsum, matmul};
-pub use elementwise::{broadcast, broadcast_dims, broadcast_shapes, cast, compare, select, unary, unary_to_bool};
+pub use elementwise::{
+    broadcast, broadcast_dims, broadcast_mixed, broadcast_shapes, cast, compare, select, unary, unary_to_bool,
+};
 pub use indexing::{
     gather, gather_elements, gather_nd, nms, nonzero, range, scatter_elements, scatter_nd, topk, unique,
 };
@@ -86,6 +88,16 @@ impl<'a> Shapes<'a> {
     /// A dimension as text.
     pub fn show_dim(&self, e: Expr) -> String {
         self.pool().display(e).to_string()
+    }
+    /// Reports operands of different element types.
+    pub fn one_element_type(&self) -> Inferred<()> {
+        for i in 1..self.count() {
+            if self.element(i)? != self.element(0)? {
+                let (a, b) = (self.show(self.ty(0)?), self.show(self.ty(i)?));
+                return self.error(format!("operands must have one element type, found {a} and {b}"));
+            }
+        }
+        Ok(())
     }
     /// A tensor type; dimensions that are not known become `?`.
     pub fn tensor(&self, dims: &[Expr], element: Type) -> Type {

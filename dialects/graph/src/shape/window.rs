@@ -10,6 +10,9 @@ pub fn window_extent(pool: &ExprPool, size: Expr, kernel: Expr, stride: i64, pad
     pool.add(pool.floordiv(room, pool.constant(stride)), pool.constant(1))
 }
 
+/// Larger strides, dilations and pads are taken for mistakes.
+const MAX_STEP: u64 = 1 << 31;
+
 /// Per spatial axis: strides, pads at the begin and the end, dilations.
 struct Window {
     strides: Vec<i64>,
@@ -31,6 +34,9 @@ fn window(s: &Shapes<'_>, spatial: usize) -> Inferred<Window> {
         return s.error("strides and dilations must be at least 1");
     }
     let pads = list("pads", 0, 2 * spatial)?;
+    if let Some(v) = strides.iter().chain(&dilations).chain(&pads).find(|v| v.unsigned_abs() > MAX_STEP) {
+        return s.error(format!("{v} is too large for a stride, dilation or pad"));
+    }
     Ok(Window { strides, low: pads[..spatial].to_vec(), high: pads[spatial..].to_vec(), dilations })
 }
 
@@ -45,6 +51,7 @@ fn nonempty(s: &Shapes<'_>, dims: &[Expr]) -> Inferred<()> {
 pub fn conv(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     let s = Shapes::new(input);
     let (x, w) = (s.dims(0)?, s.dims(1)?);
+    s.one_element_type()?;
     if x.len() < 3 || w.len() != x.len() {
         let (a, b) = (s.show(s.ty(0)?), s.show(s.ty(1)?));
         return s.error(format!("a convolution takes [N, C, ...] and [O, C/groups, ...], found {a} and {b}"));
@@ -72,6 +79,7 @@ pub fn conv(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
 pub fn conv_transpose(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     let s = Shapes::new(input);
     let (x, w) = (s.dims(0)?, s.dims(1)?);
+    s.one_element_type()?;
     if x.len() < 3 || w.len() != x.len() {
         let (a, b) = (s.show(s.ty(0)?), s.show(s.ty(1)?));
         return s
@@ -79,9 +87,12 @@ pub fn conv_transpose(input: &InferInput<'_>) -> Inferred<Vec<Type>> {
     }
     s.same(x[1], w[0], "channels of the input and of the weights")?;
     let groups = s.int_attr("groups", 1)?;
+    if groups < 1 {
+        return s.error("`groups` must be at least 1");
+    }
     let win = window(&s, x.len() - 2)?;
     let extra = s.ints_opt("output_padding")?.unwrap_or_else(|| vec![0; x.len() - 2]);
-    if extra.len() != x.len() - 2 {
+    if extra.len() != x.len() - 2 || extra.iter().any(|v| v.unsigned_abs() > MAX_STEP) {
         return s.error(format!("`output_padding` must have {} numbers", x.len() - 2));
     }
     let p = s.pool();

@@ -72,8 +72,10 @@ fn readers(ctx: &Context, body: &Body, producer: OpId, result: ValueId) -> Optio
 
 fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView, Vec<usize>)]) -> bool {
     let (moves, widens) = (only_moves(body, producer), only_widens(ctx, body, producer));
-    let converts = only_converts(ctx, body, producer);
     let cost = body_cost(ctx, body, producer.body);
+    let converts = only_converts(ctx, body, producer);
+    // What is made of indices and numbers alone moves nothing wherever it is made.
+    let generates = producer.reads.is_empty() && cost <= OPS_PER_MOVE;
     let ops = producer.body_ops(body).len();
     let whole = producer.reads.iter().any(|m| m.subset.is_none());
     for (reader, reads) in readers {
@@ -94,13 +96,14 @@ fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView,
                 let composed = producer.reads.iter().filter_map(|m| compose(ctx, m, subset, &facts));
                 let simple = composed.flatten().all(|e| is_affine(ctx, e));
                 let pointwise = reader.reduction_dims(ctx).is_empty();
-                if whole || !(moves || widens || converts && pointwise) || !simple {
+                let cheap = moves || widens || pointwise && (converts || generates);
+                if whole || !cheap || !simple {
                     return false;
                 }
             }
         }
     }
-    if readers.len() == 1 && readers[0].1.len() == 1 || cost == 0 {
+    if readers.len() == 1 && readers[0].1.len() == 1 || cost == 0 || generates {
         return true;
     }
     // Several readers each do the work again. Elements moved are counted in units of the producer's domain; a read that is

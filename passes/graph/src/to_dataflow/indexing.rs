@@ -53,18 +53,21 @@ pub fn gather(l: &mut Lower<'_, '_>) -> Lowered {
     )
 }
 
-/// The only index of a gather, when it is a known number or size that lies inside.
+/// The only index of a gather when it is a known number, moved into the axis as `dataflow.load` would.
 fn known_index(l: &Lower<'_, '_>, indices: ValueId, size: Expr) -> Option<Expr> {
     let p = l.pool();
-    let index = match l.constant_of(indices) {
-        Some(tensor) if tensor.len() == 1 => l.num(tensor.to_i64s()?[0]),
+    let n = match l.constant_of(indices) {
+        Some(tensor) if tensor.len() == 1 => *tensor.to_i64s()?.first()?,
         _ => return None,
     };
-    let n = p.as_const(index)?;
-    let index = if n < 0 { p.add(index, size) } else { index };
-    // Beyond the end the element there is read, which needs a size that is known.
-    let inside = n < 0 || p.prove_lt(index, size, &nim_ir::Facts::default());
-    inside.then_some(index)
+    let facts = nim_ir::Facts::default();
+    if n < 0 {
+        let index = p.add(l.num(n), size);
+        return Some(if p.prove_le(Expr::ZERO, index, &facts) { index } else { p.max(index, Expr::ZERO) });
+    }
+    // An axis that has an element has the first.
+    let inside = n == 0 || p.prove_lt(l.num(n), size, &facts);
+    Some(if inside { l.num(n) } else { p.min(l.num(n), p.sub(size, Expr::ONE)) })
 }
 
 /// `graph.gather_elements`.

@@ -84,7 +84,13 @@ fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (mut k, mut v) = (by_heads(im, k, kv_heads)?, by_heads(im, v, kv_heads)?);
     let mut past = im.num(0);
     if let (Some(past_k), Some(past_v)) = (n.opt(4), n.opt(5)) {
-        past = im.dims(past_k)?[2];
+        past = match im.dims(past_k)?.as_slice() {
+            &[_, _, length, _] => length,
+            _ => {
+                let found = im.ctx().display_type(im.ty(past_k));
+                return Err(im.error("N0635", format!("past keys must have rank 4, found {found}")));
+            }
+        };
         k = im.concat(&[past_k, k], 2)?;
         v = im.concat(&[past_v, v], 2)?;
     }
@@ -226,7 +232,7 @@ fn bias(
 
 /// Softmax over the last axis; a row whose bias is -inf throughout gives zeros.
 fn guarded_softmax(im: &mut Importer<'_>, x: ValueId, bias: Option<ValueId>) -> Built {
-    let last = im.rank(x)? - 1;
+    let last = im.rank(x)?.saturating_sub(1);
     let Some(bias) = bias else { return im.softmax(x, &[last], false) };
     let best = im.reduce("max", x, &[last], true)?;
     let minus = im.like(best, f64::NEG_INFINITY)?;
@@ -240,7 +246,7 @@ fn guarded_softmax(im: &mut Importer<'_>, x: ValueId, bias: Option<ValueId>) -> 
     let sum = im.select(hidden, one, sum)?;
     let y = im.binary("div", e, sum)?;
     // Decided on the bias: a score may be infinite itself.
-    let axis = im.rank(bias)? - 1;
+    let axis = im.rank(bias)?.saturating_sub(1);
     let open = im.reduce("max", bias, &[axis], true)?;
     let minus = im.like(open, f64::NEG_INFINITY)?;
     let closed = im.compare("eq", open, minus)?;

@@ -270,6 +270,9 @@ fn gather(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![im.gather(x, indices, axis)?])
 }
 
+/// Splits into more parts are taken for a mistake.
+const MAX_PARTS: i64 = 1 << 16;
+
 fn split(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
@@ -279,6 +282,9 @@ fn split(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         (None, Some(v)) => im.exprs_or_bind(v, "split")?,
         (None, None) => {
             let count = n.int("num_outputs", n.outputs() as i64).max(1);
+            if count > MAX_PARTS {
+                return Err(im.error("N0621", format!("a split into {count} parts")));
+            }
             let p = &im.ctx().exprs;
             let each = p.ceildiv(dims[axis], p.constant(count));
             let mut sizes = vec![each; count as usize];
@@ -319,7 +325,7 @@ fn range(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let p = &im.ctx().exprs;
     let size = match (im.exprs(start), im.exprs(limit), im.exprs(step)) {
         (Some(a), Some(b), Some(s)) if p.as_const(s[0]).is_some_and(|s| s != 0) => {
-            let step = p.as_const(s[0]).unwrap_or(1);
+            let step = p.as_const(s[0]).unwrap_or(1).max(-i64::MAX);
             let distance = if step > 0 { p.sub(b[0], a[0]) } else { p.sub(a[0], b[0]) };
             let size = p.max(p.constant(0), p.ceildiv(distance, p.constant(step.abs())));
             p.simplify(size, &Facts::default())

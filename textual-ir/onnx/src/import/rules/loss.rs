@@ -32,7 +32,10 @@ fn likelihood(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId, target: ValueId, 
     let mut weights = match weight {
         Some(w) => {
             let count = im.dims(w)?;
-            im.guard("eq", count[0], classes, "weights of a loss and its classes");
+            let &[count] = count.as_slice() else {
+                return Err(im.error("N0615", "the weights of classes must be a vector"));
+            };
+            im.guard("eq", count, classes, "weights of a loss and its classes");
             Some(im.gather(w, safe, 0)?)
         }
         None => None,

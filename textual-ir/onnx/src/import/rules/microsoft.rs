@@ -88,7 +88,7 @@ fn skip_layer_norm(im: &mut Importer<'_>, n: &Node<'_>, simplified: bool) -> Out
     if let Some(b) = bias {
         sum = im.binary("add", sum, b)?;
     }
-    let last = [im.rank(sum)? - 1];
+    let last = [im.rank(sum)?.saturating_sub(1)];
     let epsilon = n.float("epsilon", if simplified { 1e-6 } else { 1e-12 }) as f64;
     let (y, mean, inverse) = if simplified {
         let (y, inverse) = root_mean_square(im, sum, &last, epsilon)?;

@@ -245,7 +245,7 @@ fn lrn(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
     let size = n.int("size", 1);
-    if dims.len() < 2 || size < 1 {
+    if dims.len() < 2 || !(1..1 << 24).contains(&size) {
         let found = im.ctx().display_type(im.ty(x));
         return Err(im.error("N0615", format!("{size} neighbouring channels of {found}")));
     }

@@ -435,9 +435,11 @@ fn deform_conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     }
     let (groups, offset_groups) = (n.int("group", 1).max(1), n.int("offset_group", 1).max(1));
     let p = &im.ctx().exprs;
-    let taps = win.kernel[0] * win.kernel[1];
-    let place = im.dims(offset)?;
-    let (rows, cols) = (place[2], place[3]);
+    let taps = window::taps_of(im, &win.kernel)?;
+    let &[_, _, rows, cols] = im.dims(offset)?.as_slice() else {
+        let found = im.ctx().display_type(im.ty(offset));
+        return Err(im.error("N0615", format!("offsets must have rank 4, found {found}")));
+    };
     let num = |v: i64| p.constant(v);
     // Positions of all taps: [batch*offset_groups, taps, rows, cols].
     let sets = p.mul(batch, num(offset_groups));

@@ -63,6 +63,8 @@ fn matrices(im: &mut Importer<'_>, rows: Expr, cols: Expr, length: Expr, dtype: 
     let p = &im.ctx().exprs;
     if let (Some(r), Some(c), Some(l)) = (p.as_const(rows), p.as_const(cols), p.as_const(length))
         && l > 0
+        && r >= 0
+        && c >= 0
         && (0..1 << 24).contains(&r.saturating_mul(c))
     {
         let angle = |i: i64| TAU * ((i / c) * (i % c) % l) as f64 / l as f64;
@@ -203,7 +205,7 @@ fn stft(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let window = n.opt(2);
     let length = match (n.opt(3), window) {
         (Some(v), _) => one_size(im, v, "frame")?,
-        (None, Some(w)) => im.dims(w)?[0],
+        (None, Some(w)) => *im.dims(w)?.first().ok_or_else(|| im.error("N0615", "the window must be a vector"))?,
         (None, None) => dims[1],
     };
     let p = &im.ctx().exprs;
@@ -244,7 +246,7 @@ fn mel_weights(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let step = (mel(high) - mel(low)) / (cols + 2) as f64;
     let edge = |i: usize| -> usize {
         let f = 700.0 * ((mel(low) + i as f64 * step) / 2595.0 * std::f64::consts::LN_10).exp_m1();
-        (((points + 1.0) * f) / rate).floor().max(0.0) as usize
+        (((points + 1.0) * f) / rate).floor().clamp(0.0, 1e15) as usize
     };
     let mut out = vec![0.0; rows * cols];
     for i in 0..cols {
@@ -257,10 +259,10 @@ fn mel_weights(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         if centre == left {
             set(centre, 1.0);
         }
-        for row in left..centre + (centre > left) as usize {
+        for row in left..(centre + (centre > left) as usize).min(rows) {
             set(row, (row - left) as f64 / (centre - left) as f64);
         }
-        for row in centre..right {
+        for row in centre..right.min(rows) {
             set(row, (right - row) as f64 / (right - centre) as f64);
         }
     }

@@ -212,6 +212,8 @@ fn slice_range(im: &Importer<'_>, dim: Expr, start: Expr, end: Expr, step: i64) 
     };
     let start = p.simplify(p.max(zero, bound(start, most_start)), &facts);
     let end = bound(end, most_end);
+    // No tensor is so long that a longer step makes a difference.
+    let step = step.clamp(-(1 << 62), 1 << 62);
     let (distance, step) = if step > 0 { (p.sub(end, start), step) } else { (p.sub(start, end), -step) };
     let size = p.max(zero, p.ceildiv(distance, p.constant(step)));
     (start, p.simplify(size, &facts))

@@ -38,6 +38,17 @@ impl Window {
     }
 }
 
+/// Larger windows, strides, dilations and pads are taken for mistakes.
+const MAX_STEP: u64 = 1 << 24;
+/// Windows whose elements are laid side by side may have so many.
+const MAX_TAPS: i64 = 4096;
+
+/// Number of elements of a window that is taken apart.
+pub(super) fn taps_of(im: &Importer<'_>, kernel: &[i64]) -> Built<i64> {
+    let taps = kernel.iter().try_fold(1i64, |n, &k| n.checked_mul(k)).filter(|&t| t <= MAX_TAPS);
+    taps.ok_or_else(|| im.error("N0615", format!("the window {kernel:?} is too large to be taken apart")))
+}
+
 /// Strides, dilations and pads as they are given.
 fn plain_window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i64>) -> Built<Window> {
     let spatial = kernel.len();
@@ -62,6 +73,10 @@ fn plain_window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i64>) -
     if kernel.iter().any(|&k| k < 1) {
         return Err(im.error("N0615", format!("the window {kernel:?} is empty")));
     }
+    let all = kernel.iter().chain(&strides).chain(&dilations).chain(&pads);
+    if let Some(v) = all.copied().find(|v| v.unsigned_abs() > MAX_STEP) {
+        return Err(im.error("N0615", format!("{v} is too large for a window, stride, dilation or pad")));
+    }
     Ok(Window { kernel, strides, pads, dilations })
 }
 
@@ -76,7 +91,11 @@ pub(super) fn window(im: &Importer<'_>, n: &Node<'_>, x: ValueId, kernel: Vec<i6
             let reach = dilations[i] * (kernel[i] - 1) + 1;
             // The output has ceil(size / stride) elements.
             let total = match im.ctx().exprs.as_const(dims[i + 2]) {
-                Some(size) => ((size + strides[i] - 1) / strides[i] - 1) * strides[i] + reach - size,
+                // What the last, cut window lacks: reach - (size mod stride, or a whole stride).
+                Some(size) => match size % strides[i] {
+                    0 => reach - strides[i],
+                    rest => reach - rest,
+                },
                 None if strides[i] == 1 => reach - 1,
                 None => {
                     let message =
@@ -202,7 +221,7 @@ fn positions_of_maxima(im: &mut Importer<'_>, x: ValueId, y: ValueId, win: &Wind
     for i in 0..spatial {
         steps[i + 2] = p.constant(win.strides[i]);
     }
-    let taps: i64 = win.kernel.iter().product();
+    let taps = taps_of(im, &win.kernel)?;
     let mut side_by_side = vec![];
     let mut tap_of = vec![vec![]; spatial];
     for tap in 0..taps {
@@ -294,12 +313,19 @@ fn col2im(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         dilations: list("dilations", 1, spatial),
         kernel: block,
     };
-    if win.strides.len() != spatial || win.pads.len() != 2 * spatial || win.dilations.len() != spatial {
-        return Err(im.error("N0615", format!("strides, pads and dilations must be given for {spatial} axes")));
+    let small = |v: &i64| v.unsigned_abs() <= MAX_STEP;
+    let fits = win.strides.len() == spatial && win.pads.len() == 2 * spatial && win.dilations.len() == spatial;
+    let positive = win.strides.iter().chain(&win.dilations).all(|&v| v > 0 && small(&v));
+    if !fits || !positive || !win.pads.iter().chain(&win.kernel).all(small) {
+        return Err(
+            im.error("N0615", format!("strides, dilations (positive) and pads must be given for {spatial} axes"))
+        );
     }
     let p = &im.ctx().exprs;
-    let taps: i64 = win.kernel.iter().product();
-    let Some(channels) = p.as_const(dims[1]).filter(|c| c % taps == 0).map(|c| c / taps) else {
+    let taps = taps_of(im, &win.kernel)?;
+    let Some(channels) =
+        p.as_const(dims[1]).filter(|c| c % taps == 0 && c.saturating_mul(taps) <= 1 << 24).map(|c| c / taps)
+    else {
         return Err(im.error("N0616", "the number of channels must be known, and a multiple of the block's size"));
     };
     let mut shape = vec![dims[0], dims[1]];
@@ -339,6 +365,9 @@ fn conv_transpose(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     };
     let mut extra = n.ints("output_padding").filter(|v| !v.is_empty()).unwrap_or_else(|| vec![0; spatial]);
     let wanted = n.ints("output_shape").filter(|v| !v.is_empty());
+    if extra.iter().any(|v| v.unsigned_abs() > MAX_STEP) {
+        return Err(im.error("N0615", format!("output paddings {extra:?} are too large")));
+    }
     if extra.len() != spatial || wanted.as_ref().is_some_and(|w| w.len() != spatial && w.len() != spatial + 2) {
         return Err(im.error("N0615", format!("output paddings and shapes must be given for {spatial} axes")));
     }
@@ -350,7 +379,12 @@ fn conv_transpose(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
                 let Some(size) = im.ctx().exprs.as_const(dims[i + 2]) else {
                     return Err(im.error("N0616", "`output_shape` needs input sizes known when the model is compiled"));
                 };
-                win.strides[i] * (size - 1) + extra[i] + reach - wanted[wanted.len() - spatial + i]
+                let total = i128::from(win.strides[i]) * i128::from(size - 1) + i128::from(extra[i] + reach)
+                    - i128::from(wanted[wanted.len() - spatial + i]);
+                match i64::try_from(total) {
+                    Ok(total) if total.unsigned_abs() <= MAX_STEP => total,
+                    _ => return Err(im.error("N0615", format!("`output_shape` {wanted:?} does not fit the input"))),
+                }
             }
             (None, "SAME_UPPER" | "SAME_LOWER") => extra[i] + reach - win.strides[i],
             _ => continue,

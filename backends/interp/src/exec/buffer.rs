@@ -1,0 +1,66 @@
+//! Buffers of the host program: shaped windows into memory that is shared and written to.
+
+use nim_tensor::{DType, Tensor, tensor::element_count};
+use std::{cell::RefCell, rc::Rc};
+
+/// Memory of the host program.
+pub type Storage = Rc<RefCell<Vec<u8>>>;
+
+/// A row-major window into memory.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    storage: Storage,
+    offset: usize,
+    dtype: DType,
+    dims: Vec<usize>,
+}
+
+impl Buffer {
+    /// Memory of its own with a tensor's elements; `None` for texts.
+    pub fn of(tensor: &Tensor) -> Option<Buffer> {
+        (tensor.dtype() != DType::String).then(|| Buffer {
+            storage: Rc::new(RefCell::new(tensor.bytes().to_vec())),
+            offset: 0,
+            dtype: tensor.dtype(),
+            dims: tensor.dims().to_vec(),
+        })
+    }
+
+    /// A window into memory; an error when it reaches beyond its end.
+    pub fn view(storage: &Storage, offset: i64, dtype: DType, dims: Vec<usize>) -> Result<Buffer, String> {
+        let size = element_count(&dims).and_then(|n| n.checked_mul(dtype.size())).ok_or("its size overflows")?;
+        let memory = storage.borrow().len();
+        let offset = usize::try_from(offset).ok().filter(|o| o.checked_add(size).is_some_and(|end| end <= memory));
+        match offset {
+            Some(offset) => Ok(Buffer { storage: storage.clone(), offset, dtype, dims }),
+            None => Err(format!("{size} bytes at this place do not lie in {memory} bytes of memory")),
+        }
+    }
+
+    /// The same memory under another shape of as many elements.
+    pub fn reshaped(&self, dims: Vec<usize>) -> Option<Buffer> {
+        (element_count(&dims) == element_count(&self.dims)).then(|| Buffer { dims, ..self.clone() })
+    }
+
+    /// The shape.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// What is in it now.
+    pub fn tensor(&self) -> Tensor {
+        let size = element_count(&self.dims).unwrap_or(0) * self.dtype.size();
+        let bytes = self.storage.borrow()[self.offset..self.offset + size].to_vec();
+        Tensor::from_bytes(self.dtype, &self.dims, bytes)
+    }
+
+    /// Writes a tensor of the same type and shape.
+    pub fn write(&self, tensor: &Tensor) -> Result<(), String> {
+        if tensor.dtype() != self.dtype || tensor.dims() != self.dims {
+            return Err(format!("{tensor:?} is written to a buffer of {} and shape {:?}", self.dtype, self.dims));
+        }
+        let bytes = tensor.bytes();
+        self.storage.borrow_mut()[self.offset..self.offset + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}

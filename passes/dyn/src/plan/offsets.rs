@@ -1,0 +1,159 @@
+//! Where buffers lie in the arena.
+
+use super::liveness::Interval;
+use nim_ir::{Expr, ExprPool, Facts};
+
+/// The arena.
+pub(super) struct Placement {
+    /// Offset of each buffer.
+    pub(super) offsets: Vec<Expr>,
+    /// Size of the arena.
+    pub(super) size: Expr,
+    /// The part of it for buffers whose sizes are numbers.
+    pub(super) constant: i64,
+    /// Number of slots behind that.
+    pub(super) slots: usize,
+}
+
+/// A piece of the arena that serves one buffer after the other.
+struct Slot {
+    size: Expr,
+    members: Vec<usize>,
+}
+
+/// Places all buffers; those that meet never overlap.
+pub(super) fn place(pool: &ExprPool, facts: &Facts, intervals: &[Interval], align: i64) -> Placement {
+    let mut offsets = vec![Expr::ZERO; intervals.len()];
+    let sizes: Vec<Option<i64>> = intervals.iter().map(|i| pool.as_const(i.size)).collect();
+    let numbers = numeric(intervals, &sizes, align);
+    let constant = numbers.iter().flatten().map(|&(at, len)| at + len).max().unwrap_or(0);
+    for (offset, place) in offsets.iter_mut().zip(&numbers) {
+        if let Some((at, _)) = place {
+            *offset = pool.constant(*at);
+        }
+    }
+
+    let mut slots: Vec<Slot> = vec![];
+    for (i, interval) in intervals.iter().enumerate() {
+        if sizes[i].is_some() {
+            continue;
+        }
+        let free = |slot: &Slot| slot.members.iter().all(|&m| !intervals[m].meets(interval));
+        let le = |a: Expr, b: Expr| pool.prove_le(a, b, facts);
+        // The same size first; then a slot that is large enough, then one that grows, and rather either than a new one.
+        let fit = |slot: &Slot| match (
+            slot.size == interval.size,
+            le(interval.size, slot.size),
+            le(slot.size, interval.size),
+        ) {
+            (true, ..) => 0,
+            (_, true, _) => 1,
+            (_, _, true) => 2,
+            _ => 3,
+        };
+        let best = slots.iter().enumerate().filter(|(_, s)| free(s)).min_by_key(|(_, s)| fit(s)).map(|(k, _)| k);
+        match best {
+            Some(k) => {
+                let slot = &mut slots[k];
+                slot.members.push(i);
+                slot.size = match (le(interval.size, slot.size), le(slot.size, interval.size)) {
+                    (true, _) => slot.size,
+                    (_, true) => interval.size,
+                    _ => pool.max(slot.size, interval.size),
+                };
+            }
+            None => slots.push(Slot { size: interval.size, members: vec![i] }),
+        }
+    }
+    let mut at = pool.constant(constant);
+    for slot in &slots {
+        slot.members.iter().for_each(|&m| offsets[m] = at);
+        at = pool.add(at, pool.align_up(slot.size, pool.constant(align)));
+    }
+    Placement { offsets, size: at, constant, slots: slots.len() }
+}
+
+/// Offsets and lengths of buffers with numbers as sizes: the largest first, each into the smallest gap between those that
+/// it meets (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020: greedy by size).
+fn numeric(intervals: &[Interval], sizes: &[Option<i64>], align: i64) -> Vec<Option<(i64, i64)>> {
+    let mut placed: Vec<Option<(i64, i64)>> = vec![None; intervals.len()];
+    let mut order: Vec<(usize, i64)> = sizes.iter().enumerate().filter_map(|(i, s)| Some((i, (*s)?))).collect();
+    // Equal sizes in the order of the text, so that the result does not depend on anything else.
+    order.sort_by_key(|&(i, size)| (std::cmp::Reverse(size), i));
+    for (i, size) in order {
+        let length = size.checked_add(align - 1).map_or(size, |s| s / align * align);
+        let mut taken: Vec<(i64, i64)> =
+            (0..intervals.len()).filter(|&j| intervals[j].meets(&intervals[i])).filter_map(|j| placed[j]).collect();
+        taken.sort_unstable();
+        let (mut best, mut end) = (None::<(i64, i64)>, 0i64);
+        for (at, len) in taken {
+            let gap = at - end;
+            if gap >= length && best.is_none_or(|(_, smallest)| gap < smallest) {
+                best = Some((end, gap));
+            }
+            end = end.max(at + len);
+        }
+        placed[i] = Some((best.map_or(end, |(at, _)| at), length));
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nim_ir::OpId;
+    use nim_ir::entity::EntityId;
+
+    fn interval(pool: &ExprPool, size: &str, begin: u32, end: u32) -> Interval {
+        Interval { alloc: OpId::from_index(0), size: pool.parse(size).unwrap(), begin, end }
+    }
+
+    /// No two buffers that meet overlap, for these values of `N` and `M`.
+    fn check(pool: &ExprPool, intervals: &[Interval], placement: &Placement) {
+        for (n, m) in [(0, 0), (1, 1), (1, 1000), (999, 3), (64, 64)] {
+            let value = |e| pool.eval(e, &|s| Some(if pool.symbol_name(s) == "N" { n } else { m })).unwrap();
+            let places: Vec<(i64, i64)> =
+                intervals.iter().zip(&placement.offsets).map(|(i, &o)| (value(o), value(i.size))).collect();
+            for (i, &(at, len)) in places.iter().enumerate() {
+                assert_eq!(at % 64, 0);
+                assert!(at + len <= value(placement.size), "{i} lies outside");
+                for (j, &(other, more)) in places.iter().enumerate().take(i) {
+                    let apart = at + len <= other || other + more <= at;
+                    assert!(apart || !intervals[i].meets(&intervals[j]), "{i} and {j} overlap at N = {n}, M = {m}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn chains_share_two_places() {
+        let pool = ExprPool::new();
+        for (size, bytes) in [("6400", "12800"), ("64*N", "128*N")] {
+            let chain: Vec<Interval> = (0..20).map(|i| interval(&pool, size, i, i + 1)).collect();
+            let placement = place(&pool, &Facts::default(), &chain, 64);
+            check(&pool, &chain, &placement);
+            assert_eq!(placement.size, pool.parse(bytes).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_meets_never_overlaps() {
+        let pool = ExprPool::new();
+        let sizes = ["0", "100", "4096", "65", "4*N", "8*N", "4*N*M", "4*N + 4", "12*M", "4*max(N, M)"];
+        let mut state = 1u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % below
+        };
+        for _ in 0..50 {
+            let intervals: Vec<Interval> = (0..40)
+                .map(|_| {
+                    let begin = next(100) as u32;
+                    interval(&pool, sizes[next(10) as usize], begin, begin + next(30) as u32)
+                })
+                .collect();
+            let placement = place(&pool, &Facts::default(), &intervals, 64);
+            check(&pool, &intervals, &placement);
+        }
+    }
+}

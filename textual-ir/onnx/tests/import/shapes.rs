@@ -1,0 +1,87 @@
+//! Shapes follow from the inputs' dimensions, symbolically.
+
+use crate::{F32, I64, context, graph, imported, info, int, ints, node, numbers, result_types, text, weights};
+use nim_onnx::{ImportOptions, import};
+
+#[test]
+fn shape_arithmetic_becomes_expressions() {
+    // x.reshape(N, S, 12, 64).transpose(0, 2, 1, 3), spelled as exporters do
+    let nodes = vec![
+        node("Shape(x) -> shape", vec![]),
+        node("Gather(shape, zero) -> n", vec![]),
+        node("Gather(shape, one) -> s", vec![]),
+        node("Unsqueeze(n, axis0) -> n1", vec![]),
+        node("Unsqueeze(s, axis0) -> s1", vec![]),
+        node("Concat(n1, s1, heads) -> target", vec![int("axis", 0)]),
+        node("Reshape(x, target) -> apart", vec![]),
+        node("Transpose(apart) -> y", vec![ints("perm", &[0, 2, 1, 3])]),
+    ];
+    let scalar = |name: &str, v: i64| nim_onnx::tensor_proto(&nim_tensor::Tensor::scalar(v), name);
+    let constants = vec![scalar("zero", 0), scalar("one", 1), numbers("axis0", &[0]), numbers("heads", &[12, -1])];
+    let graph = graph(vec![info("x", F32, "N,S,768")], constants, nodes, &["y"]);
+    assert_eq!(result_types(graph.clone()), ["tensor<[N]x12x[S]x64xf32>"]);
+    let text = text(graph);
+    assert!(!text.contains("graph.index") && !text.contains("graph.bind"), "{text}");
+}
+
+#[test]
+fn windows_of_symbolic_images() {
+    let attributes = vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
+    let nodes = vec![node("Conv(x, w) -> y", attributes)];
+    let graph = graph(vec![info("x", F32, "N,3,H,W")], vec![weights("w", &[8, 3, 3, 3])], nodes, &["y"]);
+    assert_eq!(result_types(graph), ["tensor<[N]x8x[floordiv(H + 1, 2)]x[floordiv(W + 1, 2)]xf32>"]);
+}
+
+#[test]
+fn a_shape_of_run_time_is_bound_with_its_placeholders_replaced() {
+    let nodes = vec![node("Reshape(x, shape) -> y", vec![])];
+    let text = text(graph(vec![info("x", F32, "N,6"), info("shape", I64, "2")], vec![], nodes, &["y"]));
+    assert!(text.contains("graph.bind") && text.contains("graph.select"), "{text}");
+}
+
+#[test]
+fn axes_of_run_time_are_chosen_there() {
+    let nodes = vec![node("ReduceSum(x, axes) -> y", vec![int("keepdims", 0)])];
+    let text = text(graph(vec![info("x", F32, "3,4,5"), info("axes", I64, "1")], vec![], nodes, &["y"]));
+    assert_eq!(text.matches("graph.reduce %x").count(), 3, "{text}");
+}
+
+#[test]
+fn sizes_that_depend_on_data_are_symbols() {
+    let nodes = vec![node("NonZero(x) -> y", vec![])];
+    let types = result_types(graph(vec![info("x", F32, "N,4")], vec![], nodes, &["y"]));
+    assert!(types[0].starts_with("tensor<2x[nonzero_"), "{types:?}");
+}
+
+#[test]
+fn recurrent_networks_are_loops_over_time() {
+    let nodes = vec![node("LSTM(x, w, r) -> y, h, c", vec![int("hidden_size", 5)])];
+    let constants = vec![weights("w", &[1, 20, 7]), weights("r", &[1, 20, 5])];
+    let graph = graph(vec![info("x", F32, "T,B,7")], constants, nodes, &["y", "h", "c"]);
+    assert_eq!(result_types(graph.clone()), ["tensor<[T]x1x[B]x5xf32>", "tensor<1x[B]x5xf32>", "tensor<1x[B]x5xf32>"]);
+    let text = text(graph);
+    let (before, inside) = text.split_once("graph.loop").unwrap();
+    assert!(before.contains("graph.matmul %x") && inside.contains("trip_count = T"), "{text}");
+}
+
+#[test]
+fn symbolic_inputs_keep_what_operators_need() {
+    let nodes = vec![node("Conv(x, w) -> y", vec![])];
+    let graph = graph(vec![info("x", F32, "1,3,8,8"), info("w", F32, "4,3,3,3")], vec![], nodes, &["y"]);
+    let ctx = context();
+    let options = ImportOptions { symbolic_inputs: true, ..ImportOptions::default() };
+    let module = import(&ctx, &crate::model(graph), &options).unwrap();
+    let text = nim_text::print_module(&ctx, &module, &nim_text::PrintOptions::default());
+    assert!(text.contains("%x: tensor<[x_0]x[x_1]x[x_2]x[x_3]xf32>"), "{text}");
+    assert!(text.contains("%w: tensor<4x3x3x3xf32>"), "{text}");
+}
+
+#[test]
+fn unused_ops_are_gone() {
+    let nodes = vec![node("Shape(x) -> s", vec![]), node("Relu(x) -> y", vec![])];
+    let ctx = context();
+    let module = imported(&ctx, graph(vec![info("x", F32, "N")], vec![weights("w", &[3])], nodes, &["y"]));
+    let body = module.body.walk().into_iter().find_map(|op| module.body.nested(op)).unwrap();
+    let names: Vec<&str> = body.walk().into_iter().map(|op| ctx.op_str(body.op_name(op))).collect();
+    assert_eq!(names, ["graph.relu", "func.return"]);
+}
