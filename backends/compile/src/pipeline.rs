@@ -5,9 +5,12 @@ use crate::pack::pack_constants;
 use crate::{KernelInfo, emit_program};
 use nim_builtin::func;
 use nim_dataflow_passes::fuse::FuseOptions;
+use nim_graph_passes::fold::{FoldOptions, fold_body};
+use nim_graph_passes::simplify::{SimplifyOptions, simplify_body};
 use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_llvm::module::OptLevel;
 use nim_llvm::{Dump, KernelSource, Target};
+use nim_tensor::Value;
 use nim_vm::ProgramBuilder;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -78,6 +81,8 @@ pub struct Options {
     pub threads: usize,
     /// The function that is the program.
     pub entry: String,
+    /// Whether ops of constants are computed when compiling, and constants behind convolutions go into their weights.
+    pub fold: bool,
     /// Whether maps are fused.
     pub fuse: bool,
     /// Whether buffers share memory by plan, not only through the pool.
@@ -97,6 +102,7 @@ impl Default for Options {
             llvm: nim_llvm::Options { level: OptLevel::Aggressive, ..nim_llvm::Options::default() },
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             entry: "main".into(),
+            fold: true,
             fuse: true,
             plan: true,
             naive: false,
@@ -219,8 +225,11 @@ impl<'a> Run<'a> {
 
     fn lower(&mut self, module: &mut Module, level: Level) -> Result<(), Vec<Diagnostic>> {
         let ctx = self.ctx;
-        self.stage("clean up", module, |_, module| {
+        self.stage("clean up", module, |run, module| {
             each_function(ctx, module, |body| {
+                if run.options.fold {
+                    fold_constants(ctx, body, run.options.strict);
+                }
                 nim_transforms::cse::merge_equal_ops(ctx, body);
                 nim_transforms::dce::remove_dead_ops(ctx, body);
             });
@@ -271,6 +280,18 @@ impl<'a> Run<'a> {
             Ok(())
         })
     }
+}
+
+/// Computes what is known, twice: constants that go into weights leave constant ops behind.
+fn fold_constants(ctx: &Context, body: &mut Body, strict: bool) {
+    let compute = |ctx: &Context, body: &Body, op, operands: &[Value]| {
+        // What cannot be computed says so when it runs.
+        nim_interp::exec::fold_op(ctx, body, op, operands).ok()
+    };
+    let options = FoldOptions::default();
+    fold_body(ctx, body, &compute, options);
+    simplify_body(ctx, body, SimplifyOptions { fold_weights: !strict });
+    fold_body(ctx, body, &compute, options);
 }
 
 fn errors(found: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {

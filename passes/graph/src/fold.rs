@@ -26,7 +26,8 @@ where
 /// How much to fold.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct FoldOptions {
-    /// Most bytes of a result. Reshapes are always folded: they share the bytes of their operand.
+    /// Most bytes of a result that is larger than what it is made of. Reshapes are always folded: they share the bytes of
+    /// their operand.
     pub max_bytes: usize,
 }
 
@@ -74,7 +75,11 @@ fn evaluate(
     if body.operand_count(op) == 0 || body.results(op).is_empty() {
         return None;
     }
-    let small = |bytes: usize| bytes <= options.max_bytes;
+    let mut given = 0;
+    for v in body.operands(op) {
+        given += constant_bytes(ctx, body, v)?;
+    }
+    let small = |bytes: usize| bytes <= options.max_bytes.max(given);
     for &r in body.results(op) {
         let dims: Option<Vec<usize>> =
             ctx.static_dims(body.ty(r))?.into_iter().map(|d| usize::try_from(d).ok()).collect();
@@ -127,6 +132,14 @@ pub fn constant(ctx: &Context, body: &Body, v: nim_ir::ValueId) -> Option<Tensor
         return None;
     }
     ctx.attr_tensor(body.attr_named(ctx, op, "value")?)
+}
+
+/// The size of a value that is a constant.
+fn constant_bytes(ctx: &Context, body: &Body, v: nim_ir::ValueId) -> Option<usize> {
+    let op = body.defining_op(v).filter(|&op| body.is(ctx, op, "graph.constant"))?;
+    let ty = body.ty(body.result(op));
+    let dims: Option<Vec<usize>> = ctx.static_dims(ty)?.into_iter().map(|d| usize::try_from(d).ok()).collect();
+    element_count(&dims?)?.checked_mul(ctx.dtype_of(ty)?.size())
 }
 
 fn replace(ctx: &Context, body: &mut Body, op: OpId, results: &[Tensor]) {

@@ -5,9 +5,11 @@ mod codes;
 mod expect;
 mod run;
 
-use nim_ir::DialectDef;
+use nim_ir::{Body, Context, DialectDef};
 use nim_pass::Registry;
+use nim_tensor::Value;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// All dialects of the toolkit.
 pub fn dialects() -> Vec<&'static DialectDef> {
@@ -20,6 +22,11 @@ pub fn dialects() -> Vec<&'static DialectDef> {
 pub fn register_passes(registry: &mut Registry) {
     nim_transforms::register(registry);
     nim_graph_passes::register(registry);
+    let compute = |ctx: &Context, body: &Body, op, operands: &[Value]| {
+        // What cannot be computed says so when it runs.
+        nim_interp::exec::fold_op(ctx, body, op, operands).ok()
+    };
+    nim_graph_passes::register_fold(registry, Arc::new(compute));
     nim_dataflow_passes::register(registry);
     nim_loops_passes::register(registry);
     nim_dyn_passes::register(registry);

@@ -324,7 +324,8 @@ impl Search<'_, '_> {
             }
         }
         let row_block = self.row_block(&rows, &columns, &batch);
-        let plan = Plan { batch, rows, columns, lanes: self.lanes, reductions, row_block };
+        let reorders = self.env.reorders(self.points);
+        let plan = Plan { batch, rows, columns, lanes: self.lanes, reductions, row_block, reorders };
         Candidate { cost, plan, packed: packed.to_vec(), padded: self.outside.clone() }
     }
 

