@@ -102,7 +102,7 @@ pub fn compile_kernels(
 
 /// A failure behind the last level that has locations.
 pub fn code_error(error: &CompileError) -> Diagnostic {
-    Diagnostic::error("N0801", Loc::UNKNOWN, format!("machine code cannot be made: {error}"))
+    Diagnostic::error("N0753", Loc::UNKNOWN, format!("machine code cannot be made: {error}"))
 }
 
 /// A constant in the arrangement that a kernel reads.
@@ -110,7 +110,7 @@ pub fn code_error(error: &CompileError) -> Diagnostic {
 /// # Errors
 /// An index that cannot be computed or a constant of more elements than memory can hold: a defect of the schedule.
 pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor, Diagnostic> {
-    let error = |what: &str| Diagnostic::error("N0802", Loc::UNKNOWN, format!("a constant cannot be packed: {what}"));
+    let error = |what: &str| Diagnostic::error("N0752", Loc::UNKNOWN, format!("a constant cannot be packed: {what}"));
     let shape: Vec<usize> = packing
         .shape
         .iter()

@@ -11,7 +11,7 @@ use nim_ir_macros::{dialect, op};
 dialect! {
     /// The `memref` dialect of upstream MLIR.
     pub static MEMREF_DIALECT: "memref", "Upstream: buffers, and loads and stores of their elements.",
-    ops[Alloc, Alloca, Dealloc, Load, Store, Dim, Cast, Copy, ReinterpretCast, SubView, GetGlobal, AssumeAlignment]
+    ops[Alloc, Alloca, Dealloc, Load, Store, Dim, Cast, Copy, ReinterpretCast, SubView, GetGlobal]
 }
 
 /// Memory on the heap.
@@ -153,25 +153,6 @@ pub struct GetGlobal {
     /// the buffer
     #[result(MEMREF)]
     result: One,
-}
-
-/// Says that a buffer is aligned.
-#[op(name = "memref.assume_alignment", traits(Pure), infer = infer_first,
-     format = "$memref `,` $alignment attr-dict `:` type($memref)")]
-pub struct AssumeAlignment {
-    /// the buffer
-    #[operand(MEMREF)]
-    memref: One,
-    /// bytes, an `i32`
-    #[attr(Int)]
-    alignment: Required,
-    /// the same
-    #[result(MEMREF)]
-    result: One,
-}
-
-fn infer_first(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
-    Ok(input.operands.iter().take(1).copied().collect())
 }
 
 macro_rules! strided {

@@ -52,7 +52,7 @@ pub struct If {
     thenRegion: One,
     /// if it is false
     #[region]
-    elseRegion: Optional,
+    elseRegion: One,
     /// what the regions yield
     #[result(ANY)]
     results: Variadic,
@@ -241,8 +241,11 @@ fn parse_if(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
     state.operands = vec![p.resolve(condition, i1)?];
     state.results = parse_arrow_types(p)?;
     p.region(state, &[])?;
+    // upstream counts two regions, of which the second may be empty
     if p.accept("else") {
         p.region(state, &[])?;
+    } else {
+        p.empty_region(state);
     }
     p.attr_dict(&mut state.attrs)
 }
@@ -257,7 +260,7 @@ fn print_if(p: &mut dyn AsmPrinter, op: OpId) {
     let (then, other) = (If::thenRegion(p.ctx(), p.body(), op), If::elseRegion(p.ctx(), p.body(), op));
     p.text(" ");
     p.region(then, false, !types.is_empty());
-    if let Some(other) = other.filter(|&r| !p.body().blocks(r).is_empty()) {
+    if !p.body().blocks(other).is_empty() {
         p.text(" else ");
         p.region(other, false, !types.is_empty());
     }

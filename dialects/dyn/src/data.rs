@@ -49,7 +49,7 @@ pub(crate) fn print_alloc(p: &mut dyn AsmPrinter, op: OpId) {
 }
 
 pub(crate) fn verify_alloc(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
-    let size = body.attr_named(ctx, op, "size").and_then(|a| ctx.as_int(a));
+    let size = body.attr_named(ctx, op, "size").and_then(|a| ctx.as_expr(a)).and_then(|e| ctx.exprs.as_const(e));
     if let Some(size) = size.filter(|&s| s < 0) {
         found.push(Diagnostic::error("N0581", body.loc(op), format!("memory of {size} bytes")));
     }

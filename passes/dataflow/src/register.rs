@@ -80,7 +80,7 @@ impl Pass for Report {
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let mut told = PassReport::new();
         for function in report::report(pass.ctx, module) {
-            let mut note = Diagnostic::warning("N0620", module.loc, format!("movement of @{}", function.name));
+            let mut note = Diagnostic::warning("N0711", module.loc, format!("movement of @{}", function.name));
             note.severity = Severity::Note;
             note.notes = function.text(pass.ctx).lines().skip(1).map(|l| l.trim_start().to_string()).collect();
             told.diagnostics.push(note);

@@ -153,6 +153,7 @@ fn run_command(command: &Command, fed: Vec<u8>, environment: &Environment<'_>) -
     let mut ended = match words[0].as_str() {
         "FileCheck" => file_check(&words[1..], input, environment)?,
         "split-file" => split(&words[1..], environment)?,
+        "same" => same(&words[1..], &input, environment)?,
         program => run_program(program, &words[1..], &variables, input, command.merge, environment)?,
     };
     ended.negated = negated;
@@ -222,6 +223,32 @@ fn file_check(arguments: &[String], input: Vec<u8>, environment: &Environment<'_
         Err(error @ filecheck::Error::Failed(_)) => Ended::own(1, error.to_string()),
         Err(error) => Ended::own(2, format!("{}: {error}", options.check_file)),
     })
+}
+
+/// `same FILE`: the input is the file's own text. Lines that are empty or hold only a comment do not count.
+fn same(arguments: &[String], input: &[u8], environment: &Environment<'_>) -> Result<Ended, String> {
+    let [file] = arguments else { return Err("usage: same FILE".into()) };
+    let (written, found) = (read(file, environment)?, String::from_utf8_lossy(input));
+    let written = String::from_utf8_lossy(&written).into_owned();
+    let lines = |text: &'_ str| -> Vec<(usize, String)> {
+        let counts = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        let all = text.lines().enumerate().filter(|(_, line)| counts(line));
+        all.map(|(number, line)| (number + 1, line.trim_end().to_owned())).collect()
+    };
+    let (written, found) = (lines(&written), lines(&found));
+    if written.is_empty() {
+        return Ok(Ended::own(1, format!("{file} holds nothing that could be compared")));
+    }
+    for at in 0..written.len().max(found.len()) {
+        let line = |of: &[(usize, String)]| of.get(at).map_or("the end", |(_, line)| line).to_owned();
+        if line(&written) != line(&found) {
+            let number = written.get(at).or(written.last()).map_or(0, |(number, _)| *number);
+            let message =
+                format!("{file}:{number}: not the same\n  written: {}\n  found:   {}\n", line(&written), line(&found));
+            return Ok(Ended::own(1, message));
+        }
+    }
+    Ok(Ended::own(0, String::new()))
 }
 
 fn split(arguments: &[String], environment: &Environment<'_>) -> Result<Ended, String> {

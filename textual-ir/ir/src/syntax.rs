@@ -157,4 +157,6 @@ pub trait AsmParser {
     /// isolated op it goes to the op's nested body). There is always an entry block. In an op with the trait
     /// `StructuredControlFlow` a missing terminator is added if the op's dialect has one named `<dialect>.yield`.
     fn region(&mut self, state: &mut OpState, entry_args: &[(OperandName, Type)]) -> Parse<()>;
+    /// A region without blocks, for one that the text leaves out. Not for isolated ops.
+    fn empty_region(&mut self, state: &mut OpState);
 }

@@ -26,7 +26,7 @@ pub(super) fn run(
     symbols: &FxHashMap<Symbol, i64>,
 ) -> Run<Vec<Tensor>> {
     let (ctx, outer) = (interpreter.ctx, &interpreter.module.body);
-    let fail = |message: String| Diagnostic::error("N0705", outer.loc(kernel), message);
+    let fail = |message: String| Diagnostic::error("N0765", outer.loc(kernel), message);
     let (view, body) = KernelView::new(ctx, outer, kernel)
         .zip(outer.nested(kernel))
         .ok_or_else(|| fail("the kernel is malformed".into()))?;
@@ -78,7 +78,7 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn error(&self, op: OpId, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error("N0705", self.body.loc(op), message)
+        Diagnostic::error("N0765", self.body.loc(op), message)
     }
 
     fn number(&mut self, value: ValueId) -> usize {
@@ -178,7 +178,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn error(&self, op: OpId, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error("N0705", self.body.loc(op), message)
+        Diagnostic::error("N0765", self.body.loc(op), message)
     }
 
     fn eval(&self, op: OpId, e: Expr) -> Run<i64> {

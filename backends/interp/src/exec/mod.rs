@@ -24,7 +24,7 @@ use rustc_hash::FxHashMap;
 pub fn run(ctx: &Context, module: &Module, name: &str, inputs: &[Value]) -> Result<Vec<Value>, Diagnostic> {
     let op = module
         .lookup(ctx, ctx.name(name))
-        .ok_or_else(|| Diagnostic::error("N0701", module.loc, format!("there is no function `@{name}`")))?;
+        .ok_or_else(|| Diagnostic::error("N0761", module.loc, format!("there is no function `@{name}`")))?;
     Interpreter { ctx, module, depth: 0 }.call(op, inputs, &FxHashMap::default())
 }
 
@@ -70,7 +70,7 @@ pub(crate) type Run<T = ()> = Result<T, Diagnostic>;
 impl Interpreter<'_> {
     fn call(&self, op: OpId, inputs: &[Value], symbols: &FxHashMap<Symbol, i64>) -> Run<Vec<Value>> {
         let outer = &self.module.body;
-        let error = |message: &str| Diagnostic::error("N0702", outer.loc(op), message.to_string());
+        let error = |message: &str| Diagnostic::error("N0762", outer.loc(op), message.to_string());
         let body = outer.nested(op).ok_or_else(|| error("this op has no body to run"))?;
         let block = body.entry().ok_or_else(|| error("a declaration cannot be run"))?;
         if self.depth > MAX_DEPTH {
@@ -93,7 +93,7 @@ impl Interpreter<'_> {
             let loc = outer.loc(op);
             frame.set(arg, value.clone()).map_err(|m| {
                 let name = body.value_name(arg).map_or("?", |n| self.ctx.str(n));
-                Diagnostic::error("N0703", loc, format!("input {name:?}: {m}"))
+                Diagnostic::error("N0763", loc, format!("input {name:?}: {m}"))
             })?;
         }
         frame.block(block)
@@ -105,7 +105,7 @@ impl<'a> Frame<'a> {
         self.interpreter.ctx
     }
     pub(crate) fn error(&self, op: OpId, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error("N0704", self.body.loc(op), message)
+        Diagnostic::error("N0764", self.body.loc(op), message)
     }
     pub(crate) fn kernel_error(&self, op: OpId, error: KernelError) -> Diagnostic {
         self.error(op, error.to_string())

@@ -27,7 +27,7 @@ impl<'b> Lower<'_, 'b> {
     }
     /// An error about the op. `N0601`: no map can say this.
     pub fn error<T>(&self, message: impl Into<String>) -> Lowered<T> {
-        Err(Diagnostic::error("N0601", self.b.body.loc(self.op), message))
+        Err(Diagnostic::error("N0710", self.b.body.loc(self.op), message))
     }
 
     // ---- operands and results

@@ -116,7 +116,7 @@ fn lower_body(ctx: &Context, body: &mut Body, failures: &mut Failures) {
         builder.loc = loc;
         let result = match rule(name) {
             Some(rule) => rule(&mut Lower { b: &mut builder, op }),
-            None => Err(Diagnostic::error("N0601", body.loc(op), "no map is known for it")),
+            None => Err(Diagnostic::error("N0710", body.loc(op), "no map is known for it")),
         };
         match result {
             Ok(value) => {
@@ -161,7 +161,7 @@ impl Failures {
     fn report(self) -> Vec<Diagnostic> {
         let one = |((op, reason), (count, loc)): ((String, String), (usize, Loc))| {
             let times = if count == 1 { String::new() } else { format!(" ({count} ops, the first one here)") };
-            Diagnostic::error("N0601", loc, format!("`{op}` cannot become a map{times}: {reason}"))
+            Diagnostic::error("N0710", loc, format!("`{op}` cannot become a map{times}: {reason}"))
         };
         self.0.into_iter().map(one).collect()
     }

@@ -95,4 +95,8 @@ impl AsmParser for Parser<'_> {
     fn region(&mut self, state: &mut OpState, entry_args: &[(OperandName, Type)]) -> Parse<()> {
         self.region_of(state, Some(entry_args))
     }
+    fn empty_region(&mut self, state: &mut OpState) {
+        let region = self.body_now().add_detached_region();
+        state.regions.push(region);
+    }
 }

@@ -96,10 +96,10 @@ fn shape_at_run_time(im: &mut Importer<'_>, x: ValueId, wanted: ValueId, allow_z
     let from = im.dims(x)?;
     let known = im.contents(wanted).cloned().unwrap_or_default();
     let &[count] = im.dims(wanted)?.as_slice() else {
-        return Err(im.error("N0403", "a shape must be a vector"));
+        return Err(im.error("N0628", "a shape must be a vector"));
     };
     let Some(count) = im.ctx().exprs.as_const(count).and_then(|c| usize::try_from(c).ok()) else {
-        return Err(im.error("N0403", "a shape must be a vector of known length"));
+        return Err(im.error("N0628", "a shape must be a vector of known length"));
     };
     let wanted = im.cast_to(wanted, DType::I64)?;
     let (zero, one, minus) = (im.like(wanted, 0.0)?, im.like(wanted, 1.0)?, im.like(wanted, -1.0)?);

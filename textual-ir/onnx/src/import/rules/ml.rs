@@ -95,7 +95,7 @@ fn imputer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     };
     let dtype = im.dtype(x)?;
     let dims: &[usize] = if given.len() == 1 { &[] } else { &[given.len()] };
-    let values = Tensor::from_f64s(dtype, dims, &given).map_err(|e| im.error("N0404", e.to_string()))?;
+    let values = Tensor::from_f64s(dtype, dims, &given).map_err(|e| im.error("N0604", e.to_string()))?;
     let values = im.constant(&values, "imputed")?;
     Ok(vec![im.select(missing, values, x)?])
 }
@@ -139,7 +139,7 @@ fn label_encoder(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         (None, DType::String) => Tensor::strings(&[], vec![n.string("default_string", "_Unused")]),
         (None, DType::F32) => Tensor::scalar(n.float("default_float", -0.0)),
         (None, d) => {
-            Tensor::from_i64s(d, &[], &[n.int("default_int64", -1)]).map_err(|e| im.error("N0404", e.to_string()))?
+            Tensor::from_i64s(d, &[], &[n.int("default_int64", -1)]).map_err(|e| im.error("N0604", e.to_string()))?
         }
     };
     let (keys, values) = (im.constant(&keys, "keys")?, im.constant(&values, "values")?);

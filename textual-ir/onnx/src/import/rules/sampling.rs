@@ -455,7 +455,7 @@ fn deform_conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             })
             .collect();
         let table = nim_tensor::Tensor::from_f64s(dtype, &[taps as usize, 1, 1], &table)
-            .map_err(|e| im.error("N0404", e.to_string()))?;
+            .map_err(|e| im.error("N0604", e.to_string()))?;
         let table = im.constant(&table, "taps")?;
         let start = im.iota(&[rows, cols], axis, dtype)?;
         let start = im.with_scalar("mul", start, win.strides[axis] as f64)?;

@@ -72,7 +72,7 @@ fn matrices(im: &mut Importer<'_>, rows: Expr, cols: Expr, length: Expr, dtype: 
         for f in [f64::cos, f64::sin] {
             let values: Vec<f64> = (0..r * c).map(|i| f(angle(i))).collect();
             let tensor = Tensor::from_f64s(dtype, &[r as usize, c as usize], &values);
-            let tensor = tensor.map_err(|e| im.error("N0404", e.to_string()))?;
+            let tensor = tensor.map_err(|e| im.error("N0604", e.to_string()))?;
             out.push(im.constant(&tensor, "dft")?);
         }
         return Ok((out[0], out[1]));
@@ -266,6 +266,6 @@ fn mel_weights(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             set(row, (right - row) as f64 / (right - centre) as f64);
         }
     }
-    let tensor = Tensor::from_f64s(dtype, &[rows, cols], &out).map_err(|e| im.error("N0404", e.to_string()))?;
+    let tensor = Tensor::from_f64s(dtype, &[rows, cols], &out).map_err(|e| im.error("N0604", e.to_string()))?;
     Ok(vec![im.constant(&tensor, "mel")?])
 }

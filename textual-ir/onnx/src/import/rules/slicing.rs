@@ -26,7 +26,7 @@ impl List {
             }
             _ => {
                 let found = im.ctx().display_type(im.ty(v));
-                Err(im.error("N0403", format!("`{name}` must be a vector of known length, found {found}")))
+                Err(im.error("N0628", format!("`{name}` must be a vector of known length, found {found}")))
             }
         }
     }
