@@ -3,6 +3,7 @@
 //! This crate is the runner of such files (`tests/lit.rs`), with a matcher of check lines of its own (`filecheck`).
 //! The files themselves stand in the folders beside `src`; `README.md` says how to write one.
 
+pub mod coverage;
 pub mod filecheck;
 pub mod lit;
 pub mod scan;

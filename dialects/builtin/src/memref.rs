@@ -11,7 +11,7 @@ use nim_ir_macros::{dialect, op};
 dialect! {
     /// The `memref` dialect of upstream MLIR.
     pub static MEMREF_DIALECT: "memref", "Upstream: buffers, and loads and stores of their elements.",
-    ops[Alloc, Alloca, Dealloc, Load, Store, Dim, Cast, Copy, ReinterpretCast, SubView, GetGlobal]
+    ops[Alloc, Alloca, Dealloc, Load, Store, Dim, Cast, Copy, ReinterpretCast, SubView]
 }
 
 /// Memory on the heap.
@@ -142,17 +142,6 @@ pub struct Copy {
     /// where they go
     #[operand(ANY)]
     target: One,
-}
-
-/// A global buffer.
-#[op(name = "memref.get_global", traits(Pure), format = "$name `:` type($result) attr-dict")]
-pub struct GetGlobal {
-    /// its symbol
-    #[attr(SymbolRef)]
-    name: Required,
-    /// the buffer
-    #[result(MEMREF)]
-    result: One,
 }
 
 macro_rules! strided {

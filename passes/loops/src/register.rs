@@ -15,9 +15,9 @@ pub fn register(registry: &mut Registry) {
             target: TargetInfo {
                 vector_bits: o.parsed("vector-bits", target.vector_bits)?,
                 vector_registers: o.parsed("vector-registers", target.vector_registers)?,
-                fma: o.bool("fma", target.fma)?,
-                contract: o.bool("contract", target.contract)?,
                 reassociate: o.bool("reassociate", target.reassociate)?,
+                // how sums and products are rounded is a matter of code generation
+                ..target
             },
         }))
     });
@@ -39,8 +39,6 @@ impl Pass for ToLoops {
             PassOption::new("schedule", "auto, or naive: plain nests", if self.0.naive { "naive" } else { "auto" }),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
-            PassOption::new("fma", "whether there is fused multiply-add", target.fma),
-            PassOption::new("contract", "whether a*b + c may be rounded once", target.contract),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
         ]
     }

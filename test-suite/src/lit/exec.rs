@@ -283,7 +283,13 @@ fn run_program(
         .envs([("LC_ALL", "C"), ("NO_COLOR", "1"), ("TERM", "dumb"), ("RUST_BACKTRACE", "0")])
         .envs(variables.iter().copied())
         .stdin(Stdio::piped())
-        .stderr(if merge { output_end.try_clone().map_err(failed)? } else { messages_end })
+        .stderr(if merge {
+            // nobody writes to it: left open, it would never end
+            drop(messages_end);
+            output_end.try_clone().map_err(failed)?
+        } else {
+            messages_end
+        })
         .stdout(output_end);
     let mut child = command.spawn().map_err(failed)?;
     // or the pipes never end: the command still holds their other ends

@@ -145,7 +145,9 @@ fn nonzero(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         return Ok(vec![im.iota(&[one, *size], 1, DType::I64)?]);
     }
     if let Some(values) = im.constant_of(x).and_then(|t| t.to_f64s()) {
-        let Some(sizes) = im.ctx().static_dims(im.ty(x)) else { return Err(im.error("N0616", "the shape must be known when the model is compiled")) };
+        let Some(sizes) = im.ctx().static_dims(im.ty(x)) else {
+            return Err(im.error("N0616", "the shape must be known when the model is compiled"));
+        };
         let hits: Vec<usize> = (0..values.len()).filter(|&i| values[i] != 0.0).collect();
         let mut table = vec![];
         for axis in 0..sizes.len() {
