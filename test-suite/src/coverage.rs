@@ -7,8 +7,11 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
+/// Looks at the suite's folder and at what the programs in a folder say; tells what is missing.
+pub type Check = fn(&Path, &Path) -> Result<(), String>;
+
 /// All of it: the name of the test, and what it says is missing.
-pub const CHECKS: [(&str, fn(&Path, &Path) -> Result<(), String>); 2] =
+pub const CHECKS: [(&str, Check); 2] =
     [("coverage/ops", every_op_has_an_example), ("coverage/passes", every_pass_and_option_is_run)];
 
 fn complain(title: &str, missing: &BTreeSet<String>) -> Result<(), String> {
