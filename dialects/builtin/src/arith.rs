@@ -34,6 +34,7 @@ pub fn type_of_attr(ctx: &Context, attr: nim_ir::Attr) -> Option<Type> {
         AttrData::Dense { ty, .. } | AttrData::DenseResource { ty, .. } | AttrData::DenseStrings { ty, .. } => {
             Some(*ty)
         }
+        AttrData::Verbatim { ty, .. } => *ty,
         _ => None,
     }
 }

@@ -238,7 +238,7 @@ fn references(ctx: &Context, body: &Body, used: &mut FxHashSet<Name>) {
     }
     for op in body.walk() {
         body.attrs(op).iter().for_each(|(_, a)| attr(ctx, a, used));
-        body.properties(op).iter().for_each(|(_, a)| attr(ctx, a, used));
+        body.properties(op).iter().flat_map(|p| p.iter()).for_each(|(_, a)| attr(ctx, a, used));
         if let Some(nested) = body.nested(op) {
             references(ctx, nested, used);
         }

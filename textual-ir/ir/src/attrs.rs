@@ -96,6 +96,14 @@ pub enum AttrData {
     /// An attribute we keep as text: everything after `#` of a dialect's attribute, or `affine_map<...>`,
     /// `affine_set<...>`, `strided<...>`, `sparse<...>`, `distinct[..]<..>` as they stand.
     Opaque(Name),
+    /// An attribute that the other kinds cannot hold, as it stands with its type: `"text" : i32`, integers beyond 128
+    /// bits, `f80` and `f128`, elements of types that hosts do not have.
+    Verbatim {
+        /// The text, with its type.
+        text: Name,
+        /// The type, where it has one.
+        ty: Option<Type>,
+    },
 }
 
 /// Attributes of one op, sorted by the text of their names.

@@ -67,8 +67,8 @@ struct OpData {
     operands: SmallVec<[Operand; 3]>,
     results: SmallVec<[ValueId; 1]>,
     attrs: AttrList,
-    /// Attributes that stood in `<{...}>` of an op we do not know.
-    properties: AttrList,
+    /// Attributes that stood in `<{...}>` and that no table knows; `None` when there were no such braces.
+    properties: Option<Box<AttrList>>,
     regions: SmallVec<[RegionId; 1]>,
     successors: SmallVec<[BlockId; 2]>,
     nested: Option<Box<Body>>,
@@ -87,6 +87,8 @@ struct OpLayout {
 struct BlockData {
     region: Option<RegionId>,
     args: SmallVec<[ValueId; 2]>,
+    /// Where the arguments come from; shorter than `args` where nothing is known.
+    arg_locs: Vec<Loc>,
     first: Option<OpId>,
     last: Option<OpId>,
 }
@@ -189,6 +191,9 @@ impl Body {
     pub fn remove_block_arg(&mut self, block: BlockId, index: usize) {
         debug_assert!(!self.has_uses(self.blocks[block].args[index]));
         self.blocks[block].args.remove(index);
+        if index < self.blocks[block].arg_locs.len() {
+            self.blocks[block].arg_locs.remove(index);
+        }
         for (i, &arg) in self.blocks[block].args.clone().iter().enumerate().skip(index) {
             self.values[arg].def = ValueDef::Argument(block, i as u32);
         }
@@ -196,6 +201,18 @@ impl Body {
     /// Arguments of a block.
     pub fn block_args(&self, block: BlockId) -> &[ValueId] {
         &self.blocks[block].args
+    }
+    /// Where an argument of a block comes from.
+    pub fn arg_loc(&self, block: BlockId, index: usize) -> Loc {
+        self.blocks[block].arg_locs.get(index).copied().unwrap_or(Loc::UNKNOWN)
+    }
+    /// Says where an argument of a block comes from.
+    pub fn set_arg_loc(&mut self, block: BlockId, index: usize, loc: Loc) {
+        let locs = &mut self.blocks[block].arg_locs;
+        if locs.len() <= index {
+            locs.resize(index + 1, Loc::UNKNOWN);
+        }
+        locs[index] = loc;
     }
     /// The region a block is in.
     pub fn block_region(&self, block: BlockId) -> Option<RegionId> {
@@ -235,7 +252,7 @@ impl Body {
             operands: SmallVec::new(),
             results: SmallVec::new(),
             attrs,
-            properties: AttrList::new(),
+            properties: None,
             regions: SmallVec::from_slice(regions),
             successors: SmallVec::from_slice(successors),
             nested,
@@ -292,13 +309,13 @@ impl Body {
     pub fn set_attr(&mut self, ctx: &Context, op: OpId, name: &str, attr: Attr) {
         self.ops[op].attrs.set(ctx, ctx.name(name), attr);
     }
-    /// Properties of an op we do not know.
-    pub fn properties(&self, op: OpId) -> &AttrList {
-        &self.ops[op].properties
+    /// Properties that no table knows; empty ones are not the same as none.
+    pub fn properties(&self, op: OpId) -> Option<&AttrList> {
+        self.ops[op].properties.as_deref()
     }
-    /// Sets the properties of an op we do not know.
-    pub fn set_properties(&mut self, op: OpId, properties: AttrList) {
-        self.ops[op].properties = properties;
+    /// Sets the properties that no table knows.
+    pub fn set_properties(&mut self, op: OpId, properties: Option<AttrList>) {
+        self.ops[op].properties = properties.map(Box::new);
     }
     /// Results.
     pub fn results(&self, op: OpId) -> &[ValueId] {

@@ -1,6 +1,6 @@
 //! Copying ops within a body and from one body to another.
 
-use crate::{BlockId, Body, OpId, RegionId, ValueId};
+use crate::{BlockId, Body, Loc, OpId, RegionId, ValueId};
 use rustc_hash::FxHashMap;
 
 /// What stands for what in the copy.
@@ -68,7 +68,7 @@ fn clone_op(body: &mut Body, source: &Source, op: OpId, mapping: &mut Mapping) -
     let types: Vec<_> = results.iter().map(|&v| from.ty(v)).collect();
     let names: Vec<_> = results.iter().map(|&v| from.value_name(v)).collect();
     let attrs = from.attrs(op).clone();
-    let properties = from.properties(op).clone();
+    let properties = from.properties(op).cloned();
     let regions: Vec<RegionId> = from.regions(op).to_vec();
     let successors: Vec<BlockId> =
         from.successors(op).iter().map(|b| mapping.blocks.get(b).copied().unwrap_or(*b)).collect();
@@ -104,6 +104,10 @@ fn clone_region(body: &mut Body, source: &Source, region: RegionId, target: Regi
         let copy = body.add_block(target, &types, &names);
         mapping.blocks.insert(block, copy);
         for (i, a) in args.into_iter().enumerate() {
+            let loc = from(body, source).arg_loc(block, i);
+            if loc != Loc::UNKNOWN {
+                body.set_arg_loc(copy, i, loc);
+            }
             mapping.map(a, body.block_args(copy)[i]);
         }
     }

@@ -48,6 +48,10 @@ pub struct Context {
     locs: Interner<LocData>,
     sources: boxcar::Vec<Source>,
     resources: RwLock<FxHashMap<Name, Blob>>,
+    /// Alignments that texts gave to resources, where they are not the usual one.
+    alignments: RwLock<FxHashMap<Name, u32>>,
+    /// Resources of other tools: who, key, and the value as text.
+    foreign: RwLock<Vec<(Name, Name, Name)>>,
     dialects: Vec<&'static DialectDef>,
     ops: FxHashMap<&'static str, &'static OpDef>,
     /// Symbolic integer expressions.
@@ -71,6 +75,8 @@ impl Context {
             locs: Interner::default(),
             sources: boxcar::Vec::new(),
             resources: RwLock::default(),
+            alignments: RwLock::default(),
+            foreign: RwLock::default(),
             dialects: dialects.to_vec(),
             ops,
             exprs: ExprPool::new(),
@@ -185,6 +191,28 @@ impl Context {
         }
         resources.insert(name, blob);
         name
+    }
+    /// Keeps a resource of another tool: whose it is, its key, and its value as the text has it.
+    pub fn add_foreign_resource(&self, owner: &str, key: &str, value: &str) {
+        let entry = (self.name(owner), self.name(key), self.name(value));
+        let mut foreign = self.foreign.write().unwrap_or_else(PoisonError::into_inner);
+        match foreign.iter_mut().find(|f| (f.0, f.1) == (entry.0, entry.1)) {
+            Some(known) => *known = entry,
+            None => foreign.push(entry),
+        }
+    }
+    /// Resources of other tools, in the order of the text: whose, key, value as text.
+    pub fn foreign_resources(&self) -> Vec<(&str, &str, &str)> {
+        let foreign = self.foreign.read().unwrap_or_else(PoisonError::into_inner);
+        foreign.iter().map(|&(owner, key, value)| (self.str(owner), self.str(key), self.str(value))).collect()
+    }
+    /// The alignment in bytes that a text asks for where it holds the resource; 64 unless told otherwise.
+    pub fn resource_alignment(&self, key: Name) -> u32 {
+        self.alignments.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or(64)
+    }
+    /// Keeps the alignment that a text gives to a resource.
+    pub fn set_resource_alignment(&self, key: Name, alignment: u32) {
+        self.alignments.write().unwrap_or_else(PoisonError::into_inner).insert(key, alignment);
     }
     /// The bytes under a key.
     pub fn resource(&self, key: Name) -> Option<Blob> {

@@ -38,6 +38,15 @@ pub enum LocData {
         /// Column.
         column: u32,
     },
+    /// `loc("file":3:4 to 5:6)`: a range as some text said it.
+    FileRange {
+        /// File name.
+        file: Name,
+        /// Line and column of the first character.
+        start: (u32, u32),
+        /// Line and column where it ends.
+        end: (u32, u32),
+    },
     /// `loc("name"(child))`: a name, say of an ONNX node, and where that stands.
     Name(Name, Loc),
     /// `loc(fused<metadata>[...])`: several places at once.

@@ -13,9 +13,10 @@ pub fn verify_module(ctx: &Context, module: &Module) -> Vec<Diagnostic> {
     found
 }
 
-/// Verifies a body and the bodies nested in it. `terminated`: its root blocks must end with a terminator.
+/// Verifies a body and the bodies nested in it. `terminated`: its root blocks must end with a terminator; without, it is
+/// a module, in which values may be used before they are defined.
 pub fn verify_body(ctx: &Context, body: &Body, terminated: bool, found: &mut Vec<Diagnostic>) {
-    let dominance = Dominance::new(body);
+    let dominance = Dominance::new(body, !terminated);
     let mut verifier = Verifier { ctx, body, dominance, found };
     for &region in body.root_regions() {
         verifier.region(region, terminated);
@@ -87,7 +88,7 @@ impl Verifier<'_> {
 
     fn dominance_of_operands(&mut self, op: OpId) {
         for (i, value) in self.body.operands(op).into_iter().enumerate() {
-            if !self.dominance.value_dominates(self.body, value, op) {
+            if !self.dominance.value_dominates(self.ctx, self.body, value, op) {
                 let mut diagnostic = Diagnostic::error(
                     "N0303",
                     self.body.loc(op),
@@ -385,10 +386,12 @@ fn describe(kind: AttrKind) -> String {
 struct Dominance {
     /// For blocks of regions with several blocks: the blocks that dominate them.
     dominators: FxHashMap<BlockId, FxHashSet<BlockId>>,
+    /// The body is a module's.
+    graph_root: bool,
 }
 
 impl Dominance {
-    fn new(body: &Body) -> Dominance {
+    fn new(body: &Body, graph_root: bool) -> Dominance {
         let mut dominators = FxHashMap::default();
         let mut regions: Vec<RegionId> = body.root_regions().to_vec();
         for op in body.walk() {
@@ -400,7 +403,7 @@ impl Dominance {
                 Self::region(body, blocks, &mut dominators);
             }
         }
-        Dominance { dominators }
+        Dominance { dominators, graph_root }
     }
 
     /// Iterative data flow; control-flow graphs in models are small.
@@ -440,7 +443,16 @@ impl Dominance {
         }
     }
 
-    fn value_dominates(&self, body: &Body, value: ValueId, user: OpId) -> bool {
+    /// True when order within the blocks of a region means nothing: in modules, and in ops that nobody knows.
+    fn is_graph_region(&self, ctx: &Context, body: &Body, block: BlockId) -> bool {
+        let region = body.block_region(block);
+        match region.and_then(|r| body.region_parent(r)) {
+            Some(op) => ctx.op_def(body.op_name(op)).is_none(),
+            None => self.graph_root,
+        }
+    }
+
+    fn value_dominates(&self, ctx: &Context, body: &Body, value: ValueId, user: OpId) -> bool {
         let Some(def_block) = body.value_block(value) else { return false };
         // Climb from the user to the op that stands in the region of the definition.
         let mut op = user;
@@ -449,7 +461,9 @@ impl Dominance {
             if block == def_block {
                 return match body.def(value) {
                     ValueDef::Argument(..) => true,
-                    ValueDef::Result(def, _) => def != op && body.is_before(def, op),
+                    ValueDef::Result(def, _) => {
+                        (def != op && body.is_before(def, op)) || self.is_graph_region(ctx, body, block)
+                    }
                 };
             }
             if body.block_region(block) == body.block_region(def_block) {

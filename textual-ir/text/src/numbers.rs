@@ -74,9 +74,30 @@ fn layout(kind: FloatKind) -> (u32, u32) {
     }
 }
 
+/// The bits of an element in hexadecimal, as many digits as its type has.
+pub fn bits_literal(dtype: DType, bytes: &[u8]) -> String {
+    let bits = little_endian(bytes).iter().rev().fold(0u64, |bits, &b| bits << 8 | u64::from(b));
+    format!("0x{bits:0width$X}", width = dtype.bits().div_ceil(4))
+}
+
+/// Formats whose infinities and NaNs are those of IEEE 754: then the bits of a NaN are kept in those of an `f64`.
+fn is_ieee(kind: FloatKind) -> bool {
+    use FloatKind::*;
+    matches!(kind, F16 | BF16 | F32 | F64 | TF32 | F8E5M2 | F8E4M3 | F8E3M4)
+}
+
 /// Infinity or NaN as the hexadecimal bits of the type.
 fn float_bits(kind: FloatKind, x: f64) -> String {
     let width = kind.bits().div_ceil(4) as usize;
+    if is_ieee(kind) {
+        let (exponent, mantissa) = layout(kind);
+        let bits = x.to_bits();
+        let fraction = (bits & ((1 << 52) - 1)) >> (52 - mantissa);
+        let ones = ((1u64 << exponent) - 1) << mantissa;
+        // A NaN of more digits than the type has stays one.
+        let quiet = if x.is_nan() && fraction == 0 { 1 << (mantissa - 1) } else { 0 };
+        return format!("0x{:0width$X}", (bits >> 63) << (kind.bits() - 1) | ones | fraction | quiet);
+    }
     if let Some(dtype) = host_float(kind) {
         let bytes = encode_f64(dtype, x);
         let bits = little_endian(&bytes).iter().rev().fold(0u64, |bits, &b| bits << 8 | u64::from(b));
@@ -99,19 +120,24 @@ pub fn float_of_bits(kind: FloatKind, bits: u128) -> Option<f64> {
     if kind.bits() < 128 && bits >> kind.bits() != 0 {
         return None;
     }
+    let (exponent, mantissa) = layout(kind);
+    let special = (bits >> mantissa) & ((1 << exponent) - 1) == (1 << exponent) - 1;
+    if special && is_ieee(kind) {
+        let sign = ((bits >> (kind.bits() - 1)) as u64 & 1) << 63;
+        let fraction = (bits as u64 & ((1 << mantissa) - 1)) << (52 - mantissa);
+        return Some(f64::from_bits(sign | 0x7FF << 52 | fraction));
+    }
     if let Some(dtype) = host_float(kind) {
         let bytes = (bits as u64).to_le_bytes();
         return Some(f64_of(dtype, &little_endian(&bytes[..dtype.size()])));
     }
-    let (exponent, mantissa) = layout(kind);
-    let all_ones = (bits >> mantissa) & ((1 << exponent) - 1) == (1 << exponent) - 1;
     let fraction = match kind {
         FloatKind::F80 => bits & ((1 << 63) - 1),
         _ => bits & ((1 << mantissa) - 1),
     };
     let negative = bits >> (kind.bits() - 1) & 1 == 1;
     let magnitude = if fraction == 0 { f64::INFINITY } else { f64::NAN };
-    all_ones.then_some(if negative { -magnitude } else { magnitude })
+    special.then_some(if negative { -magnitude } else { magnitude })
 }
 
 /// Bytes in the host's order as little-endian ones, or back; complex numbers are two numbers.

@@ -1,5 +1,34 @@
 //! String literals: MLIR's escapes, and names that need quotes.
 
+/// Bytes that are not UTF-8 are kept as characters of the last private plane: byte `b` as this plus `b`. The characters
+/// themselves are kept as their bytes, so nothing is lost.
+const RAW_BYTE: u32 = 0x10_FF00;
+
+/// The text that holds these bytes.
+fn text_of_bytes(bytes: Vec<u8>) -> String {
+    let raw = |out: &mut String, bytes: &[u8]| {
+        out.extend(bytes.iter().filter_map(|&b| char::from_u32(RAW_BYTE + u32::from(b))));
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(|c| u32::from(c) >= RAW_BYTE + 0x80) => text,
+        Ok(text) => text_of_chunks(text.as_bytes(), raw),
+        Err(error) => text_of_chunks(error.as_bytes(), raw),
+    }
+}
+fn text_of_chunks(bytes: &[u8], raw: impl Fn(&mut String, &[u8])) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                c if u32::from(c) >= RAW_BYTE + 0x80 => raw(&mut out, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => out.push(c),
+            }
+        }
+        raw(&mut out, chunk.invalid());
+    }
+    out
+}
+
 /// A text as a literal with its quotes. Printable characters, also beyond ASCII, stand as they are.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -9,6 +38,7 @@ pub fn quote(text: &str) -> String {
             '"' => out.push_str("\\22"),
             '\\' => out.push_str("\\\\"),
             c if c.is_ascii_control() => out.push_str(&format!("\\{:02X}", u32::from(c))),
+            c if u32::from(c) >= RAW_BYTE + 0x80 => out.push_str(&format!("\\{:02X}", u32::from(c) - RAW_BYTE)),
             c => out.push(c),
         }
     }
@@ -56,7 +86,12 @@ pub fn unquote(literal: &str) -> Result<String, (usize, String)> {
             },
         }
     }
-    String::from_utf8(out).map_err(|_| (0, "the bytes of this string are not UTF-8".into()))
+    Ok(text_of_bytes(out))
+}
+
+/// How many bytes at the start are the name of an alias or of a dialect's attribute, behind its `#` or `!`.
+pub fn suffix_id_len(text: &str) -> usize {
+    text.bytes().take_while(|&c| c.is_ascii_alphanumeric() || matches!(c, b'$' | b'.' | b'_' | b'-')).count()
 }
 
 /// True when a name is an identifier and so needs no quotes.
@@ -108,7 +143,10 @@ mod tests {
             assert_eq!(unquote(&quote(text)).as_deref(), Ok(text));
         }
         assert_eq!(unquote("\"\\C3\\A9\"").as_deref(), Ok("é"));
-        assert!(unquote("\"\\FF\"").is_err());
+        // Any bytes come back as they were, also where they look like those that stand for others.
+        for literal in ["\"\\FF\"", "\"a\\C3\"", "\"\\F4\\8F\\BF\\80\\80\""] {
+            assert_eq!(unquote(literal).map(|text| quote(&text)).as_deref(), Ok(literal));
+        }
         assert_eq!(unhex(&hex(&[0, 171, 255])), Some(vec![0, 171, 255]));
         assert_eq!(unhex("0x1"), None);
     }

@@ -4,9 +4,10 @@
 //! location aliases do.
 
 use super::Parser;
-use crate::{codes, lexer::Kind};
+use crate::{codes, lexer::Kind, strings};
 use nim_ir::{Attr, Diagnostic, Type, diagnostics::did_you_mean, syntax::Parse};
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 #[derive(Copy, Clone)]
 enum State {
@@ -112,6 +113,43 @@ impl Parser<'_> {
             State::Broken => Err(nim_ir::syntax::Reported),
             state => Ok(state),
         }
+    }
+
+    /// A piece of the source with aliases in it written out, so that it means the same without them.
+    pub(super) fn without_aliases(&mut self, range: Range<usize>) -> Parse<String> {
+        let source = self.tokens.source();
+        let text = &source[range.clone()];
+        let mut out = String::new();
+        // What was copied to `out` already.
+        let (mut copied, mut i, bytes) = (0, 0, text.as_bytes());
+        while i < bytes.len() {
+            match bytes[i] {
+                b'"' => {
+                    i += 1;
+                    while i < bytes.len() && bytes[i] != b'"' {
+                        i += if bytes[i] == b'\\' { 2 } else { 1 };
+                    }
+                    i += 1;
+                }
+                b'#' | b'!' => {
+                    let end = i + 1 + strings::suffix_id_len(&text[i + 1..]);
+                    let name = &text[i..end];
+                    if !name.contains('.') && self.aliases.0.contains_key(name) {
+                        let written = match name.starts_with('!') {
+                            true => crate::print_type(self.ctx, self.type_alias(name)?),
+                            false => crate::print_attr(self.ctx, self.attr_alias(name)?),
+                        };
+                        out.push_str(&text[copied..i]);
+                        out.push_str(&written);
+                        copied = end;
+                    }
+                    i = end;
+                }
+                _ => i += 1,
+            }
+        }
+        out.push_str(&text[copied..]);
+        Ok(out)
     }
 
     /// The type behind `!name`.

@@ -25,9 +25,14 @@ impl Parser<'_> {
             (Kind::Integer | Kind::HexInteger | Kind::Float, _) | (Kind::Punctuation, "-") => self.number_attr(typed),
             (Kind::String, _) => {
                 let text = self.string_literal()?;
+                if typed && self.peek_is(":") {
+                    self.tokens.bump();
+                    let ty = self.ty()?;
+                    return Ok(self.verbatim_text(&format!("{} : ", strings::quote(&text)), ty));
+                }
                 Ok(self.ctx.string_attr(&text))
             }
-            (Kind::HashId, _) => self.hash_attr(),
+            (Kind::HashId, _) => self.hash_attr(typed),
             (Kind::Punctuation, "[") => {
                 self.tokens.bump();
                 let items = self.list_until("]", |p| p.attribute(true))?;
@@ -119,10 +124,27 @@ impl Parser<'_> {
             self.ctx.int_type(64)
         };
         let range = first.start as usize..token.end as usize;
+        if self.is_wide(token.kind, text, ty) {
+            return Ok(self.verbatim_text(&format!("{} : ", &self.tokens.source()[range]), ty));
+        }
         self.number_of_type(token.kind, negative, text, ty).map_err(|message| {
             let loc = self.span(range);
             self.emit(Diagnostic::error(codes::BAD_NUMBER, loc, message))
         })
+    }
+
+    /// True for numbers that our own kinds of attributes cannot hold exactly.
+    fn is_wide(&self, kind: Kind, text: &str, ty: Type) -> bool {
+        match self.ctx.type_data(ty) {
+            TypeData::Float(float) => matches!(float, FloatKind::F80 | FloatKind::F128) && kind != Kind::Integer,
+            TypeData::Integer { width, .. } => *width > 127 && integer_value(kind, false, text).is_err(),
+            _ => false,
+        }
+    }
+    /// A text that ends before its type, kept as it is.
+    pub(super) fn verbatim_text(&self, text: &str, ty: Type) -> Attr {
+        let text = format!("{text}{}", crate::print_type(self.ctx, ty));
+        self.ctx.attr(AttrData::Verbatim { text: self.ctx.name(&text), ty: Some(ty) })
     }
 
     /// The attribute of a number token.
@@ -154,7 +176,7 @@ impl Parser<'_> {
         }
     }
 
-    fn hash_attr(&mut self) -> Parse<Attr> {
+    fn hash_attr(&mut self, typed: bool) -> Parse<Attr> {
         let token = self.tokens.bump();
         let text = self.tokens.text(token);
         let adjacent = self.peek_is("<") && self.tokens.peek().start == token.end;
@@ -176,7 +198,13 @@ impl Parser<'_> {
         }
         let start = token.start as usize + 1;
         let range = if adjacent { self.balanced(start)? } else { start..token.end as usize };
-        Ok(self.ctx.attr(AttrData::Opaque(self.ctx.name(&self.tokens.source()[range]))))
+        let text = self.without_aliases(range)?;
+        if typed && self.peek_is(":") {
+            self.tokens.bump();
+            let ty = self.ty()?;
+            return Ok(self.verbatim_text(&format!("#{text} : "), ty));
+        }
+        Ok(self.ctx.attr(AttrData::Opaque(self.ctx.name(&text))))
     }
 
     /// `affine_map<...>` and its like, as they stand.
@@ -191,19 +219,20 @@ impl Parser<'_> {
         if word == "distinct" {
             range = self.balanced(token.start as usize)?;
         }
+        let text = self.without_aliases(range)?;
         // Sparse elements have a type, which is part of what they are.
         if word == "sparse" {
-            range.end = self.elements_type()?.1;
+            self.expect_token(":")?;
+            let ty = self.ty()?;
+            return Ok(self.verbatim_text(&format!("{text} : "), ty));
         }
-        Ok(self.ctx.attr(AttrData::Opaque(self.ctx.name(&self.tokens.source()[range]))))
+        Ok(self.ctx.attr(AttrData::Opaque(self.ctx.name(&text))))
     }
 
-    /// `: type` behind elements; also where it ends.
-    pub(super) fn elements_type(&mut self) -> Parse<(Type, usize)> {
+    /// `: type` behind elements.
+    pub(super) fn elements_type(&mut self) -> Parse<Type> {
         self.expect_token(":")?;
-        let ty = self.ty()?;
-        let end = self.tokens.previous().map_or(0, |t| t.end as usize);
-        Ok((ty, end))
+        self.ty()
     }
 
     fn dense_resource_attr(&mut self) -> Parse<Attr> {
@@ -211,7 +240,7 @@ impl Parser<'_> {
         self.expect_token("<")?;
         let key = self.attribute_key()?;
         self.expect_token(">")?;
-        let (ty, _) = self.elements_type()?;
+        let ty = self.elements_type()?;
         Ok(self.ctx.attr(AttrData::DenseResource { ty, key }))
     }
 
@@ -221,11 +250,13 @@ impl Parser<'_> {
         let at = self.tokens.peek();
         let element = self.ty()?;
         let float = match self.ctx.type_data(element) {
-            TypeData::Float(kind @ (FloatKind::F32 | FloatKind::F64)) => Some(*kind),
+            TypeData::Float(FloatKind::F80 | FloatKind::F128) => return self.wide_array(element),
+            TypeData::Float(kind) => Some(*kind),
             TypeData::Integer { width: 1 | 8 | 16 | 32 | 64, .. } => None,
+            TypeData::Integer { width, .. } if width % 8 == 0 => return self.wide_array(element),
             _ if self.is_error_type(element) => None,
             _ => {
-                let message = "the elements of `array<...>` are i1, i8, i16, i32, i64, f32 or f64";
+                let message = "the elements of `array<...>` are floats, i1, or integers of whole bytes";
                 return Err(self.error(codes::BAD_ATTRIBUTE, at, message));
             }
         };
@@ -235,6 +266,27 @@ impl Parser<'_> {
         self.expect_token(":")?;
         let values = self.list_until(">", |p| p.array_element(element, float))?;
         Ok(self.ctx.attr(AttrData::DenseArray { element, values }))
+    }
+
+    /// `array<i128: ...>`, behind the element type: numbers that are kept as text.
+    fn wide_array(&mut self, element: Type) -> Parse<Attr> {
+        let mut text = format!("array<{}", crate::print_type(self.ctx, element));
+        if self.accept_token(":") {
+            let numbers = self.list_until(">", |p| {
+                let minus = if p.accept_token("-") { "-" } else { "" };
+                match p.peek_kind() {
+                    Kind::Integer | Kind::HexInteger | Kind::Float => {
+                        let token = p.tokens.bump();
+                        Ok(format!("{minus}{}", p.tokens.text(token)))
+                    }
+                    _ => Err(p.unexpected("a number")),
+                }
+            })?;
+            text = format!("{text}: {}", numbers.join(", "));
+        } else {
+            self.expect_token(">")?;
+        }
+        Ok(self.ctx.attr(AttrData::Verbatim { text: self.ctx.name(&format!("{text}>")), ty: None }))
     }
 
     fn array_element(&mut self, element: Type, float: Option<FloatKind>) -> Parse<i64> {

@@ -50,14 +50,15 @@ impl Parser<'_> {
             self.dense_literal(&mut lists, 0)?;
         }
         self.expect_token(">")?;
-        let (ty, end) = self.elements_type()?;
+        let close = self.tokens.previous().map_or(start, |t| t);
+        let ty = self.elements_type()?;
         if self.is_error_type(ty) {
             return Ok(self.ctx.unit_attr());
         }
         let Some(dims) = self.elements_shape(ty, start)? else {
             // No host type: kept as it stands.
-            let text = &self.tokens.source()[start.start as usize..end];
-            return Ok(self.ctx.attr(AttrData::Opaque(self.ctx.name(text))));
+            let text = format!("{} : ", &self.tokens.source()[start.start as usize..close.end as usize]);
+            return Ok(self.verbatim_text(&text, ty));
         };
         let count: usize = dims.iter().product();
         if let (false, [Literal::One(n)]) = (is_list, lists.elements.as_slice())
@@ -133,7 +134,7 @@ impl Parser<'_> {
     fn elements_shape(&mut self, ty: Type, at: Token) -> Parse<Option<Vec<usize>>> {
         let dims = match self.ctx.type_data(ty) {
             TypeData::Vector { dims, .. } => Some(dims.iter().map(|&(d, _)| d).collect()),
-            TypeData::Tensor { .. } => self.ctx.static_dims(ty),
+            TypeData::Tensor { .. } | TypeData::MemRef { .. } => self.ctx.static_dims(ty),
             _ => None,
         };
         let sizes = dims.and_then(|d| d.into_iter().map(|d| usize::try_from(d).ok()).collect::<Option<Vec<_>>>());
@@ -209,6 +210,14 @@ impl Parser<'_> {
         };
         let part = |n: Number, kind: FloatKind, dtype: DType| {
             let text = self.tokens.text(n.token);
+            // Bits are taken as they are: a NaN keeps its payload.
+            if let (Kind::HexInteger, false, Ok(bits)) =
+                (n.token.kind, n.negative, u64::from_str_radix(text.get(2..).unwrap_or_default(), 16))
+                && kind.bits() <= 64
+                && (kind.bits() == 64 || bits >> kind.bits() == 0)
+            {
+                return Ok(numbers::little_endian(&bits.to_le_bytes()[..dtype.size()]));
+            }
             let value = self.float_value(n.token.kind, n.negative, text, kind).map_err(|m| (n.token, m))?;
             Ok(nim_tensor::encode_f64(dtype, value).to_vec())
         };

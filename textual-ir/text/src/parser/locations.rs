@@ -65,13 +65,12 @@ impl Parser<'_> {
         let line = self.position()?;
         self.expect_token(":")?;
         let column = self.position()?;
-        // A range of upstream, `to 3:4` or `to :4`: its start is what we keep.
+        // `to 3:4`, or `to :4` on the same line.
         if self.accept_token("to") {
-            if !self.peek_is(":") {
-                self.position()?;
-            }
+            let end_line = if self.peek_is(":") { line } else { self.position()? };
             self.expect_token(":")?;
-            self.position()?;
+            let end = (end_line, self.position()?);
+            return Ok(self.ctx.loc(LocData::FileRange { file: name, start: (line, column), end }));
         }
         Ok(self.ctx.loc(LocData::File { file: name, line, column }))
     }

@@ -19,6 +19,7 @@ mod scope;
 mod types;
 
 pub(crate) use format::default_text;
+pub(crate) use ops::SEGMENTS;
 pub(crate) use resources::resource_text;
 
 use crate::{

@@ -13,6 +13,9 @@ use nim_ir::{
     syntax::{OperandName, Parse, Reported},
 };
 
+/// Attributes that tables do not list but that are inherent upstream.
+pub(crate) const SEGMENTS: [&str; 2] = ["operandSegmentSizes", "resultSegmentSizes"];
+
 /// `%a` or `%r:2` before `=`.
 struct ResultName {
     name: Name,
@@ -23,7 +26,7 @@ struct ResultName {
 /// An op as parsed, with the properties of one that is not registered.
 struct Parsed {
     state: OpState,
-    properties: AttrList,
+    properties: Option<AttrList>,
 }
 
 impl Parser<'_> {
@@ -141,11 +144,24 @@ impl Parser<'_> {
         self.expect_token("(")?;
         let operands = self.list_until(")", Self::operand_name)?;
         self.successor_list(&mut state)?;
-        let mut properties = AttrList::new();
+        let mut properties = None;
         if self.accept_token("<") {
-            let target = if def.is_some() || name == "builtin.module" { &mut state.attrs } else { &mut properties };
-            self.dictionary(target, false)?;
+            let mut list = AttrList::new();
+            self.dictionary(&mut list, false)?;
             self.expect_token(">")?;
+            match def {
+                // What the table does not know stays apart, so that it is printed where it was.
+                Some(def) => {
+                    for (name, attr) in list.iter() {
+                        let known = def.attr(self.ctx.str(name)).is_some() || SEGMENTS.contains(&self.ctx.str(name));
+                        let target =
+                            if known { &mut state.attrs } else { properties.get_or_insert_with(AttrList::new) };
+                        target.set(self.ctx, name, attr);
+                    }
+                }
+                None if name == "builtin.module" => state.attrs = list,
+                None => properties = Some(list),
+            }
         }
         if self.accept_token("(") {
             self.list_until(")", |p| p.region_of(&mut state, None))?;
@@ -258,7 +274,7 @@ impl Parser<'_> {
         };
         self.op = around;
         result?;
-        Ok(Parsed { state, properties: AttrList::new() })
+        Ok(Parsed { state, properties: None })
     }
 
     /// `%a, %b [^bb1] ({...}) {attributes} : (types) -> types`; the types may be left out where they follow from the

@@ -134,6 +134,7 @@ impl Parser<'_> {
             let entry = self.body_now().add_block(region, &types, &[]);
             for (i, (arg, _)) in args.iter().enumerate() {
                 let value = self.body_now().block_args(entry)[i];
+                self.body_now().set_arg_loc(entry, i, arg.loc);
                 self.define_values(arg.name, &[value], arg.loc);
             }
             block = Some(entry);
@@ -185,8 +186,10 @@ impl Parser<'_> {
                 let arg = p.operand_name()?;
                 p.expect_token(":")?;
                 let ty = p.ty()?;
-                p.trailing_location()?;
-                let value = p.body_now().add_block_arg(block, ty, None);
+                let loc = p.trailing_location()?.unwrap_or(arg.loc);
+                let body = p.body_now();
+                let value = body.add_block_arg(block, ty, None);
+                body.set_arg_loc(block, body.block_args(block).len() - 1, loc);
                 p.define_values(arg.name, &[value], arg.loc);
                 Ok(())
             })?;

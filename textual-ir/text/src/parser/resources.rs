@@ -1,7 +1,7 @@
 //! `{-# dialect_resources: {...}, external_resources: {...} #-}`: large constants behind the module.
 
 use super::Parser;
-use crate::{blobs, codes, lexer::Kind, numbers, strings};
+use crate::{blobs, codes, lexer::Kind, strings};
 use nim_ir::{Context, Name, syntax::Parse};
 use nim_tensor::Blob;
 
@@ -34,6 +34,9 @@ impl Parser<'_> {
         );
         if !ours {
             self.tokens.bump();
+            if self.ctx.str(group) == "external_resources" {
+                self.ctx.add_foreign_resource(self.ctx.str(owner), self.ctx.str(key), self.tokens.text(token));
+            }
             return Ok(());
         }
         if token.kind != Kind::String {
@@ -41,6 +44,7 @@ impl Parser<'_> {
         }
         self.tokens.bump();
         let inner = &self.tokens.text(token)[1..self.tokens.text(token).len() - 1];
+        let mut alignment = None;
         let blob = match inner.strip_prefix('@') {
             Some(_) => match strings::unquote(self.tokens.text(token)) {
                 Ok(reference) => blobs::load(&reference, self.opts.blob_dir.as_deref()),
@@ -48,7 +52,11 @@ impl Parser<'_> {
             },
             // Four bytes say the alignment, then come the data.
             None => match strings::unhex(inner) {
-                Some(mut bytes) if bytes.len() >= 4 => Ok(Blob::new(bytes.split_off(4))),
+                Some(mut bytes) if bytes.len() >= 4 => {
+                    let data = bytes.split_off(4);
+                    alignment = <[u8; 4]>::try_from(bytes).ok().map(u32::from_le_bytes);
+                    Ok(Blob::new(data))
+                }
                 _ => {
                     Err("a resource is written `\"0x...\"` with four bytes of alignment, or `\"@file:offset:length\"`"
                         .into())
@@ -57,6 +65,9 @@ impl Parser<'_> {
         };
         match blob {
             Ok(blob) => {
+                if let Some(alignment) = alignment.filter(|&a| a != self.ctx.resource_alignment(key)) {
+                    self.ctx.set_resource_alignment(key, alignment);
+                }
                 if !keep(self.ctx, key, blob) {
                     let text = self.ctx.str(key);
                     let message = format!("the resource `{text}` has other bytes in this context already");
@@ -80,8 +91,8 @@ fn keep(ctx: &Context, key: Name, blob: Blob) -> bool {
 }
 
 /// The bytes that stand in the text for a resource: its alignment, then the data as the host has it.
-pub(crate) fn resource_text(blob: &[u8]) -> String {
-    let mut bytes = numbers::little_endian(&64u32.to_ne_bytes());
+pub(crate) fn resource_text(blob: &[u8], alignment: u32) -> String {
+    let mut bytes = alignment.to_le_bytes().to_vec();
     bytes.extend_from_slice(blob);
     strings::hex(&bytes)
 }

@@ -420,7 +420,8 @@ impl<'c> Parser<'c> {
             return Ok(self.ctx.ty(TypeData::Dialect { name: self.ctx.name(name), params }));
         }
         let range = self.balanced(token.start as usize + 1)?;
-        Ok(self.ctx.ty(TypeData::Opaque(self.ctx.name(&self.tokens.source()[range]))))
+        let text = self.without_aliases(range)?;
+        Ok(self.ctx.ty(TypeData::Opaque(self.ctx.name(&text))))
     }
 
     /// The text from byte `start` to the end of the brackets that the next token opens; moves behind it.

@@ -18,7 +18,9 @@ impl AsmPrinter for Printer<'_> {
         self.value_name(value);
     }
     fn value_text(&self, value: ValueId) -> String {
-        self.frame().names.value(value).to_string()
+        let mut text = String::new();
+        self.frame().names.write_value(self.ctx, value, &mut text);
+        text
     }
     fn successor(&mut self, block: BlockId) {
         self.block_name(block);

@@ -9,7 +9,7 @@ use nim_tensor::{DType, f64_of, i64_of};
 const HEX_ELEMENTS: usize = 100;
 
 /// Attributes that are text without `#`.
-const VERBATIM: [&str; 6] = ["affine_map<", "affine_set<", "strided<", "sparse<", "distinct[", "dense<"];
+const VERBATIM: [&str; 4] = ["affine_map<", "affine_set<", "strided<", "distinct["];
 
 impl Printer<'_> {
     /// An attribute; numbers with their type.
@@ -99,6 +99,7 @@ impl Printer<'_> {
                 self.push(&format!("#sym.expr<{}>", strings::quote(&text)));
             }
             AttrData::Loc(loc) => self.location(*loc),
+            AttrData::Verbatim { text, .. } => self.push(ctx.str(*text)),
             AttrData::Opaque(text) => {
                 let text = ctx.str(*text);
                 if !VERBATIM.iter().any(|start| text.starts_with(start)) {
@@ -152,7 +153,11 @@ impl Printer<'_> {
                 let text = |b: &[u8]| numbers::float_literal(ctx, ctx.float_type(kind), f64_of(part, b));
                 format!("({}, {})", text(re), text(im))
             }
-            _ if dtype.is_float() => numbers::float_literal(ctx, element, f64_of(dtype, bytes)),
+            _ if dtype.is_float() => match f64_of(dtype, bytes) {
+                x if x.is_finite() => numbers::float_literal(ctx, element, x),
+                // The bits as they are: a NaN keeps its payload.
+                _ => numbers::bits_literal(dtype, bytes),
+            },
             DType::U64 => (i64_of(dtype, bytes).unwrap_or_default() as u64).to_string(),
             _ => i64_of(dtype, bytes).unwrap_or_default().to_string(),
         }

@@ -24,6 +24,13 @@ impl Printer<'_> {
             LocData::File { file, line, column } => {
                 self.push(&format!("{}:{line}:{column}", strings::quote(ctx.str(*file))));
             }
+            LocData::FileRange { file, start, end } => {
+                self.push(&format!("{}:{}:{} to ", strings::quote(ctx.str(*file)), start.0, start.1));
+                if end.0 != start.0 {
+                    self.push(&end.0.to_string());
+                }
+                self.push(&format!(":{}", end.1));
+            }
             LocData::Name(name, child) => {
                 self.push(&strings::quote(ctx.str(*name)));
                 if *child != Loc::UNKNOWN {

@@ -73,7 +73,7 @@ pub fn write_with_blobs(
 /// An op with everything in it, without a line break at the end.
 pub fn print_op(ctx: &Context, body: &Body, op: OpId, opts: &PrintOptions) -> String {
     let mut printer = Printer::new(ctx, opts);
-    printer.push_frame(body, Rc::new(Names::new(ctx, body)));
+    printer.push_frame(body, Rc::new(Names::new(ctx, body, None)));
     printer.op(op);
     printer.out
 }
@@ -176,7 +176,7 @@ impl<'a> Printer<'a> {
         let lone_module = ops.len() == 1 && module.body.is(self.ctx, ops[0], "builtin.module");
         let plain = !self.opts.generic && !self.opts.debug_info;
         let bare = plain && module.attrs.is_empty() && !ops.is_empty() && !lone_module;
-        let names = Rc::new(Names::new(self.ctx, &module.body));
+        let names = Rc::new(Names::new(self.ctx, &module.body, None));
         self.push_frame(&module.body, names);
         if bare {
             for op in ops {
@@ -202,20 +202,43 @@ impl<'a> Printer<'a> {
             let text = self.ctx.str(key);
             match file.and_then(|f| f.reference(text)) {
                 Some(reference) => outside.push((strings::key(text), strings::quote(&reference))),
-                None => inline.push((strings::key(text), format!("\"{}\"", resource_text(&blob)))),
+                None => inline.push((
+                    strings::key(text),
+                    format!("\"{}\"", resource_text(&blob, self.ctx.resource_alignment(key))),
+                )),
             }
         }
-        let groups = [("dialect_resources", "builtin", inline), ("external_resources", blobs::OWNER, outside)];
+        let mut external: Vec<(&str, Vec<(String, String)>)> = vec![];
+        for (owner, key, value) in self.ctx.foreign_resources() {
+            if external.last().is_none_or(|(last, _)| *last != owner) {
+                external.push((owner, vec![]));
+            }
+            if let Some((_, entries)) = external.last_mut() {
+                entries.push((strings::key(key), value.to_string()));
+            }
+        }
+        external.push((blobs::OWNER, outside));
+        let groups = [("dialect_resources", vec![("builtin", inline)]), ("external_resources", external)];
         let groups: Vec<String> = groups
             .into_iter()
-            .filter(|(_, _, entries)| !entries.is_empty())
-            .map(|(group, owner, entries)| {
-                let lines: Vec<String> = entries.iter().map(|(key, value)| format!("      {key}: {value}")).collect();
-                format!("  {group}: {{\n    {owner}: {{\n{}\n    }}\n  }}", lines.join(",\n"))
+            .map(|(group, mut owners)| {
+                owners.retain(|(_, entries)| !entries.is_empty());
+                (group, owners)
+            })
+            .filter(|(_, owners)| !owners.is_empty())
+            .map(|(group, owners)| {
+                let owners: Vec<String> = owners.into_iter().map(resource_owner).collect();
+                format!("  {group}: {{\n{}\n  }}", owners.join(",\n"))
             })
             .collect();
         if !groups.is_empty() {
             self.push(&format!("\n{{-#\n{}\n#-}}\n", groups.join(",\n")));
         }
     }
+}
+
+/// `owner: {...}` of a resource section.
+fn resource_owner((owner, entries): (&str, Vec<(String, String)>)) -> String {
+    let lines: Vec<String> = entries.iter().map(|(key, value)| format!("      {key}: {value}")).collect();
+    format!("    {}: {{\n{}\n    }}", strings::key(owner), lines.join(",\n"))
 }

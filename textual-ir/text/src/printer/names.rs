@@ -2,87 +2,128 @@
 //!
 //! Source names are kept; a name that is visible already gets `_0`, `_1`, ... behind it. Values without a name are
 //! numbered, entry arguments are `%arg0`, `%arg1`, ... Names of a region are chosen before those of regions within it,
-//! and regions side by side use the same names and numbers again, as upstream does.
+//! and regions side by side use the same names and numbers again, as upstream does. Names of an isolated op differ from
+//! those around it too: upstream's parser asks for it.
 
-use nim_ir::{BlockId, Body, Context, RegionId, ValueId};
+use super::Printer;
+use nim_ir::{BlockId, Body, Context, Name, RegionId, ValueId, entity::EntityId};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::fmt::Write;
 
-/// Texts by value and numbers by block.
-#[derive(Default)]
+/// How a value is written.
+#[derive(Copy, Clone)]
+enum Base {
+    Nowhere,
+    Number(u32),
+    Text(Name),
+}
+
+#[derive(Copy, Clone)]
+struct Text {
+    base: Base,
+    /// The number behind `#`, if several values have the name.
+    index: Option<u16>,
+}
+
+/// Names by value and numbers by block.
 pub(super) struct Names {
-    values: Vec<String>,
-    blocks: FxHashMap<BlockId, usize>,
+    values: Vec<Text>,
+    blocks: Vec<u32>,
+    /// What bodies inside must not use again.
+    taken: Scope,
 }
 
 impl Names {
-    pub(super) fn new(ctx: &Context, body: &Body) -> Names {
-        let mut names = Names { values: vec![String::new(); body.value_capacity()], blocks: FxHashMap::default() };
-        let mut scope = Scope::default();
-        for &region in body.root_regions() {
-            names.region(ctx, body, region, &mut scope);
+    /// Names of a body inside another one, whose names are `around`.
+    pub(super) fn new(ctx: &Context, body: &Body, around: Option<&Names>) -> Names {
+        let mut names = Names {
+            values: vec![Text { base: Base::Nowhere, index: None }; body.value_capacity()],
+            blocks: vec![],
+            taken: Scope::default(),
+        };
+        let mut scope = around.map_or_else(Scope::default, |n| n.taken.clone());
+        let (mut arguments, mut has_bodies) = (scope.arguments, false);
+        let mut regions: Vec<Step> = body.root_regions().iter().rev().map(|&r| Step::Enter(r)).collect();
+        // An explicit stack: nesting may be deep.
+        while let Some(step) = regions.pop() {
+            match step {
+                Step::Leave(before) => scope.leave(before),
+                Step::Enter(region) => {
+                    regions.push(Step::Leave(scope.enter()));
+                    has_bodies |= names.region(ctx, body, region, &mut scope, &mut regions);
+                    arguments = arguments.max(scope.arguments);
+                }
+            }
+        }
+        if has_bodies {
+            names.taken = around.map_or_else(Scope::default, |n| n.taken.clone());
+            names.taken.arguments = arguments;
+            for text in &names.values {
+                match text.base {
+                    Base::Nowhere => {}
+                    Base::Number(n) => names.taken.numbers = names.taken.numbers.max(n + 1),
+                    Base::Text(name) => drop(names.taken.used.insert(name)),
+                }
+            }
         }
         names
     }
 
-    /// `%name` or `%name#1`.
-    pub(super) fn value(&self, value: ValueId) -> &str {
-        match self.values.get(Body::index_of(value)).map(String::as_str) {
-            None | Some("") => "%<nowhere>",
-            Some(text) => text,
-        }
-    }
-    /// `^bb1`
-    pub(super) fn block(&self, block: BlockId) -> String {
-        match self.blocks.get(&block) {
-            Some(number) => format!("^bb{number}"),
-            None => "^<nowhere>".into(),
-        }
-    }
-
-    fn set(&mut self, value: ValueId, text: String) {
-        self.values[Body::index_of(value)] = text;
-    }
-
-    fn region(&mut self, ctx: &Context, body: &Body, region: RegionId, scope: &mut Scope) {
-        let before = scope.enter();
+    /// Names of this region's values; regions inside are put on the stack. True when there are bodies inside.
+    fn region(
+        &mut self,
+        ctx: &Context,
+        body: &Body,
+        region: RegionId,
+        scope: &mut Scope,
+        inside: &mut Vec<Step>,
+    ) -> bool {
+        let mut has_bodies = false;
         for (number, &block) in body.blocks(region).iter().enumerate() {
-            self.blocks.insert(block, number);
+            if self.blocks.len() <= block.index() {
+                self.blocks.resize(block.index() + 1, u32::MAX);
+            }
+            self.blocks[block.index()] = number as u32;
             for &arg in body.block_args(block) {
-                let named = body.value_name(arg).and_then(|n| clean(ctx.str(n)));
-                let text = match named {
-                    Some(name) => scope.unique(&name),
-                    None if number == 0 => scope.argument(),
+                let base = match body.value_name(arg) {
+                    Some(name) => scope.unique(ctx, name),
+                    None if number == 0 => scope.argument(ctx),
                     None => scope.number(),
                 };
-                self.set(arg, format!("%{text}"));
+                self.values[arg.index()] = Text { base, index: None };
             }
             for op in body.block_ops(block) {
                 let results = body.results(op);
                 let mut at = 0;
                 while at < results.len() {
                     let len = group_len(body, &results[at..]);
-                    let named = body.value_name(results[at]).and_then(|n| clean(ctx.str(n)));
-                    let text = match named {
-                        Some(name) => scope.unique(&name),
+                    let base = match body.value_name(results[at]) {
+                        Some(name) => scope.unique(ctx, name),
                         None => scope.number(),
                     };
                     for i in 0..len {
-                        let text = if len == 1 { format!("%{text}") } else { format!("%{text}#{i}") };
-                        self.set(results[at + i], text);
+                        let index = if len == 1 { None } else { u16::try_from(i).ok() };
+                        self.values[results[at + i].index()] = Text { base, index };
                     }
                     at += len;
                 }
             }
         }
+        let first = inside.len();
         for &block in body.blocks(region) {
             for op in body.block_ops(block) {
-                for &inner in body.regions(op) {
-                    self.region(ctx, body, inner, scope);
-                }
+                inside.extend(body.regions(op).iter().map(|&r| Step::Enter(r)));
+                has_bodies |= body.nested(op).is_some();
             }
         }
-        scope.leave(before);
+        inside[first..].reverse();
+        has_bodies
     }
+}
+
+enum Step {
+    Enter(RegionId),
+    Leave(Before),
 }
 
 /// How many results the first of these names together: those behind it without a name of their own.
@@ -90,63 +131,144 @@ pub(super) fn group_len(body: &Body, results: &[ValueId]) -> usize {
     1 + results[1..].iter().take_while(|&&r| body.value_name(r).is_none()).count()
 }
 
+impl Names {
+    /// `%name` or `%name#1`.
+    pub(super) fn write_value(&self, ctx: &Context, value: ValueId, out: &mut String) {
+        let text = self.values.get(value.index()).copied();
+        write_base(ctx, text, out);
+        if let Some(Text { index: Some(index), .. }) = text {
+            out.push('#');
+            write_number(u64::from(index), out);
+        }
+    }
+    /// `%name:2`: `len` results from this one on.
+    fn write_group(&self, ctx: &Context, first: ValueId, len: usize, out: &mut String) {
+        write_base(ctx, self.values.get(first.index()).copied(), out);
+        if len > 1 {
+            out.push(':');
+            write_number(len as u64, out);
+        }
+    }
+}
+
+fn write_base(ctx: &Context, text: Option<Text>, out: &mut String) {
+    match text.map(|t| t.base) {
+        None | Some(Base::Nowhere) => out.push_str("%<nowhere>"),
+        Some(Base::Number(number)) => {
+            out.push('%');
+            write_number(u64::from(number), out);
+        }
+        Some(Base::Text(name)) => {
+            out.push('%');
+            out.push_str(ctx.str(name));
+        }
+    }
+}
+fn write_number(number: u64, out: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{number}");
+}
+
+impl Printer<'_> {
+    /// `%name` or `%name#1`.
+    pub(super) fn value_name(&mut self, value: ValueId) {
+        let frame = self.frames.last().expect("ops are printed within a body");
+        frame.names.write_value(self.ctx, value, &mut self.out);
+    }
+    /// `%name:2`: `len` results from this one on.
+    pub(super) fn result_group(&mut self, first: ValueId, len: usize) {
+        let frame = self.frames.last().expect("ops are printed within a body");
+        frame.names.write_group(self.ctx, first, len, &mut self.out);
+    }
+    /// `^bb1`
+    pub(super) fn block_name(&mut self, block: BlockId) {
+        match self.frame().names.blocks.get(block.index()).copied() {
+            None | Some(u32::MAX) => self.push("^<nowhere>"),
+            Some(number) => {
+                self.push("^bb");
+                write_number(u64::from(number), &mut self.out);
+            }
+        }
+    }
+}
+
 /// What is visible.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Scope {
-    used: FxHashSet<String>,
-    order: Vec<String>,
-    numbers: usize,
-    arguments: usize,
+    used: FxHashSet<Name>,
+    order: Vec<Name>,
+    numbers: u32,
+    arguments: u32,
     /// Where to go on looking for a suffix, by name; only an accelerator.
-    suffixes: FxHashMap<String, usize>,
+    suffixes: FxHashMap<Name, u32>,
+}
+
+/// What was visible before a region.
+struct Before {
+    order: usize,
+    numbers: u32,
+    arguments: u32,
 }
 
 impl Scope {
-    fn enter(&self) -> (usize, usize, usize) {
-        (self.order.len(), self.numbers, self.arguments)
+    fn enter(&self) -> Before {
+        Before { order: self.order.len(), numbers: self.numbers, arguments: self.arguments }
     }
-    fn leave(&mut self, (order, numbers, arguments): (usize, usize, usize)) {
-        for name in self.order.drain(order..) {
+    fn leave(&mut self, before: Before) {
+        for name in self.order.drain(before.order..) {
             self.used.remove(&name);
         }
         self.suffixes.clear();
-        (self.numbers, self.arguments) = (numbers, arguments);
+        (self.numbers, self.arguments) = (before.numbers, before.arguments);
     }
-    fn take(&mut self, name: String) -> String {
-        self.used.insert(name.clone());
-        self.order.push(name.clone());
-        name
+    fn take(&mut self, name: Name) -> Base {
+        self.used.insert(name);
+        self.order.push(name);
+        Base::Text(name)
     }
-    fn unique(&mut self, name: &str) -> String {
-        if !self.used.contains(name) {
-            return self.take(name.to_string());
+    fn unique(&mut self, ctx: &Context, name: Name) -> Base {
+        let name = match clean(ctx.str(name)) {
+            Clean::AsIs => name,
+            Clean::Other(text) => ctx.name(&text),
+            Clean::Nothing => return self.number(),
+        };
+        if !self.used.contains(&name) {
+            return self.take(name);
         }
-        let mut n = self.suffixes.get(name).copied().unwrap_or(0);
+        let mut n = self.suffixes.get(&name).copied().unwrap_or(0);
         let unique = loop {
-            let candidate = format!("{name}_{n}");
+            let candidate = ctx.name(&format!("{}_{n}", ctx.str(name)));
             n += 1;
             if !self.used.contains(&candidate) {
                 break candidate;
             }
         };
-        self.suffixes.insert(name.to_string(), n);
+        self.suffixes.insert(name, n);
         self.take(unique)
     }
-    fn number(&mut self) -> String {
+    fn number(&mut self) -> Base {
         self.numbers += 1;
-        (self.numbers - 1).to_string()
+        Base::Number(self.numbers - 1)
     }
-    fn argument(&mut self) -> String {
+    fn argument(&mut self, ctx: &Context) -> Base {
         self.arguments += 1;
-        let name = format!("arg{}", self.arguments - 1);
-        self.unique(&name)
+        self.unique(ctx, ctx.name(&format!("arg{}", self.arguments - 1)))
     }
 }
 
-/// A name as an identifier of the grammar: other characters become `_`. `None` when nothing is left.
-fn clean(name: &str) -> Option<String> {
-    let mut clean: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "$._-".contains(c) { c } else { '_' }).collect();
+enum Clean {
+    AsIs,
+    Other(String),
+    Nothing,
+}
+
+/// A name as an identifier of the grammar: other characters become `_`.
+fn clean(name: &str) -> Clean {
+    let good = |c: char| c.is_ascii_alphanumeric() || "$._-".contains(c);
+    if name.chars().all(good) && !name.ends_with('-') && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return if name.is_empty() { Clean::Nothing } else { Clean::AsIs };
+    }
+    let mut clean: String = name.chars().map(|c| if good(c) { c } else { '_' }).collect();
     // `%a->` would read as the name `a-`.
     while clean.ends_with('-') {
         clean.pop();
@@ -154,5 +276,5 @@ fn clean(name: &str) -> Option<String> {
     if clean.starts_with(|c: char| c.is_ascii_digit()) {
         clean.insert(0, '_');
     }
-    (!clean.is_empty()).then_some(clean)
+    if clean.is_empty() { Clean::Nothing } else { Clean::Other(clean) }
 }

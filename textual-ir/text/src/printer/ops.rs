@@ -1,11 +1,12 @@
 //! Ops, regions and blocks as text.
 
 use super::{Names, Printer, names::group_len};
-use nim_ir::{Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, Type};
+use crate::parser::SEGMENTS;
+use nim_ir::{
+    Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, Type, ValueDef,
+    verifier::is_upstream,
+};
 use std::rc::Rc;
-
-/// Attributes of an op that the table does not list but that are inherent upstream.
-const SEGMENTS: [&str; 2] = ["operandSegmentSizes", "resultSegmentSizes"];
 
 impl<'a> Printer<'a> {
     /// An op, from its results to its location.
@@ -35,12 +36,7 @@ impl<'a> Printer<'a> {
             if at > 0 {
                 self.push(", ");
             }
-            let names = self.frame().names.clone();
-            let text = names.value(results[at]);
-            match text.split_once('#') {
-                Some((name, _)) => self.push(&format!("{name}:{len}")),
-                None => self.push(text),
-            }
+            self.result_group(results[at], len);
             at += len;
         }
         if !results.is_empty() {
@@ -108,7 +104,7 @@ impl<'a> Printer<'a> {
                 .attrs
                 .iter()
                 .all(|a| a.presence != Presence::Required || body.attr_named(self.ctx, op, a.name).is_some())
-            && body.properties(op).is_empty()
+            && body.properties(op).is_none()
     }
 
     // ---- generic and default forms
@@ -127,9 +123,14 @@ impl<'a> Printer<'a> {
             }
         };
         let (mut properties, mut others): (Vec<_>, Vec<_>) = body.attrs(op).iter().partition(|(n, _)| inherent(*n));
-        properties.extend(body.properties(op).iter());
+        let others_known = body.properties(op);
+        properties.extend(others_known.iter().flat_map(|list| list.iter()));
         properties.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
         others.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
+        // Braces that hold nothing say that an op nobody knows has properties.
+        if properties.is_empty() && others_known.is_some() {
+            self.push(" <{}>");
+        }
         self.generic_tail(op, name, def, &properties, &others);
     }
 
@@ -189,10 +190,6 @@ impl<'a> Printer<'a> {
         let operands = self.body().operands(op);
         self.commas(operands, |p, v| p.value_name(v));
     }
-    pub(super) fn value_name(&mut self, value: nim_ir::ValueId) {
-        let names = self.frame().names.clone();
-        self.push(names.value(value));
-    }
     fn successor_list(&mut self, op: OpId) {
         let successors = self.body().successors(op);
         if !successors.is_empty() {
@@ -201,11 +198,6 @@ impl<'a> Printer<'a> {
             self.push("]");
         }
     }
-    pub(super) fn block_name(&mut self, block: BlockId) {
-        let text = self.frame().names.block(block);
-        self.push(&text);
-    }
-
     /// ` ({...}, {...})` of all regions, at least `least`.
     fn region_list(&mut self, op: OpId, name: &str, least: usize) {
         let body = self.body();
@@ -240,7 +232,8 @@ impl<'a> Printer<'a> {
         let ctx = self.ctx;
         let frame = self.frames.last_mut()?;
         let nested = frame.body.nested(op)?;
-        let names = frame.nested.entry(op).or_insert_with(|| Rc::new(Names::new(ctx, nested)));
+        let around = &frame.names;
+        let names = frame.nested.entry(op).or_insert_with(|| Rc::new(Names::new(ctx, nested, Some(around))));
         Some((nested, names.clone()))
     }
 
@@ -320,6 +313,14 @@ impl<'a> Printer<'a> {
         self.push(": ");
         let ty = self.body().ty(value);
         self.ty(ty);
+        self.arg_location(value);
+    }
+    /// ` loc(...)` of a block argument, where locations are asked for.
+    pub(super) fn arg_location(&mut self, value: nim_ir::ValueId) {
+        if let (true, ValueDef::Argument(block, index)) = (self.opts.debug_info, self.body().def(value)) {
+            self.push(" ");
+            self.location(self.body().arg_loc(block, index as usize));
+        }
     }
     /// `%x: f32, %y: i1` of a region's entry block in the body of an isolated op.
     pub(super) fn nested_arg_list(&mut self, op: OpId, index: usize) {
