@@ -4,7 +4,6 @@ use super::{Names, Printer, names::group_len};
 use crate::parser::SEGMENTS;
 use nim_ir::{
     Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, Type, ValueDef,
-    verifier::is_upstream,
 };
 use std::rc::Rc;
 

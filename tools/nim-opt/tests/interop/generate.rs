@@ -9,7 +9,7 @@ pub fn module(seed: u64, ops: usize) -> String {
         Generator { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03, ..Default::default() };
     for i in 0..4 {
         let (attr, ty, loc) = (g.attr(2), g.ty(2), g.location(1));
-        let _ = write!(g.out, "#a{i} = {attr}\n!t{i} = {ty}\n#l{i} = {loc}\n");
+        let _ = writeln!(g.out, "#a{i} = {attr}\n!t{i} = {ty}\n#l{i} = {loc}");
         g.aliases += 1;
     }
     g.left = ops;
@@ -317,7 +317,7 @@ impl Generator {
         let attrs = if self.below(2) == 0 { format!(" {}", self.dictionary(2)) } else { String::new() };
         let types: Vec<&str> = operands.iter().map(|(_, t)| t.as_str()).collect();
         let location = if self.below(2) == 0 { format!(" {}", self.location(2)) } else { String::new() };
-        let _ = write!(self.out, "{attrs} : ({}) -> ({}){location}\n", types.join(", "), results.join(", "));
+        let _ = writeln!(self.out, "{attrs} : ({}) -> ({}){location}", types.join(", "), results.join(", "));
         for (i, ty) in results.iter().enumerate() {
             let text = if results.len() == 1 { name.clone() } else { format!("{name}#{i}") };
             self.values.push((text, ty.clone()));
@@ -344,7 +344,7 @@ impl Generator {
                 header.push(format!("{name}: {ty}{location}"));
                 self.values.push((name, ty.clone()));
             }
-            let _ = write!(self.out, "{indent}{label}({}):\n", header.join(", "));
+            let _ = writeln!(self.out, "{indent}{label}({}):", header.join(", "));
             for _ in 0..1 + self.below(3) {
                 self.op(depth + 1);
             }
@@ -353,7 +353,7 @@ impl Generator {
                 let others = &labels[1..];
                 let (a, b) = (&others[self.below(others.len())], &others[self.below(others.len())]);
                 let targets = if i + 1 < count { format!("{}, {a}, {b}", labels[i + 1]) } else { a.clone() };
-                let _ = write!(self.out, "{indent}  \"g.br\"()[{targets}] : () -> ()\n");
+                let _ = writeln!(self.out, "{indent}  \"g.br\"()[{targets}] : () -> ()");
             }
         }
         self.values.truncate(visible);
