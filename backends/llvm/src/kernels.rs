@@ -1,6 +1,7 @@
 //! From MLIR texts to one code image, on several threads.
 
 use crate::error::CompileError;
+use crate::fatal::Working;
 use crate::link::{ImageTarget, ObjectFile, link};
 use crate::module::{LlvmContext, LlvmModule, Machine, Options};
 use crate::target::Target;
@@ -224,6 +225,7 @@ impl<'a> Worker<'a> {
     }
 
     fn object(&mut self, source: &KernelSource) -> Result<ObjectFile, CompileError> {
+        let _working = Working::on(source.symbol);
         let Self { compiler, mlir, machine, times } = self;
         let context = LlvmContext::new();
         let lowered = lower(mlir, source, times)?;
@@ -233,6 +235,7 @@ impl<'a> Worker<'a> {
     }
 
     fn dump(&mut self, source: &KernelSource, what: Dump) -> Result<String, CompileError> {
+        let _working = Working::on(source.symbol);
         let Self { compiler, mlir, machine, times } = self;
         let context = LlvmContext::new();
         let lowered = lower(mlir, source, times)?;

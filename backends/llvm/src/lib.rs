@@ -10,6 +10,7 @@
 //! What it deliberately does not do: it does not run code. The loader is `nim-vm`'s and needs no LLVM.
 
 mod error;
+mod fatal;
 pub mod hoist;
 pub mod kernels;
 pub mod link;

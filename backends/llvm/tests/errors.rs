@@ -120,3 +120,27 @@ fn malformed_objects_are_refused() {
 fn targets_are_checked() {
     assert!(Target::parse("pentium").expect_err("must fail").to_string().contains("x86-64-v3"));
 }
+
+/// LLVM ends the process where it cannot select an instruction, so a process of its own is needed to see it.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn llvm_giving_up_names_the_kernel() {
+    const HERE: &str = "NIM_TEST_LLVM_GIVES_UP";
+    if std::env::var_os(HERE).is_some() {
+        let text = r#"func.func @dot_of_bytes(%p: !llvm.ptr) {
+  %a = llvm.load %p : !llvm.ptr -> vector<16xi32>
+  %b = llvm.load %p : !llvm.ptr -> vector<64xi8>
+  %r = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%a, %b, %b) : (vector<16xi32>, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  llvm.store %r, %p : vector<16xi32>, !llvm.ptr
+  return
+}"#;
+        let _ = compile("dot_of_bytes", text, &Target::parse("x86-64").expect("target"));
+        return;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
+    let arguments = ["llvm_giving_up_names_the_kernel", "--exact", "--nocapture"];
+    let out = command.args(arguments).env(HERE, "1").output().expect("runs");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: LLVM gives up on kernel `dot_of_bytes`: "), "{said}");
+}

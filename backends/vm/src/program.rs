@@ -51,6 +51,8 @@ pub struct SignatureValue {
     pub name: String,
     /// Its type.
     pub ty: ValueType,
+    /// The node of the model that reads it first, if that is known; for messages.
+    pub node: Option<String>,
 }
 
 /// What a program takes and gives.
@@ -365,6 +367,14 @@ impl ProgramBuilder {
     /// The program as the bytes of a `.nimx` file.
     pub fn to_bytes(&self) -> Vec<u8> {
         nimx::to_bytes(&self.contents)
+    }
+
+    /// Writes what a `.nimx` file has in it.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_to(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        nimx::emit(&self.contents, out)
     }
 
     /// Writes a `.nimx` file. It appears under its name only when it is complete.

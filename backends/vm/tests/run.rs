@@ -78,6 +78,7 @@ impl Build {
             let value = |(name, dtype, dims): &(&str, DType, &[&str])| SignatureValue {
                 name: (*name).into(),
                 ty: ValueType::Tensor { dtype: *dtype, dims: dims.iter().map(|d| d.to_string()).collect() },
+                node: Some(format!("reads {name}")),
             };
             values.iter().map(value).collect()
         };
@@ -151,7 +152,7 @@ fn errors_name_input_dimension_and_node() {
     assert_eq!(error(&mut session, &[ints(4)]), "the program takes 2 inputs, 1 were given");
     assert_eq!(
         error(&mut session, &[Tensor::scalar(1f32).into(), ints(2)]),
-        "input `x` must be tensor<[N]xi64>, it is tensor<f32>"
+        "input `x` must be tensor<[N]xi64>, it is tensor<f32> (node `reads x`)"
     );
     assert_eq!(
         error(&mut session, &[ints(1000001), ints(1000002)]),

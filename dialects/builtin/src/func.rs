@@ -79,6 +79,22 @@ pub fn signature<'c>(ctx: &'c Context, body: &Body, op: OpId) -> Option<(&'c [Ty
     }
 }
 
+/// For each argument of a function's body, the first op in the order of the text that reads it, but for those that `skip`
+/// names: the node of the model that a wrong argument is explained with.
+pub fn first_readers(body: &Body, skip: &dyn Fn(OpId) -> bool) -> Vec<Option<OpId>> {
+    let args = body.entry().map(|b| body.block_args(b)).unwrap_or_default();
+    let mut readers = vec![None; args.len()];
+    for op in body.walk() {
+        for value in body.operands(op) {
+            if let Some(at) = args.iter().position(|&arg| arg == value).filter(|&at| readers[at].is_none() && !skip(op))
+            {
+                readers[at] = Some(op);
+            }
+        }
+    }
+    readers
+}
+
 /// Checks that the entry block's arguments and the terminators called `terminator` fit `function_type`.
 pub fn verify_signature(ctx: &Context, body: &Body, op: OpId, terminator: &str, found: &mut Vec<Diagnostic>) {
     let name = ctx.op_str(body.op_name(op)).to_string();

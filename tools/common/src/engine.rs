@@ -59,30 +59,39 @@ enum Runner {
 }
 
 impl Engine {
-    /// Makes a module ready. The function `@main` is the model.
+    /// Interprets a module: as it is, or after `graph-to-dataflow`. The function `@main` is the model.
     ///
     /// # Errors
-    /// What the back end cannot lower or compile.
-    pub fn new(ctx: Context, mut module: Module, options: &EngineOptions) -> Result<Engine, Failure> {
+    /// What cannot be lowered, and back ends that need the compiler.
+    pub fn interpret(ctx: Context, mut module: Module, backend: Backend) -> Result<Engine, Failure> {
         let start = Instant::now();
         let interface = Interface::of_function(&ctx, &module, "main")?;
-        let runner = match options.backend {
-            Backend::Interp => Runner::Interpreter { ctx: Box::new(ctx), module },
+        match backend {
+            Backend::Interp => {}
             Backend::Dataflow => {
                 let found = nim_graph_passes::graph_to_dataflow(&ctx, &mut module);
                 if found.iter().any(Diagnostic::is_error) {
                     return Err(Failure::diagnostics(Stage::Lower, &ctx, &found));
                 }
                 verified(&ctx, &module)?;
-                Runner::Interpreter { ctx: Box::new(ctx), module }
             }
-            Backend::Loops | Backend::Dyn => {
-                lowered(&ctx, &mut module, options)?;
-                Runner::Interpreter { ctx: Box::new(ctx), module }
+            Backend::Loops | Backend::Dyn | Backend::Cpu => {
+                let message = format!("--backend={backend} needs the compiler, which this tool was built without");
+                return Err(Failure::new(Stage::Compile, message));
             }
-            Backend::Cpu => Runner::Program(Box::new(session(&compiled(&ctx, &mut module, options)?, options.threads))),
-        };
-        Ok(Engine { interface, runner, compile_ms: start.elapsed().as_secs_f64() * 1e3 })
+        }
+        Ok(Engine::interpreter(interface, ctx, module, start.elapsed().as_secs_f64() * 1e3))
+    }
+
+    /// Interprets a module that is lowered as far as it shall be; that took `compile_ms`.
+    pub fn interpreter(interface: Interface, ctx: Context, module: Module, compile_ms: f64) -> Engine {
+        Engine { interface, runner: Runner::Interpreter { ctx: Box::new(ctx), module }, compile_ms }
+    }
+
+    /// Runs a program that took `compile_ms` to make.
+    pub fn program(interface: Interface, program: &Program, threads: usize, compile_ms: f64) -> Engine {
+        let options = nim_vm::Options { threads: threads.max(1), ..nim_vm::Options::default() };
+        Engine { interface, runner: Runner::Program(Box::new(Session::new(program, options))), compile_ms }
     }
 
     /// Maps a compiled program.
@@ -91,9 +100,7 @@ impl Engine {
     /// A file that is no program, is damaged, or is for another machine.
     pub fn load(path: &Path, threads: usize) -> Result<Engine, Failure> {
         let program = Program::load(path).map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
-        let interface = Interface::of_program(program.signature());
-        let runner = Runner::Program(Box::new(session(&program, threads)));
-        Ok(Engine { interface, runner, compile_ms: 0.0 })
+        Ok(Engine::program(Interface::of_program(program.signature()), &program, threads, 0.0))
     }
 
     /// What the model takes and gives.
@@ -135,40 +142,6 @@ impl Engine {
         }
     }
 }
-
-fn session(program: &Program, threads: usize) -> Session {
-    Session::new(program, nim_vm::Options { threads: threads.max(1), ..nim_vm::Options::default() })
-}
-
-#[cfg(feature = "llvm")]
-fn compiled(ctx: &Context, module: &mut Module, options: &EngineOptions) -> Result<Program, Failure> {
-    let settings = options.compile.settings(options.threads)?;
-    let compiled = nim_compiler::compile(ctx, module, &settings)
-        .map_err(|found| Failure::diagnostics(Stage::Compile, ctx, &found))?;
-    compiled.program.into_program().map_err(|e| Failure::new(Stage::Load, e.to_string()))
-}
-
-/// Lowers a module as far as its back end interprets it.
-#[cfg(feature = "llvm")]
-fn lowered(ctx: &Context, module: &mut Module, options: &EngineOptions) -> Result<(), Failure> {
-    let settings = options.compile.settings(options.threads)?;
-    let level = if options.backend == Backend::Loops { nim_compiler::Level::Loops } else { nim_compiler::Level::Dyn };
-    nim_compiler::lower(ctx, module, &settings, level).map_err(|found| Failure::diagnostics(Stage::Lower, ctx, &found))
-}
-
-#[cfg(not(feature = "llvm"))]
-fn lowered(_: &Context, _: &mut Module, _: &EngineOptions) -> Result<(), Failure> {
-    Err(Failure::new(Stage::Compile, WITHOUT_COMPILER))
-}
-
-#[cfg(not(feature = "llvm"))]
-fn compiled(_: &Context, _: &mut Module, _: &EngineOptions) -> Result<Program, Failure> {
-    Err(Failure::new(Stage::Compile, WITHOUT_COMPILER))
-}
-
-#[cfg(not(feature = "llvm"))]
-const WITHOUT_COMPILER: &str =
-    "this tool was built without the compiler (feature `llvm`); compiled .nimx files run, and the interpreter does";
 
 /// The most memory that this process has had, in bytes; Linux only.
 fn process_peak() -> Option<usize> {

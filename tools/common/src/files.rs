@@ -6,6 +6,10 @@ use std::{
     fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// The name that stands for standard input or output.
@@ -46,23 +50,128 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// As [`write`], for what writes itself; only for files.
 pub fn write_with(path: &Path, body: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    let aside = aside(path);
-    let done = fs::File::create(&aside).and_then(|file| {
-        let mut out = io::BufWriter::new(file);
+    let fail = |e: io::Error| io_failure(path, &e);
+    // A link is followed, so that it goes on pointing where it did; what has no file yet is made.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let special = fs::metadata(&target).is_ok_and(|m| !m.is_file());
+    if special {
+        // A device or a pipe cannot be replaced, and holds no old contents.
+        let mut out = fs::OpenOptions::new().write(true).open(&target).map_err(fail)?;
+        return body(&mut out).and_then(|()| out.flush()).map_err(fail);
+    }
+    let aside = Unfinished::beside(&target);
+    let done = fs::File::create(&aside.path).and_then(|file| {
+        let mut out = io::BufWriter::with_capacity(1 << 20, file);
         body(&mut out)?;
-        out.flush()?;
-        fs::rename(&aside, path)
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        // A full disk may be reported only now.
+        file.sync_all()?;
+        fs::rename(&aside.path, &target)
     });
-    done.map_err(|e| {
-        // The reason is told below; that the rest of it could not be removed adds nothing.
-        let _ = fs::remove_file(&aside);
-        io_failure(path, &e)
-    })
+    done.map_err(fail)
 }
 
-/// A name beside a file that no other process uses.
-fn aside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
+/// A folder for files that are needed for a while; gone with this value.
+#[derive(Debug)]
+pub struct Scratch(Unfinished);
+
+impl Scratch {
+    /// Makes a folder where the system keeps such.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(purpose: &str) -> Result<Scratch, Failure> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("{purpose}-{}-{number}", std::process::id()));
+        fs::create_dir(&path).map_err(|e| io_failure(&path, &e))?;
+        Ok(Scratch(Unfinished::new(path)))
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.path.join(name)
+    }
+}
+
+/// What is to be removed when the process is stopped.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(vec![]);
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file or folder that goes when this value does, or when the process is stopped; a file that was renamed stays.
+#[derive(Debug)]
+struct Unfinished {
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn new(path: PathBuf) -> Unfinished {
+        unfinished().push(path.clone());
+        Unfinished { path }
+    }
+
+    /// A name beside a file that no other process uses.
+    fn beside(path: &Path) -> Unfinished {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.part", std::process::id()));
+        Unfinished::new(path.with_file_name(name))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let mut all = unfinished();
+        remove(&self.path);
+        all.retain(|path| *path != self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    // It may be gone already; that it cannot be removed adds nothing to the reason why it is not finished.
+    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+}
+
+/// Removes everything that is not finished; the process ends after that.
+pub(crate) fn remove_unfinished() {
+    unfinished().iter().for_each(|path| remove(path));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let folder = Scratch::new("nim-files-test").unwrap();
+        let path = folder.file("out");
+        write(&path, b"old").unwrap();
+        let failed = write_with(&path, &mut |out| {
+            out.write_all(b"new")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(failed.unwrap_err().message.starts_with(&path.display().to_string()));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left aside");
+        let kept = path.parent().unwrap().to_path_buf();
+        drop(folder);
+        assert!(!kept.exists());
+    }
+
+    #[test]
+    fn links_and_devices_stay_what_they_are() {
+        let folder = Scratch::new("nim-files-test").unwrap();
+        let (target, link) = (folder.file("target"), folder.file("link"));
+        fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write(Path::new("/dev/null"), b"anything").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
 }

@@ -31,6 +31,12 @@ impl ImportFlags {
         }
         Ok(options)
     }
+
+    /// The same as arguments of another tool.
+    pub fn to_args(&self) -> Vec<String> {
+        let symbolic = self.symbolic_inputs.then(|| "--symbolic-inputs".to_string());
+        symbolic.into_iter().chain(self.constant.iter().map(|c| format!("--constant={c}"))).collect()
+    }
 }
 
 /// What steers the compiler.
@@ -59,24 +65,17 @@ impl Default for CompileFlags {
     }
 }
 
-#[cfg(feature = "llvm")]
 impl CompileFlags {
-    /// The compiler's settings.
-    ///
-    /// # Errors
-    /// An unknown target.
-    pub fn settings(&self, threads: usize) -> Result<nim_compiler::Options, Failure> {
-        let target = nim_llvm::Target::parse(&self.target).map_err(|e| Failure::new(Stage::Compile, e.to_string()))?;
-        let default = nim_compiler::Options::default();
-        Ok(nim_compiler::Options {
-            target,
-            threads: threads.max(1),
-            fuse: !self.no_fuse,
-            naive: self.naive,
-            strict: self.strict,
-            verify: default.verify || self.verify_each,
-            ..default
-        })
+    /// The same as arguments of another tool.
+    pub fn to_args(&self) -> Vec<String> {
+        let flags = [
+            (self.no_fuse, "--no-fuse"),
+            (self.naive, "--naive"),
+            (self.strict, "--strict"),
+            (self.verify_each, "--verify-each"),
+        ];
+        let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
+        set.chain([format!("--target={}", self.target)]).collect()
     }
 }
 

@@ -47,6 +47,16 @@ pub struct Port {
     pub name: String,
     /// Its type.
     pub ty: PortType,
+    /// The node of the model that reads it first, if that is known: it is why the type is what it is.
+    pub node: Option<String>,
+}
+
+impl Port {
+    /// What is wrong with the value that an input is given.
+    fn failure(&self, message: &str) -> Failure {
+        let node = self.node.as_ref().map_or(String::new(), |n| format!("; node {n:?} reads it"));
+        input_failure(format!("input {:?}: {message}{node}", self.name))
+    }
 }
 
 /// All inputs and outputs of a model in order.
@@ -73,13 +83,17 @@ impl Interface {
             let given = |i: usize| names.get(i).and_then(|&a| ctx.as_string(a)).map(str::to_string);
             (0..count).map(|i| given(i).unwrap_or_else(|| fallback(i))).collect()
         };
-        let ports = |names: Vec<String>, types: &[Type]| {
-            names.into_iter().zip(types).map(|(name, &ty)| Port { name, ty: port_type(ctx, ty) }).collect()
+        let body = module.body.nested(op);
+        let readers = body.map_or(vec![], |b| nim_builtin::func::first_readers(b, &|_| false));
+        let ports = |names: Vec<String>, types: &[Type], readers: &[Option<OpId>]| {
+            let node = |i: usize| ctx.loc_name(body?.loc(readers.get(i).copied().flatten()?)).map(str::to_string);
+            let port = |(i, (name, &ty))| Port { name, ty: port_type(ctx, ty), node: node(i) };
+            names.into_iter().zip(types).enumerate().map(port).collect()
         };
         let argument = |i: usize| values.get(i).cloned().unwrap_or_else(|| format!("input_{i}"));
         Ok(Interface {
-            inputs: ports(named("nim.input_names", inputs.len(), &argument), inputs),
-            outputs: ports(named("nim.output_names", results.len(), &|i| format!("output_{i}")), results),
+            inputs: ports(named("nim.input_names", inputs.len(), &argument), inputs, &readers),
+            outputs: ports(named("nim.output_names", results.len(), &|i| format!("output_{i}")), results, &[]),
         })
     }
 
@@ -90,7 +104,7 @@ impl Interface {
                 ValueType::Tensor { dtype, dims } => PortType::Tensor { dtype: *dtype, dims: dims.clone() },
                 ValueType::Other(text) => PortType::Other(text.clone()),
             };
-            Port { name: value.name.clone(), ty }
+            Port { name: value.name.clone(), ty, node: value.node.clone() }
         };
         Interface {
             inputs: signature.inputs.iter().map(port).collect(),
@@ -118,7 +132,7 @@ impl Interface {
             let Some(at) = self.input(&name) else {
                 let names: Vec<&str> = self.inputs.iter().map(|p| p.name.as_str()).collect();
                 let hint = nim_ir::diagnostics::did_you_mean(&name, names.iter().copied());
-                let hint = hint.map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+                let hint = hint.map_or(String::from("."), |n| format!("; did you mean {n:?}?"));
                 let all = names.join(", ");
                 return Err(input_failure(format!("the model has no input {name:?}{hint} Its inputs are: {all}")));
             };
@@ -150,7 +164,7 @@ impl Interface {
         let mut sizes: HashMap<Symbol, (i64, String)> = HashMap::new();
         let mut later = vec![];
         for (port, value) in self.inputs.iter().zip(values) {
-            let fail = |message: String| Err(input_failure(format!("input {:?}: {message}", port.name)));
+            let fail = |message: String| Err(port.failure(&message));
             let PortType::Tensor { dtype, dims } = &port.ty else { continue };
             let Some(tensor) = value.as_tensor() else {
                 return fail(format!("the model wants a tensor {}, what is given is none", port.ty));
@@ -197,11 +211,8 @@ impl Interface {
                     .iter()
                     .filter_map(|s| sizes.get(s).map(|(n, at)| format!("{} = {n} by {at}", pool.display_symbol(*s))))
                     .collect();
-                return Err(input_failure(format!(
-                    "input {:?}: dimension {axis} is {size}, but it is {dim}, which is {n} ({})",
-                    port.name,
-                    by.join(", ")
-                )));
+                let by = by.join(", ");
+                return Err(port.failure(&format!("dimension {axis} is {size}, but it is {dim}, which is {n} ({by})")));
             }
         }
         Ok(())
@@ -281,6 +292,7 @@ mod tests {
     fn interface() -> Interface {
         let port = |name: &str, dims: &[&str]| Port {
             name: name.into(),
+            node: None,
             ty: PortType::Tensor { dtype: DType::F32, dims: dims.iter().map(|d| d.to_string()).collect() },
         };
         Interface { inputs: vec![port("x", &["N", "3"]), port("y", &["N"]), port("z", &["2*N + 1"])], outputs: vec![] }

@@ -30,7 +30,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads a model: by its name's ending `.onnx` or `.nir`, `.mlir`; standard input (`-`) is text if it is UTF-8.
+    /// Reads a model: by its name's ending `.onnx` or `.nir`, `.mlir`; standard input (`-`) is text if it is UTF-8
+    /// without control characters.
     pub fn read(path: &Path) -> Result<Source, Failure> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
         match ending {
@@ -38,9 +39,11 @@ impl Source {
             "nir" | "mlir" => Self::text(path, &files::read(path)?),
             _ if files::is_stdio(path) => {
                 let bytes = files::read(path)?;
-                match std::str::from_utf8(&bytes) {
-                    Ok(_) => Self::text(path, &bytes),
-                    Err(_) => Ok(Source::Onnx(Box::new(nim_onnx::load_model_bytes(&bytes, ".")?))),
+                // A small model may be valid UTF-8 by chance, but it begins with the tag of a field, which no text does.
+                let control = |b: &u8| *b < b' ' && !b.is_ascii_whitespace();
+                match std::str::from_utf8(&bytes).is_ok() && !bytes.iter().any(control) {
+                    true => Self::text(path, &bytes),
+                    false => Ok(Source::Onnx(Box::new(nim_onnx::load_model_bytes(&bytes, ".")?))),
                 }
             }
             _ => {

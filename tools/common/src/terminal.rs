@@ -1,6 +1,6 @@
 //! Colours and exit codes.
 
-use crate::Failure;
+use crate::{Failure, signals};
 use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
@@ -16,9 +16,11 @@ pub fn interactive() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Turns the result of a tool into its exit code: 0, or 1 with the failure on standard error.
-pub fn exit(tool: &str, result: Result<bool, Failure>) -> ExitCode {
-    match result {
+/// Does the work of a tool and says how it ended: 0, or 1 with the failure on standard error. Signals that end the
+/// process leave nothing half done behind.
+pub fn run(tool: &str, work: impl FnOnce() -> Result<bool, Failure>) -> ExitCode {
+    signals::watch();
+    match work() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {

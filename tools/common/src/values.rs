@@ -3,8 +3,8 @@
 use crate::{Failure, Interface, Port, PortType, Stage, files, interface::onnx_type};
 use nim_interp::kernels::random;
 use nim_onnx::{decode_value, encode_value};
-use nim_tensor::{DType, Tensor, Value, cast, npy};
-use std::{path::Path, str::FromStr};
+use nim_tensor::{Blob, DType, Tensor, Value, cast, npy};
+use std::{fmt, path::Path, str::FromStr};
 
 /// One `--input NAME=...` of a command line.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,7 +39,36 @@ pub enum Fill {
     /// `randn`: standard normal numbers.
     Normal,
     /// `1,2,3`: these numbers; a single one for all elements.
-    Numbers(Vec<f64>),
+    Numbers(Vec<Number>),
+}
+
+/// A number of the command line. Whole ones keep all of their digits.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Number {
+    /// Written without point or exponent.
+    Whole(i128),
+    /// Any other.
+    Real(f64),
+}
+
+impl FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Number, String> {
+        let text = text.trim();
+        let whole = text.parse().map(Number::Whole);
+        whole.or_else(|_| text.parse().map(Number::Real)).map_err(|_| format!("{text:?} is no number; {FORM}"))
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Whole(n) => write!(f, "{n}"),
+            // With a point or an exponent, so that it stays what it is.
+            Number::Real(x) => write!(f, "{x:?}"),
+        }
+    }
 }
 
 /// How an input is written, for messages.
@@ -74,14 +103,37 @@ fn parse_type(text: &str) -> Result<(Vec<usize>, DType), String> {
 
 fn parse_fill(text: &str) -> Result<Fill, String> {
     let number = |n: &str| n.trim().parse::<f64>().map_err(|_| format!("{n:?} is no number; {FORM}"));
+    let whole = |n: i128| Ok(Fill::Numbers(vec![Number::Whole(n)]));
     match text.split(':').collect::<Vec<_>>()[..] {
         ["rand"] => Ok(Fill::Uniform(None)),
         ["rand", low, high] => Ok(Fill::Uniform(Some((number(low)?, number(high)?)))),
         ["randn"] => Ok(Fill::Normal),
-        ["zeros"] => Ok(Fill::Numbers(vec![0.0])),
-        ["ones"] => Ok(Fill::Numbers(vec![1.0])),
-        [numbers] => Ok(Fill::Numbers(numbers.split(',').map(number).collect::<Result<_, _>>()?)),
+        ["zeros"] => whole(0),
+        ["ones"] => whole(1),
+        [numbers] => Ok(Fill::Numbers(numbers.split(',').map(str::parse).collect::<Result<_, _>>()?)),
         _ => Err(FORM.to_string()),
+    }
+}
+
+impl fmt::Display for InputSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.name)?;
+        match &self.from {
+            InputSource::File(file) => write!(f, "@{file}"),
+            InputSource::Made { dims, dtype, fill } => {
+                dims.iter().try_for_each(|d| write!(f, "{d}x"))?;
+                write!(f, "{dtype}=")?;
+                match fill {
+                    Fill::Uniform(None) => f.write_str("rand"),
+                    Fill::Uniform(Some((low, high))) => write!(f, "rand:{low}:{high}"),
+                    Fill::Normal => f.write_str("randn"),
+                    Fill::Numbers(numbers) => {
+                        let texts: Vec<String> = numbers.iter().map(Number::to_string).collect();
+                        f.write_str(&texts.join(","))
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -112,6 +164,9 @@ fn mix(seed: u64, name: &str) -> u64 {
 
 fn make(dtype: DType, dims: &[usize], fill: &Fill, seed: u64) -> Result<Tensor, String> {
     let count = nim_tensor::tensor::element_count(dims).ok_or("the shape overflows")?;
+    // Whoever cannot have this much gets an error here, and not the end of the process further on.
+    let room = Vec::<[u8; 16]>::new().try_reserve_exact(count);
+    room.map_err(|_| format!("there is no memory for a tensor of shape {dims:?}"))?;
     let range = |given: &Option<(f64, f64)>| given.unwrap_or(if dtype.is_float() { (0.0, 1.0) } else { (0.0, 2.0) });
     match fill {
         Fill::Uniform(given) if dtype.is_float() => {
@@ -122,17 +177,40 @@ fn make(dtype: DType, dims: &[usize], fill: &Fill, seed: u64) -> Result<Tensor, 
             let (low, high) = range(given);
             let drawn = random::uniform(seed, DType::F64, dims, low, high).map_err(|e| e.to_string())?;
             let whole: Vec<f64> = drawn.elements::<f64>().iter().map(|x| x.floor()).collect();
-            from_numbers(dtype, dims, &whole)
+            cast(&Tensor::new(dims, whole), dtype, true).map_err(|e| e.to_string())
         }
         Fill::Normal => random::normal(seed, dtype, dims, 0.0, 1.0).map_err(|e| e.to_string()),
-        Fill::Numbers(numbers) if numbers.len() == 1 => from_numbers(dtype, dims, &vec![numbers[0]; count]),
-        Fill::Numbers(numbers) if numbers.len() == count => from_numbers(dtype, dims, numbers),
+        Fill::Numbers(numbers) if numbers.len() == 1 => from_numbers(dtype, dims, numbers, count),
+        Fill::Numbers(numbers) if numbers.len() == count => from_numbers(dtype, dims, numbers, 1),
         Fill::Numbers(numbers) => Err(format!("the shape {dims:?} has {count} elements, {} are given", numbers.len())),
     }
 }
 
-fn from_numbers(dtype: DType, dims: &[usize], numbers: &[f64]) -> Result<Tensor, String> {
-    cast(&Tensor::new(dims, numbers.to_vec()), dtype, true).map_err(|e| e.to_string())
+/// The numbers as elements, all of them `times` over.
+fn from_numbers(dtype: DType, dims: &[usize], numbers: &[Number], times: usize) -> Result<Tensor, String> {
+    let mut bytes = vec![];
+    for &number in numbers {
+        let one = match number {
+            Number::Whole(n) if dtype.is_integer() => Tensor::from_i64s(dtype, &[1], &[whole(dtype, n)?]).ok(),
+            Number::Whole(n) => cast(&Tensor::new(&[1], vec![n as f64]), dtype, true).ok(),
+            Number::Real(x) => cast(&Tensor::new(&[1], vec![x]), dtype, true).ok(),
+        };
+        let one = one.ok_or_else(|| format!("elements of type {dtype} cannot be made of {number}"))?;
+        bytes.extend_from_slice(one.bytes());
+    }
+    let mut all = Vec::with_capacity(bytes.len() * times);
+    (0..times).for_each(|_| all.extend_from_slice(&bytes));
+    Tensor::from_blob(dtype, dims, Blob::new(all)).map_err(|e| e.to_string())
+}
+
+/// A whole number as the 64 bits that become an element of this type.
+fn whole(dtype: DType, n: i128) -> Result<i64, String> {
+    let bits = dtype.bits() as u32;
+    let (low, high) = match dtype.is_signed_integer() {
+        true => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
+        false => (0, (1i128 << bits) - 1),
+    };
+    if (low..=high).contains(&n) { Ok(n as i64) } else { Err(format!("{n} is no {dtype}")) }
 }
 
 /// Reads an `.npy` or `.pb` file; the port says what kind of message the latter is.
@@ -230,6 +308,23 @@ mod tests {
         assert_eq!(noise, made("x=1x3x4x4xf32=rand:-1:1").unwrap());
         let ids = made("ids=100xi64=rand:0:30").unwrap();
         assert!(ids.elements::<i64>().iter().all(|i| (0..30).contains(i)));
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_digits() {
+        let largest = made("x=2xi64=9223372036854775807,-9223372036854775808").unwrap();
+        assert_eq!(largest, Tensor::new(&[2], vec![i64::MAX, i64::MIN]));
+        assert_eq!(made("x=ui64=18446744073709551615").unwrap().bytes(), [255; 8]);
+        assert_eq!(made("x=i8=128").unwrap_err(), "input \"x\": 128 is no i8");
+        assert!(made("x=1152921504606846976xf64=1").unwrap_err().contains("memory"));
+    }
+
+    #[test]
+    fn a_spec_is_written_as_it_is_read() {
+        for text in ["a=b=@x.npy", "x=1x3xf32=rand", "x=f32=randn", "x=2xi64=1,2", "x=2xf32=rand:-1:2.5", "x=f64=0.5"] {
+            let spec: InputSpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), text);
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn emit(ctx: &Context, module: &mut Module, options: &Options, what: Emit, p
     if files::is_stdio(path) {
         files::write(path, &compiled.program.to_bytes())?;
     } else {
-        compiled.program.write_nimx(path).map_err(|e| files::io_failure(path, &e))?;
+        files::write_with(path, &mut |mut out| compiled.program.write_to(&mut out))?;
     }
     Ok(compiled.times)
 }

@@ -12,6 +12,7 @@ use nim_tools::{
     source::{Source, context},
     terminal,
 };
+use nim_tools_compiler::settings;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Compiles a model to one file that nim-run runs, or shows it at any level on the way.
@@ -41,7 +42,8 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    terminal::exit("nim-compile", compile(&Cli::parse()).map(|()| true))
+    let cli = Cli::parse();
+    terminal::run("nim-compile", || compile(&cli).map(|()| true))
 }
 
 fn compile(cli: &Cli) -> Result<(), Failure> {
@@ -51,7 +53,7 @@ fn compile(cli: &Cli) -> Result<(), Failure> {
     let ctx = context();
     let mut module = Source::read(&cli.model)?.module(&ctx, &cli.import.options()?)?;
     bar.set_message("compiling");
-    let settings = cli.compile.settings(cli.threads)?;
+    let settings = settings(&cli.compile, cli.threads)?;
     let done = emit::emit(&ctx, &mut module, &settings, cli.emit, &cli.output);
     bar.finish_and_clear();
     let times = done?;

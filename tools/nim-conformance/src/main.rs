@@ -50,7 +50,8 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    terminal::exit("nim-conformance", conformance(&Cli::parse()))
+    let cli = Cli::parse();
+    terminal::run("nim-conformance", || conformance(&cli))
 }
 
 fn conformance(cli: &Cli) -> Result<bool, Failure> {

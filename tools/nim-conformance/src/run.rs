@@ -2,6 +2,7 @@
 
 use crate::case::{Case, Mode};
 use indicatif::{ProgressBar, ProgressStyle};
+use nim_ir::{Context, Module};
 use nim_onnx::{
     ImportOptions, LoadedModel,
     dataset::{DataSet, read_data_set},
@@ -155,7 +156,17 @@ fn prepare(model: &LoadedModel, set: &DataSet, mode: Mode, engine: &EngineOption
     let ctx = context();
     let module = nim_onnx::import(&ctx, model, &options).map_err(|d| Failure::diagnostics(Stage::Import, &ctx, &d))?;
     verified(&ctx, &module)?;
-    Engine::new(ctx, module, engine)
+    ready(ctx, module, engine)
+}
+
+#[cfg(feature = "llvm")]
+fn ready(ctx: Context, module: Module, options: &EngineOptions) -> Result<Engine, Failure> {
+    nim_tools_compiler::engine(ctx, module, options)
+}
+
+#[cfg(not(feature = "llvm"))]
+fn ready(ctx: Context, module: Module, options: &EngineOptions) -> Result<Engine, Failure> {
+    Engine::interpret(ctx, module, options.backend)
 }
 
 fn check(

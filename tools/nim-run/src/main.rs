@@ -71,7 +71,8 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    terminal::exit("nim-run", run(&Cli::parse()))
+    let cli = Cli::parse();
+    terminal::run("nim-run", || run(&cli))
 }
 
 fn run(cli: &Cli) -> Result<bool, Failure> {

@@ -1,12 +1,17 @@
-//! Opening a model.
+//! Opening a model. This tool knows no compiler: what is not compiled yet goes through `nim-compile`, which lies beside it.
+//! So a compiled program starts at once, and takes no memory for a compiler that it does not need.
 
 use crate::Cli;
-use nim_onnx::LoadedModel;
 use nim_tools::{
-    Backend, Engine, EngineOptions, Failure, Stage,
+    Backend, Engine, Failure, Stage,
+    files::{self, Scratch},
     source::{Source, context},
 };
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 /// A model that is ready to run.
 pub struct Model {
@@ -14,37 +19,95 @@ pub struct Model {
     pub engine: Engine,
     /// The back end's name.
     pub backend: Backend,
-    /// The ONNX file it came from, which says how test data is to be read.
-    pub onnx: Option<LoadedModel>,
-    /// Milliseconds for reading the file and, if it is none that is compiled, importing it.
+    /// Milliseconds for reading the file that is run.
     pub load_ms: f64,
+    /// Milliseconds that lowering and compiling took.
+    pub compile_ms: f64,
 }
-
-/// What runs models that nothing else is said of.
-const DEFAULT: Backend = if cfg!(feature = "llvm") { Backend::Cpu } else { Backend::Interp };
 
 /// Opens what the command line names.
 pub fn open(cli: &Cli) -> Result<Model, Failure> {
-    let start = Instant::now();
-    let elapsed = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
+    let backend = cli.backend.unwrap_or(Backend::Cpu);
     if cli.model.extension().is_some_and(|e| e == "nimx") {
-        if cli.backend.is_some_and(|b| b != Backend::Cpu) {
+        if backend != Backend::Cpu {
             let message = format!("{}: a compiled program runs only with --backend=cpu", cli.model.display());
             return Err(Failure::new(Stage::Load, message));
         }
-        let engine = Engine::load(&cli.model, cli.threads)?;
-        return Ok(Model { engine, backend: Backend::Cpu, onnx: None, load_ms: elapsed(start) });
+        return program(cli, &cli.model, 0.0);
     }
-    let source = Source::read(&cli.model)?;
+    if !files::is_stdio(&cli.model) {
+        readable(&cli.model)?;
+    }
+    match backend {
+        Backend::Interp | Backend::Dataflow => interpreted(cli, &cli.model, backend, 0.0),
+        Backend::Loops | Backend::Dyn => {
+            let scratch = Scratch::new("nim-run")?;
+            let (lowered, compile_ms) = compile(cli, &scratch, &format!("{backend}.nir"), &backend.to_string())?;
+            // The module maps the constants that lie beside it, which outlives their names.
+            interpreted(cli, &lowered, Backend::Interp, compile_ms).map(|model| Model { backend, ..model })
+        }
+        Backend::Cpu => {
+            let scratch = Scratch::new("nim-run")?;
+            let (path, compile_ms) = compile(cli, &scratch, "model.nimx", "nimx")?;
+            program(cli, &path, compile_ms)
+        }
+    }
+}
+
+fn milliseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+/// A model that this tool can read or have read; else says so in its own name.
+fn readable(path: &Path) -> Result<(), Failure> {
+    if !matches!(path.extension().and_then(|e| e.to_str()), Some("onnx" | "nir" | "mlir")) {
+        let message = format!("{}: a model's name ends in .nimx, .onnx or .nir", path.display());
+        return Err(Failure::new(Stage::Load, message));
+    }
+    std::fs::File::open(path).map(|_| ()).map_err(|e| files::io_failure(path, &e))
+}
+
+fn program(cli: &Cli, path: &Path, compile_ms: f64) -> Result<Model, Failure> {
+    let start = Instant::now();
+    let engine = Engine::load(path, cli.threads)?;
+    Ok(Model { engine, backend: Backend::Cpu, load_ms: milliseconds(start), compile_ms })
+}
+
+fn interpreted(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {
+    let start = Instant::now();
     let ctx = context();
-    let module = source.module(&ctx, &cli.import.options()?)?;
-    let load_ms = elapsed(start);
-    let backend = cli.backend.unwrap_or(DEFAULT);
-    let options = EngineOptions { backend, threads: cli.threads, compile: cli.compile.clone() };
-    let engine = Engine::new(ctx, module, &options)?;
-    let onnx = match source {
-        Source::Onnx(model) => Some(*model),
-        Source::Text { .. } => None,
-    };
-    Ok(Model { engine, backend, onnx, load_ms })
+    let module = Source::read(path)?.module(&ctx, &cli.import.options()?)?;
+    let load_ms = milliseconds(start);
+    let engine = Engine::interpret(ctx, module, backend)?;
+    let compile_ms = compile_ms + engine.compile_ms();
+    Ok(Model { engine, backend, load_ms, compile_ms })
+}
+
+/// Runs the compiler on the model; what it has to say goes to where this tool's own messages go.
+fn compile(cli: &Cli, scratch: &Scratch, name: &str, emit: &str) -> Result<(PathBuf, f64), Failure> {
+    let start = Instant::now();
+    let (compiler, out) = (compiler()?, scratch.file(name));
+    let mut command = Command::new(&compiler);
+    command.arg(&cli.model).arg("--output").arg(&out).arg(format!("--emit={emit}"));
+    command.arg(format!("--threads={}", cli.threads)).args(cli.import.to_args()).args(cli.compile.to_args());
+    // Progress and diagnostics of the compiler are the user's to see; results come from this tool alone.
+    let status = command.stdout(Stdio::null()).status().map_err(|e| files::io_failure(&compiler, &e))?;
+    if !status.success() {
+        return Err(Failure::new(Stage::Compile, format!("{} could not be compiled ({status})", cli.model.display())));
+    }
+    Ok((out, milliseconds(start)))
+}
+
+/// `nim-compile`, which is installed with this tool.
+fn compiler() -> Result<PathBuf, Failure> {
+    let own = std::env::current_exe().map_err(|e| files::io_failure(Path::new("nim-run"), &e))?;
+    let compiler = own.with_file_name(format!("nim-compile{}", std::env::consts::EXE_SUFFIX));
+    if compiler.is_file() {
+        return Ok(compiler);
+    }
+    let message = format!(
+        "there is no {}: without the compiler only .nimx files run, and models with --backend=interp",
+        compiler.display()
+    );
+    Err(Failure::new(Stage::Compile, message))
 }

@@ -27,7 +27,7 @@ impl Report {
         json.insert("model".into(), json!(cli.model.display().to_string()));
         json.insert("backend".into(), json!(model.backend.to_string()));
         json.insert("load_ms".into(), json!(model.load_ms));
-        json.insert("compile_ms".into(), json!(model.engine.compile_ms()));
+        json.insert("compile_ms".into(), json!(model.compile_ms));
         json.insert("kernels".into(), json!(model.engine.kernels()));
         Report { passed: 0, failed: 0, tested: cli.test_data.is_some(), json, sets: vec![] }
     }

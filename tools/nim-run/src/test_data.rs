@@ -1,7 +1,7 @@
 //! Test data of the command line.
 
 use crate::{Cli, model::Model};
-use nim_onnx::dataset::{DataSet, read_data_set};
+use nim_onnx::dataset::DataSet;
 use nim_tensor::{Tolerance, Value};
 use nim_tools::{
     Failure, Interface,
@@ -41,10 +41,7 @@ impl Set {
     /// Reads a data set and checks that its inputs fit.
     pub fn read(folder: &Path, model: &Model) -> Result<Set, Failure> {
         let interface = model.engine.interface();
-        let data = match &model.onnx {
-            Some(onnx) => read_data_set(folder, onnx)?,
-            None => dataset::read_for_interface(folder, interface)?,
-        };
+        let data = dataset::read_for_interface(folder, interface)?;
         let inputs = dataset::inputs(&data, interface)?;
         Ok(Set { data, inputs })
     }

@@ -15,7 +15,7 @@ pub fn shown(cli: &Cli, ctx: &Context, module: &mut Module) -> Result<String, Fa
     } else {
         Level::Asm
     };
-    let settings = cli.compile.settings(cli.threads)?;
+    let settings = nim_tools_compiler::settings(&cli.compile, cli.threads)?;
     nim_compiler::print_at(ctx, module, &settings, level)
         .map_err(|found| Failure::diagnostics(Stage::Compile, ctx, &found))
 }

@@ -47,7 +47,8 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    terminal::exit("nim-translate", translate(&Cli::parse()).map(|()| true))
+    let cli = Cli::parse();
+    terminal::run("nim-translate", || translate(&cli).map(|()| true))
 }
 
 fn translate(cli: &Cli) -> Result<(), Failure> {

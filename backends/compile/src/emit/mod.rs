@@ -96,15 +96,24 @@ fn signature(ctx: &Context, module: &Module, main: OpId) -> Signature {
         .and_then(|b| Some((b, b.entry()?)))
         .map(|(b, entry)| b.block_args(entry).iter().map(|&a| b.value_name(a).map(|n| ctx.str(n).to_owned())).collect())
         .unwrap_or_default();
-    let value = |names: &[String], fallback: Option<String>, i: usize, ty: Type| SignatureValue {
+    // What looks at sizes only, or ends a life, is no node that the user knows.
+    let readers = body.map_or(vec![], |b| {
+        func::first_readers(b, &|op| nim_dyn::Check::is(ctx, b, op) || nim_dyn::Kill::is(ctx, b, op))
+    });
+    let reader = |i: usize| {
+        let op = readers.get(i).copied().flatten()?;
+        ctx.loc_name(body?.loc(op)).map(str::to_owned)
+    };
+    let value = |names: &[String], fallback: Option<String>, i: usize, ty: Type, node| SignatureValue {
         name: names.get(i).cloned().or(fallback).unwrap_or_else(|| i.to_string()),
         ty: value_type(ctx, ty),
+        node,
     };
     let (input_names, output_names) = (names("nim.input_names"), names("nim.output_names"));
     let argument = |i: usize| arguments.get(i).cloned().flatten();
     Signature {
-        inputs: inputs.iter().enumerate().map(|(i, &ty)| value(&input_names, argument(i), i, ty)).collect(),
-        outputs: results.iter().enumerate().map(|(i, &ty)| value(&output_names, None, i, ty)).collect(),
+        inputs: inputs.iter().enumerate().map(|(i, &ty)| value(&input_names, argument(i), i, ty, reader(i))).collect(),
+        outputs: results.iter().enumerate().map(|(i, &ty)| value(&output_names, None, i, ty, None)).collect(),
     }
 }
 

@@ -257,7 +257,7 @@ pub(super) fn check(info: &ImageInfo, body: &[u8]) -> Result<(), FormatError> {
 }
 
 /// Detects damage, not malice: an FNV-style hash over 8-byte words, several GB/s.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ bytes.len() as u64;
     let mut words = bytes.chunks_exact(8);

@@ -21,3 +21,6 @@ mod memory;
 
 pub use format::{CodeImage, FormatError, ImageInfo, Layout, PAGE};
 pub use load::{LoadError, LoadedCode};
+
+#[cfg(test)]
+pub(crate) use format::checksum as checksum_of;

@@ -195,7 +195,7 @@ impl Memory {
         if capacity >= MAPPED {
             // SAFETY: a fresh anonymous mapping at an address that the system chooses touches no existing memory.
             let at = unsafe {
-                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
                 libc::mmap(std::ptr::null_mut(), capacity, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
             };
             if at == libc::MAP_FAILED {

@@ -12,17 +12,19 @@
 //! All numbers are little-endian. The tables hold signature, texts, size expressions, bytecode, and where each constant
 //! lies. Which machine the code is for stands in the code image, and is checked when it is loaded.
 
+#[cfg(test)]
+mod fuzz;
 mod read;
 mod stream;
 mod write;
 
 pub(crate) use read::{Limited, load_bytes, load_file};
-pub(crate) use write::{to_bytes, write_file};
+pub(crate) use write::{emit, to_bytes, write_file};
 
 /// First bytes of a file.
 pub const MAGIC: [u8; 8] = *b"NIMX\r\n\x1a\n";
 /// The version that this crate writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const HEADER: usize = 32;
 const ENTRY: usize = 32;

@@ -122,7 +122,8 @@ fn value(r: &mut Reader<'_>) -> Option<SignatureValue> {
         1 => ValueType::Other(r.string()?),
         _ => return None,
     };
-    Some(SignatureValue { name, ty })
+    let node = r.string()?;
+    Some(SignatureValue { name, ty, node: (!node.is_empty()).then_some(node) })
 }
 
 fn function(r: &mut Reader<'_>) -> Option<Result<Function, bytecode::Problem>> {

@@ -58,7 +58,8 @@ impl Drop for Aside {
     }
 }
 
-fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> {
+/// Writes the file's contents piece by piece; constants come straight from where they are.
+pub(crate) fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> {
     let plan = plan(contents);
     let align = |at: u64, to: u64| at.next_multiple_of(to);
     let tables_at = (HEADER + 3 * ENTRY) as u64;
@@ -163,6 +164,7 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
                     w.string(text);
                 }
             }
+            w.string(value.node.as_deref().unwrap_or_default());
         }
     }
     w.u32(contents.texts.len() as u32);

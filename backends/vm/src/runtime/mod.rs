@@ -83,7 +83,11 @@ impl Env {
         let count = element_count(dims);
         let bytes = count.and_then(|n| n.checked_mul(dtype.size().max(1)));
         match (count, bytes) {
-            (Some(count), Some(bytes)) if bytes <= self.limit => Ok(count),
+            (Some(count), Some(bytes)) if bytes <= self.limit => {
+                // Results are vectors, which end the process where the system has no memory: ask first.
+                let room = Vec::<u8>::new().try_reserve_exact(bytes);
+                room.map(|()| count).map_err(|_| format!("the system has no memory for a result of shape {dims:?}"))
+            }
             _ => Err(format!("a result of shape {dims:?} is larger than the memory limit of {} bytes", self.limit)),
         }
     }

@@ -119,7 +119,7 @@ impl Session {
         self.runs += 1;
         self.steps = 0;
         let program = self.program.clone();
-        let args = arguments(&program, inputs).map_err(|kind| RunError { kind, node: None })?;
+        let args = arguments(&program, inputs)?;
         let results = self.call(&program, 0, args, 0)?;
         let values: Option<Vec<Value>> = results.iter().map(Slot::to_value).collect();
         let missing = || Box::new(RunErrorKind::Program("a result has no value".into()));
@@ -154,10 +154,11 @@ impl Session {
 
 /// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode
 /// checks.
-fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, Box<RunErrorKind>> {
+fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunError> {
     let signature = program.signature();
     if inputs.len() != signature.inputs.len() {
-        return Err(Box::new(RunErrorKind::InputCount { expected: signature.inputs.len(), found: inputs.len() }));
+        let kind = RunErrorKind::InputCount { expected: signature.inputs.len(), found: inputs.len() };
+        return Err(RunError { kind: Box::new(kind), node: None });
     }
     for (expected, value) in signature.inputs.iter().zip(inputs) {
         let fits = match (&expected.ty, value) {
@@ -167,8 +168,9 @@ fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, Box<RunEr
             (ValueType::Other(_), _) => true,
         };
         if !fits {
-            let (input, expected) = (expected.name.clone(), expected.ty.to_string());
-            return Err(Box::new(RunErrorKind::InputType { input, expected, found: describe(value) }));
+            let (input, ty) = (expected.name.clone(), expected.ty.to_string());
+            let kind = RunErrorKind::InputType { input, expected: ty, found: describe(value) };
+            return Err(RunError { kind: Box::new(kind), node: expected.node.clone() });
         }
     }
     Ok(inputs.iter().map(Slot::from_value).collect())

@@ -330,7 +330,12 @@ impl Frame {
     /// As [`Frame::size`], for what cannot be negative.
     fn extent(&self, explain: &Explain<'_>, size: Size) -> Step<usize> {
         let value = self.size(explain, size)?;
-        usize::try_from(value).map_err(|_| explain.size(&self.symbols, size, format!("is negative: {value}")).into())
+        usize::try_from(value).map_err(|_| {
+            // Machines answer with this number when they cannot say what was computed.
+            let lost = value == i64::MIN;
+            let why = if lost { ", which stands for NaN and for what does not fit in 64 bits" } else { "" };
+            explain.size(&self.symbols, size, format!("is negative: {value}{why}")).into()
+        })
     }
     fn dims(&self, explain: &Explain<'_>, sizes: &[Size]) -> Step<Dims> {
         sizes.iter().map(|&s| self.extent(explain, s).map(|d| d as i64)).collect()

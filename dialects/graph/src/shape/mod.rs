@@ -23,6 +23,13 @@ pub use window::{conv, conv_transpose, pool, window_extent};
 
 use nim_ir::{Diagnostic, Dim, Expr, ExprPool, InferInput, Type, TypeData};
 
+/// Whether a tensor of these sizes, which are not negative, can be in any memory.
+pub fn fits_memory(dims: &[i64]) -> bool {
+    // The widest elements have 16 bytes; then bytes fit into 63 bits.
+    const MOST: i64 = 1 << 59;
+    dims.contains(&0) || dims.iter().try_fold(1i64, |n, &d| n.checked_mul(d)).is_some_and(|n| n < MOST)
+}
+
 /// Stands for a dimension of which nothing is known while shape functions compute; whatever mentions it in the
 /// result is unknown again.
 const UNKNOWN: &str = "?";
@@ -196,8 +203,16 @@ impl<'a> Shapes<'a> {
         }
         Ok(())
     }
-    /// One result.
+    /// One result. Sizes that are known must be sizes, and no tensor is larger than memory can be.
     pub fn one(&self, dims: &[Expr], element: Type) -> Inferred<Vec<Type>> {
-        Ok(vec![self.tensor(dims, element)])
+        let ty = self.tensor(dims, element);
+        let known: Option<Vec<i64>> = dims.iter().map(|&d| self.pool().as_const(d)).collect();
+        if let Some(n) = dims.iter().filter_map(|&d| self.pool().as_const(d)).find(|&n| n < 0) {
+            return self.error(format!("the result would have a dimension of size {n}: {}", self.show(ty)));
+        }
+        if known.is_some_and(|known| !fits_memory(&known)) {
+            return self.error(format!("{} is larger than any memory", self.show(ty)));
+        }
+        Ok(vec![ty])
     }
 }

@@ -12,10 +12,15 @@ impl Lower<'_, '_> {
         for &arg in &args {
             self.define(self.source.ty(arg));
         }
-        for (arg, name) in args.into_iter().zip(names) {
+        let around = self.builder.loc;
+        let readers = nim_builtin::func::first_readers(self.source, &|_| false);
+        for ((arg, name), reader) in args.into_iter().zip(names).zip(readers) {
             let buffer = self.value(arg);
+            // The node that asks for the size is the one to name when the size is wrong.
+            self.builder.loc = reader.map_or(around, |op| self.ctx.derived_loc(super::NAME, self.source.loc(op)));
             self.check(buffer, &format!("input `{name}`"));
         }
+        self.builder.loc = around;
     }
 
     /// Checks a buffer against its type, unless it has no dimensions.

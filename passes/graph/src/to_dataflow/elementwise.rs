@@ -75,6 +75,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.0)
 }
 
+/// True for ops whose operands are broadcast to one shape.
+pub(super) fn broadcasts(name: &str) -> bool {
+    matches!(name, "compare" | "select" | "pow") || names().any(|n| n == name)
+}
+
 fn code(name: &str, kind: Kind) -> Option<&'static Code> {
     let row = ROWS.iter().find(|row| row.0 == name)?;
     Some(

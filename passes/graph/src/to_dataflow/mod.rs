@@ -2,8 +2,9 @@
 //!
 //! What only steers the host program stays: constants, sizes, guards, control flow (whose regions are converted), reshapes
 //! (a view of the same elements), and the ops whose result depends on data as a whole (sorting, non-zeros, random numbers).
-//! Ops on text stay as well. Any other op without a rule is an error; all of them are listed at once.
+//! Ops on text stay as well. What an op takes for granted about sizes becomes guards ([`claims`]). Any other op without a rule is an error; all of them are listed at once.
 
+mod claims;
 mod contraction;
 mod elementwise;
 mod indexing;
@@ -14,6 +15,7 @@ mod resize;
 pub mod scalars;
 mod window;
 
+use claims::Known;
 use lower::{Lower, Lowered};
 use nim_ir::{Body, Builder, Context, Diagnostic, Loc, LocData, Module, OpId, TypeData};
 use std::collections::BTreeMap;
@@ -98,6 +100,7 @@ pub fn body_to_dataflow(ctx: &Context, body: &mut Body) -> Vec<Diagnostic> {
 }
 
 fn lower_body(ctx: &Context, body: &mut Body, failures: &mut Failures) {
+    let mut known = Known::default();
     for op in body.walk() {
         if body.is_erased(op) {
             continue;
@@ -108,6 +111,9 @@ fn lower_body(ctx: &Context, body: &mut Body, failures: &mut Failures) {
         }
         let full = ctx.op_str(body.op_name(op));
         let Some(name) = full.strip_prefix("graph.") else { continue };
+        if name == "guard" {
+            known.note(ctx, body, op);
+        }
         if HOST_OPS.contains(&name) || on_host(ctx, body, op) {
             continue;
         }
@@ -115,7 +121,10 @@ fn lower_body(ctx: &Context, body: &mut Body, failures: &mut Failures) {
         let mut builder = Builder::before(ctx, body, op);
         builder.loc = loc;
         let result = match rule(name) {
-            Some(rule) => rule(&mut Lower { b: &mut builder, op }),
+            Some(rule) => {
+                let lower = &mut Lower { b: &mut builder, op };
+                claims::guard(lower, name, &mut known).and_then(|()| rule(lower))
+            }
             None => Err(Diagnostic::error("N0710", body.loc(op), "no map is known for it")),
         };
         match result {

@@ -1,5 +1,8 @@
 //! Small functions of one or a few ops, run before and after a pass.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use nim_graph::GraphBuilder;
 use nim_ir::{Body, Builder, Context, Expr, Module, OpState, Type, ValueId, verifier::verify_module};
 use nim_tensor::{

@@ -6,18 +6,16 @@
 //! for all lanes. A product of matrices, a convolution as the product that it is, a convolution along its rows, a
 //! depthwise one and a pooling window come out of the same search; an estimate of cycles decides.
 
-use super::access::{self, Access, element_bits};
+use super::access::{self, Access, element_bits, estimate};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
 use super::{Env, naive};
 use crate::nest::Nest;
 use crate::point::Points;
-use nim_ir::{Diagnostic, Expr, Symbol};
+use nim_ir::{Diagnostic, Expr};
 
-/// Size that a symbolic dimension is taken to have in estimates; each of them may be 1 as well.
+/// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
-/// Symbols that are tried as 1.
-const MAX_SCENES: usize = 4;
 /// Part of the second-level cache that a block of rows may fill, in bytes.
 const BLOCK_BYTES: f64 = 160.0 * 1024.0;
 /// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
@@ -44,8 +42,6 @@ struct Search<'p, 'm> {
     reductions: Vec<usize>,
     outside: Vec<usize>,
     lanes: i64,
-    /// Sizes that estimates are made for: the one symbol that is 1, the others being [`ASSUMED`].
-    scenes: Vec<Option<Symbol>>,
 }
 
 /// Emits the map if it has reductions and a parallel dimension; answers whether it did.
@@ -98,16 +94,9 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
     let bits = accumulators.max(element_bits(points)).max(8);
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
     let outside = (0..map.view.reads.len()).filter(|&r| copies::may_be_outside(points, r)).collect();
-    let mut scenes = vec![None];
-    for symbol in map.view.domain.iter().flat_map(|&e| ctx.exprs.symbols(e)) {
-        if !scenes.contains(&Some(symbol)) && scenes.len() <= MAX_SCENES {
-            scenes.push(Some(symbol));
-        }
-    }
     let search = Search {
         points,
         env,
-        scenes,
         reads: access::reads(points),
         writes: access::writes(points),
         others: access::epilogue_reads(points),
@@ -128,11 +117,7 @@ impl Search<'_, '_> {
         self.points.map.view.domain[k]
     }
     fn extent(&self, k: usize) -> f64 {
-        self.estimate(self.domain(k), None)
-    }
-    fn estimate(&self, size: Expr, scene: Option<Symbol>) -> f64 {
-        let value = self.points.ctx.exprs.eval(size, &|s| Some(if Some(s) == scene { 1 } else { ASSUMED }));
-        value.unwrap_or(ASSUMED).max(1) as f64
+        estimate(self.points.ctx, self.domain(k), ASSUMED)
     }
     fn extents(&self, dims: &[usize]) -> f64 {
         dims.iter().map(|&k| self.extent(k)).product()
@@ -210,12 +195,7 @@ impl Search<'_, '_> {
                     let repeat = self.may_repeat();
                     row_group.set_tile(ctx, row_tile, repeat);
                     column_group.set_tile(ctx, vectors_wide * self.lanes, repeat && packed.is_empty());
-                    let cost: Option<f64> = self
-                        .scenes
-                        .iter()
-                        .map(|&scene| self.cost(scene, &row_group, &column_group, &batch, &vectors, &packed, &gathered))
-                        .sum();
-                    if let Some(c) = cost
+                    if let Some(c) = self.cost(&row_group, &column_group, &batch, &vectors, &packed, &gathered)
                         && best.as_ref().is_none_or(|b| c < b.cost)
                     {
                         *best = Some(self.candidate(c, row_group, column_group, batch.clone(), &packed));
@@ -242,7 +222,7 @@ impl Search<'_, '_> {
             others.iter().chain(columns).chain(&self.reductions).copied().filter(|&k| access.uses[k]).collect();
         let copy = self.extents(&used);
         let dims = ctx.dim_exprs(self.points.source.ty(self.points.map.view.reads[read].value)).unwrap_or_default();
-        let size: f64 = dims.iter().map(|&d| self.estimate(d, None)).product();
+        let size: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
         if copy > 1.5 * size + 64.0 {
             return false;
         }
@@ -261,12 +241,9 @@ impl Search<'_, '_> {
         })
     }
 
-    /// Cycles per point of the domain, roughly: two vector operations and two loads a cycle, four cycles from one sum to the
-    /// next.
-    #[allow(clippy::too_many_arguments)]
+    /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
     fn cost(
         &self,
-        scene: Option<Symbol>,
         rows: &Group,
         columns: &Group,
         batch: &[usize],
@@ -275,86 +252,60 @@ impl Search<'_, '_> {
         gathered: &[usize],
     ) -> Option<f64> {
         let ctx = self.points.ctx;
-        let extents = |dims: &[usize]| dims.iter().map(|&k| self.estimate(self.domain(k), scene)).product::<f64>();
+        let (m, wide) = (rows.tile as f64, (columns.tile / self.lanes) as f64);
         let lanes = self.lanes as f64;
-        let (row_size, column_size) = (self.estimate(rows.size, scene), self.estimate(columns.size, scene));
-        let depth = extents(&self.reductions);
+        let (row_size, column_size) = (estimate(ctx, rows.size, ASSUMED), estimate(ctx, columns.size, ASSUMED));
+        let depth = self.extents(&self.reductions);
         // Tiles beyond the end: a fixed size is known to waste some, a symbolic one is not.
-        let fixed = ctx.exprs.as_const(columns.size).is_some();
+        let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
+        let row_tiles = if fixed(rows.size) { (row_size / m).ceil() } else { row_size / m + 0.5 };
         let (mut column_tiles, mut single) = (column_size / columns.tile as f64, 0.0);
         if packed.is_empty() && columns.tail == Tail::Guard {
-            if fixed {
+            if fixed(columns.size) {
                 single = column_size % columns.tile as f64;
                 column_tiles = column_tiles.floor();
             } else {
-                single = (columns.tile as f64 / 4.0).min(column_size);
+                single = columns.tile as f64 / 4.0;
             }
-        } else if fixed {
+        } else if fixed(columns.size) {
             column_tiles = column_tiles.ceil();
         } else {
-            column_tiles = (column_tiles + 0.5).max(1.0);
+            column_tiles += 0.5;
         }
         // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
-        let wide = (columns.tile / self.lanes) as f64;
-        let last = columns.dims[columns.dims.len() - 1];
-        // One tile of so many rows, and what is left beside the columns' tiles.
-        let tile = |m: f64| {
-            let mut loads = 0.0;
-            for (r, access) in self.reads.iter().enumerate() {
-                let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
-                loads += if gathered.contains(&r) {
-                    per_row * wide * self.apart(access, last)
-                } else if vectors.contains(&r) {
-                    // Unaligned vectors cross a line every other time.
-                    let far = if self.far_apart(r) { 1.5 } else { 1.25 };
-                    per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
-                } else {
-                    per_row
-                };
-            }
-            let work = m * wide;
-            let waits = if self.env.reorders(self.points) { 1.0 } else { 4.0 };
-            let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(waits) + 0.1 * loads;
-            let write = |w: &Access| if w.contiguous(last) { work * 1.5 } else { work * lanes * 1.5 };
-            let writes: f64 = self.writes.iter().map(write).sum();
-            column_tiles * (depth * step + writes + 20.0) + single * (depth * m.max(2.0) + 10.0)
-        };
-        let mut all = (row_size / rows.tile as f64).floor() * tile(rows.tile as f64);
-        if rows.tail == Tail::Guard {
-            let mut left = row_size as i64 % rows.tile;
-            if ctx.exprs.as_const(rows.size).is_some() && left > 0 {
-                all += tile(left as f64);
-                left = 0;
-            }
-            while left > 0 {
-                let piece = 1i64 << left.ilog2();
-                all += tile(piece as f64);
-                left -= piece;
-            }
-        } else {
-            all = (row_size / rows.tile as f64).ceil() * tile(rows.tile as f64);
+        let mut loads = 0.0;
+        for (r, access) in self.reads.iter().enumerate() {
+            let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
+            loads += if gathered.contains(&r) {
+                per_row * wide * lanes * 1.5
+            } else if vectors.contains(&r) {
+                // Unaligned vectors cross a line every other time.
+                let far = if self.far_apart(r) { 1.5 } else { 1.25 };
+                per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
+            } else {
+                per_row
+            };
         }
-        let mut total = extents(batch) * all;
+        let work = m * wide;
+        let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0) + 0.1 * loads;
+        let write: f64 = self
+            .writes
+            .iter()
+            .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
+            .sum();
+        let tile = depth * step + write + 20.0;
+        let rest = single * (depth * m.max(2.0) + 10.0);
+        let mut total = self.extents(batch) * row_tiles * (column_tiles * tile + rest);
         for &r in packed {
             if self.env.constant_arg(self.points, r).is_none() {
                 let access = &self.reads[r];
                 let used: Vec<usize> = (0..access.uses.len()).filter(|&k| access.uses[k]).collect();
-                total += 2.0 * extents(&used);
+                total += 2.0 * self.extents(&used);
             }
         }
-        let points = extents(&self.parallel) * depth;
-        (total / points).is_finite().then_some(total / points)
-    }
-
-    /// Loads that a vector of elements which do not lie side by side costs: few where every second is taken, which shuffles
-    /// bring together.
-    fn apart(&self, access: &Access, column: usize) -> f64 {
-        match access.strides[column].and_then(|s| self.points.ctx.exprs.as_const(s)) {
-            Some(-1 | 2) => 3.0,
-            _ => 1.5 * self.lanes as f64,
-        }
+        total.is_finite().then_some(total)
     }
 
     fn candidate(&self, cost: f64, rows: Group, columns: Group, batch: Vec<usize>, packed: &[usize]) -> Candidate {
@@ -382,7 +333,7 @@ impl Search<'_, '_> {
     /// enough that threads find work.
     fn row_block(&self, rows: &Group, columns: &Group, batch: &[usize]) -> i64 {
         let ctx = self.points.ctx;
-        let size = self.estimate(rows.size, None);
+        let size = estimate(ctx, rows.size, ASSUMED);
         let mut bytes = 0.0f64;
         for (r, access) in self.reads.iter().enumerate() {
             if !rows.dims.iter().any(|&k| access.uses[k]) {
@@ -390,13 +341,13 @@ impl Search<'_, '_> {
             }
             let ty = self.points.source.ty(self.points.map.view.reads[r].value);
             let dims = ctx.dim_exprs(ty).unwrap_or_default();
-            let all: f64 = dims.iter().map(|&d| self.estimate(d, None)).product();
+            let all: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
             let used: f64 = batch.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product();
             bytes += all / used / size * f64::from(element_bits(self.points)) / 8.0;
         }
         let tiles = (size / rows.tile as f64).ceil();
         let fits = (BLOCK_BYTES / (bytes * rows.tile as f64).max(1.0)).floor().max(1.0);
-        let outer = self.extents(batch) * (self.estimate(columns.size, None) / columns.tile as f64).ceil();
+        let outer = self.extents(batch) * (estimate(ctx, columns.size, ASSUMED) / columns.tile as f64).ceil();
         let wanted = (16.0 / outer).ceil().max(1.0);
         let shared = (tiles / wanted).ceil().max(1.0);
         fits.min(shared).min(tiles).max(1.0) as i64

@@ -107,6 +107,9 @@ impl<'a> DerefMut for Importer<'a> {
 /// Functions nested deeper than this are taken for recursion.
 const MAX_DEPTH: usize = 64;
 
+/// Operators of later versions may mean something else.
+const NEWEST_OPSET: i64 = 28;
+
 /// Imports a model as a module with one function `@main`, whose attributes `input_names` and `output_names` hold the
 /// model's own names.
 pub fn import(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Result<Module, Vec<Diagnostic>> {
@@ -118,6 +121,10 @@ pub fn import(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Re
     let rules = rules::table();
     let opsets: FxHashMap<String, i64> =
         model.proto.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)).collect();
+    if let Some(&version) = opsets.get("").filter(|&&v| v > NEWEST_OPSET) {
+        let message = format!("opset {version} is not supported: the newest one known is {NEWEST_OPSET}");
+        return Err(vec![Diagnostic::error("N0601", Loc::UNKNOWN, message)]);
+    }
     let functions: FxHashMap<_, _> =
         model.proto.functions.iter().map(|f| ((canonical_domain(&f.domain).to_string(), f.name.clone()), f)).collect();
     let missing = unsupported(ctx, graph, &rules, &functions);

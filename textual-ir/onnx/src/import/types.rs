@@ -32,7 +32,12 @@ pub fn tensor_type(ctx: &Context, tensor: &type_proto::Tensor, base: &str, symbo
             _ => own(),
         });
     }
-    Ok(ctx.tensor_of(&dims, ctx.type_of_dtype(dtype)))
+    let ty = ctx.tensor_of(&dims, ctx.type_of_dtype(dtype));
+    let known: Option<Vec<i64>> = dims.iter().map(|&d| ctx.exprs.as_const(d)).collect();
+    match known.is_some_and(|known| !nim_graph::shape::fits_memory(&known)) {
+        true => Err(format!("{} is larger than any memory", ctx.display_type(ty))),
+        false => Ok(ty),
+    }
 }
 
 /// An error when a claim of the file provably contradicts an inferred type; it says what the claim is.

@@ -332,7 +332,12 @@ fn range(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         }
         // Otherwise max(ceil((limit - start) / step), 0), computed at run time.
         _ => {
-            let distance = im.binary("sub", limit, start)?;
+            // Integers may be further apart than their type can say.
+            let element = im.b.body.ty(start);
+            let whole = im.ctx().dtype_of(element).is_some_and(DType::is_integer);
+            let wide = |im: &mut Importer<'_>, v| if whole { im.cast_to(v, DType::F64) } else { Ok(v) };
+            let (first, last) = (wide(im, start)?, wide(im, limit)?);
+            let distance = im.binary("sub", last, first)?;
             let (distance, by) = (im.cast_to(distance, DType::F64)?, im.cast_to(step, DType::F64)?);
             let count = im.binary("div", distance, by)?;
             let count = im.unary("ceil", count)?;

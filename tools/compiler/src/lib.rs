@@ -1,0 +1,51 @@
+//! What the tools that compile share. It stands apart from `nim-tools` so that tools which only run or read do not load
+//! LLVM: that costs more time and memory than many a model.
+
+use nim_compiler::{Level, Options, compile, lower};
+use nim_ir::{Context, Module};
+use nim_llvm::Target;
+use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, Stage, flags::CompileFlags};
+use std::time::Instant;
+
+/// The compiler's settings.
+///
+/// # Errors
+/// An unknown target.
+pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure> {
+    let target = Target::parse(&flags.target).map_err(|e| Failure::new(Stage::Compile, e.to_string()))?;
+    let default = Options::default();
+    Ok(Options {
+        target,
+        threads: threads.max(1),
+        fuse: !flags.no_fuse,
+        naive: flags.naive,
+        strict: flags.strict,
+        verify: default.verify || flags.verify_each,
+        ..default
+    })
+}
+
+/// Makes a module ready to run by any back end. The function `@main` is the model.
+///
+/// # Errors
+/// What the back end cannot lower or compile.
+pub fn engine(ctx: Context, mut module: Module, options: &EngineOptions) -> Result<Engine, Failure> {
+    let start = Instant::now();
+    let level = match options.backend {
+        Backend::Interp | Backend::Dataflow => return Engine::interpret(ctx, module, options.backend),
+        Backend::Loops => Some(Level::Loops),
+        Backend::Dyn => Some(Level::Dyn),
+        Backend::Cpu => None,
+    };
+    let interface = Interface::of_function(&ctx, &module, "main")?;
+    let settings = settings(&options.compile, options.threads)?;
+    let elapsed = || start.elapsed().as_secs_f64() * 1e3;
+    if let Some(level) = level {
+        lower(&ctx, &mut module, &settings, level).map_err(|found| Failure::diagnostics(Stage::Lower, &ctx, &found))?;
+        return Ok(Engine::interpreter(interface, ctx, module, elapsed()));
+    }
+    let compiled =
+        compile(&ctx, &mut module, &settings).map_err(|found| Failure::diagnostics(Stage::Compile, &ctx, &found))?;
+    let program = compiled.program.into_program().map_err(|e| Failure::new(Stage::Load, e.to_string()))?;
+    Ok(Engine::program(interface, &program, options.threads, elapsed()))
+}
