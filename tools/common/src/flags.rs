@@ -48,6 +48,9 @@ pub struct CompileFlags {
     /// Do not fuse maps.
     #[arg(long)]
     pub no_fuse: bool,
+    /// Give each buffer memory of its own instead of planning what shares it: for finding errors.
+    #[arg(long)]
+    pub no_plan: bool,
     /// Plain loop nests instead of schedules: slow, for finding errors.
     #[arg(long)]
     pub naive: bool,
@@ -61,7 +64,14 @@ pub struct CompileFlags {
 
 impl Default for CompileFlags {
     fn default() -> Self {
-        CompileFlags { target: "host".into(), no_fuse: false, naive: false, strict: false, verify_each: false }
+        CompileFlags {
+            target: "host".into(),
+            no_fuse: false,
+            no_plan: false,
+            naive: false,
+            strict: false,
+            verify_each: false,
+        }
     }
 }
 
@@ -70,6 +80,7 @@ impl CompileFlags {
     pub fn to_args(&self) -> Vec<String> {
         let flags = [
             (self.no_fuse, "--no-fuse"),
+            (self.no_plan, "--no-plan"),
             (self.naive, "--naive"),
             (self.strict, "--strict"),
             (self.verify_each, "--verify-each"),

@@ -18,6 +18,7 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
         target,
         threads: threads.max(1),
         fuse: !flags.no_fuse,
+        plan: !flags.no_plan,
         naive: flags.naive,
         strict: flags.strict,
         verify: default.verify || flags.verify_each,

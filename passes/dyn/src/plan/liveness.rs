@@ -1,7 +1,6 @@
 //! How long buffers live.
 //!
-//! Ops are numbered in the order of the text; the two regions of a branch follow each other, so what lives in one of them
-//! only does not meet what lives in the other. A value that is used in a loop, but comes from outside of it, lives to the
+//! Ops are numbered in the order of the text. What is made in one way of a branch never meets what is made in the other. A value that is used in a loop, but comes from outside of it, lives to the
 //! loop's end. Values that may refer to the same memory form a class and live together.
 
 use nim_builtin::func;
@@ -20,13 +19,37 @@ pub(super) struct Interval {
     pub(super) begin: u32,
     /// Number of the last op that may look at it.
     pub(super) end: u32,
+    /// The branches that the allocation stands in: each `dyn.if` with the number of the region.
+    pub(super) branches: Vec<(OpId, usize)>,
 }
 
 impl Interval {
-    /// True when both live at some op.
+    /// True when both may live at some op.
     pub(super) fn meets(&self, other: &Interval) -> bool {
-        self.begin <= other.end && other.begin <= self.end
+        self.begin <= other.end && other.begin <= self.end && !self.excludes(other)
     }
+
+    /// True when the two are made in different ways of one branch. One of them is written then, never both, even where
+    /// what the branch yields refers to either of them and lives on.
+    fn excludes(&self, other: &Interval) -> bool {
+        self.branches.iter().any(|(op, way)| other.branches.iter().any(|(o, w)| op == o && way != w))
+    }
+}
+
+/// The branches around an op.
+fn branches(ctx: &Context, body: &Body, op: OpId) -> Vec<(OpId, usize)> {
+    let mut found = vec![];
+    let mut inner = op;
+    while let Some(outer) = body.parent_op(inner) {
+        let region = body.block(inner).and_then(|b| body.block_region(b));
+        if let Some(way) =
+            body.regions(outer).iter().position(|&r| Some(r) == region).filter(|_| If::is(ctx, body, outer))
+        {
+            found.push((outer, way));
+        }
+        inner = outer;
+    }
+    found
 }
 
 /// Values that may refer to the same memory.
@@ -112,7 +135,7 @@ pub(super) fn candidates(ctx: &Context, body: &Body) -> Vec<Interval> {
                 }
             }
         }
-        found.push(Interval { alloc: op, size, begin, end });
+        found.push(Interval { alloc: op, size, begin, end, branches: branches(ctx, body, op) });
     }
     found
 }

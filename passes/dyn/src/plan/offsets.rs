@@ -105,7 +105,7 @@ mod tests {
     use nim_ir::entity::EntityId;
 
     fn interval(pool: &ExprPool, size: &str, begin: u32, end: u32) -> Interval {
-        Interval { alloc: OpId::from_index(0), size: pool.parse(size).unwrap(), begin, end }
+        Interval { alloc: OpId::from_index(0), size: pool.parse(size).unwrap(), begin, end, branches: vec![] }
     }
 
     /// No two buffers that meet overlap, for these values of `N` and `M`.
@@ -137,6 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn the_ways_of_a_branch_share() {
+        let pool = ExprPool::new();
+        for size in ["6400", "64*N"] {
+            let way = |op: usize, way: usize| Interval {
+                branches: vec![(OpId::from_index(op), way)],
+                ..interval(&pool, size, 0, 9)
+            };
+            let places = |list: &[Interval]| {
+                let placement = place(&pool, &Facts::default(), list, 64);
+                check(&pool, list, &placement);
+                placement.offsets.iter().collect::<std::collections::BTreeSet<_>>().len()
+            };
+            assert_eq!(places(&[way(1, 0), way(1, 1)]), 1);
+            assert_eq!(places(&[way(1, 0), way(1, 0)]), 2);
+            assert_eq!(places(&[way(1, 0), way(2, 1)]), 2);
+        }
+    }
+
+    #[test]
     fn what_meets_never_overlaps() {
         let pool = ExprPool::new();
         let sizes = ["0", "100", "4096", "65", "4*N", "8*N", "4*N*M", "4*N + 4", "12*M", "4*max(N, M)"];
@@ -149,7 +168,9 @@ mod tests {
             let intervals: Vec<Interval> = (0..40)
                 .map(|_| {
                     let begin = next(100) as u32;
-                    interval(&pool, sizes[next(10) as usize], begin, begin + next(30) as u32)
+                    let branches = vec![(OpId::from_index(next(3) as usize), next(2) as usize)];
+                    let made = interval(&pool, sizes[next(10) as usize], begin, begin + next(30) as u32);
+                    Interval { branches, ..made }
                 })
                 .collect();
             let placement = place(&pool, &Facts::default(), &intervals, 64);
