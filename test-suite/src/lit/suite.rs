@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Folders beside the tests that hold no tests.
 const NOT_TESTS: [&str; 5] = ["Inputs", "models", "src", "tests", "target"];
+/// What `%backend` stands for in a `RUN:` line: such a line is run once for each.
+const BACKENDS: [&str; 5] = ["interp", "dataflow", "loops", "dyn", "cpu"];
 /// How test files end.
 const ENDINGS: [&str; 3] = ["nir", "mlir", "test"];
 
@@ -99,9 +101,13 @@ impl Suite {
                 std::fs::write(self.root.join(name), after).map_err(|why| format!("{name}: {why}"))?;
             }
         }
-        let runs = script.runs.iter().map(|(line, command)| {
-            let parsed = parse(command).map_err(|why| format!("{name}:{line}: {why}\n  RUN: {command}"))?;
-            Ok((*line, command, parsed))
+        let each = script.runs.iter().flat_map(|(line, command)| {
+            let times = if command.contains("%backend") { &BACKENDS[..] } else { &[""] };
+            times.iter().map(move |backend| (*line, command.replace("%backend", backend)))
+        });
+        let runs = each.map(|(line, command)| {
+            let parsed = parse(&command).map_err(|why| format!("{name}:{line}: {why}\n  RUN: {command}"))?;
+            Ok((line, command, parsed))
         });
         let runs = runs.collect::<Result<Vec<_>, String>>()?;
         check_the_checks(name, &self.read(name)?, runs.iter().flat_map(|(_, _, pipelines)| pipelines))?;

@@ -1,0 +1,92 @@
+//! One case at every level, compared with the interpreter at the level of `graph`.
+
+use crate::generate::Case;
+use nim_compiler::{DIALECTS, Level, Options, compile, lower};
+use nim_ir::{Context, Diagnostic, Module, verifier::verify_module};
+use nim_tensor::{Tensor, Tolerance, Value, compare};
+use nim_text::{ParseOptions, parse_module, render_all};
+use nim_vm::Session;
+
+/// Sizes of `N` and `M` that each case runs with, unless it needs larger ones.
+const SIZES: [[i64; 2]; 4] = [[3, 5], [1, 1], [0, 2], [17, 9]];
+
+fn parse(text: &str) -> Result<(Context, Module), String> {
+    let ctx = Context::new(DIALECTS);
+    let source = ctx.add_source("random.nir", text);
+    let (module, mut found) = parse_module(&ctx, source, &ParseOptions::default());
+    found.extend(verify_module(&ctx, &module));
+    if found.is_empty() { Ok((ctx, module)) } else { Err(format!("graph: {}", show(&ctx, &found))) }
+}
+
+fn show(ctx: &Context, found: &[Diagnostic]) -> String {
+    render_all(ctx, found, &Default::default())
+}
+
+/// The level that differs first, and how.
+pub fn check(case: &Case) -> Result<(), String> {
+    let sizes: Vec<[i64; 2]> = SIZES.into_iter().filter(|s| case.fits(s)).collect();
+    let inputs: Vec<Vec<Value>> = sizes.iter().map(|s| case.inputs(s)).collect();
+    let (ctx, module) = parse(&case.text)?;
+    let run = |ctx: &Context, module: &Module, inputs: &[Value]| {
+        nim_interp::exec::run(ctx, module, "main", inputs).map_err(|found| show(ctx, &[found]))
+    };
+    let expected: Vec<Vec<Value>> = inputs
+        .iter()
+        .map(|i| run(&ctx, &module, i))
+        .collect::<Result<_, _>>()
+        .map_err(|why| format!("graph: {why}"))?;
+
+    let one_thread = Options { threads: 1, verify: true, ..Options::default() };
+    let plain = Options { fuse: false, naive: true, plan: false, fold: false, strict: true, ..one_thread.clone() };
+    let ways = [
+        ("dataflow", Level::Dataflow, &plain),
+        ("dataflow, fused", Level::Dataflow, &one_thread),
+        ("loops, naive", Level::Loops, &plain),
+        ("loops", Level::Loops, &one_thread),
+        ("dyn", Level::Dyn, &one_thread),
+    ];
+    for (name, level, options) in ways {
+        let (ctx, mut module) = parse(&case.text)?;
+        lower(&ctx, &mut module, options, level).map_err(|found| format!("{name}: {}", show(&ctx, &found)))?;
+        for (k, inputs) in inputs.iter().enumerate() {
+            let place = format!("{name}, [N, M] = {:?}", sizes[k]);
+            let found = run(&ctx, &module, inputs).map_err(|why| format!("{place}: {why}"))?;
+            same(case, &found, &expected[k]).map_err(|why| format!("{place}: {why}"))?;
+        }
+    }
+    for (name, options) in [("machine code", &one_thread), ("machine code, naive", &plain)] {
+        let (ctx, mut module) = parse(&case.text)?;
+        let compiled =
+            compile(&ctx, &mut module, options).map_err(|found| format!("{name}: {}", show(&ctx, &found)))?;
+        let program = compiled.program.into_program().map_err(|why| format!("{name}: {why}"))?;
+        let settings = nim_vm::Options { threads: 2, parallel_work: 0, ..nim_vm::Options::default() };
+        let mut session = Session::new(&program, settings);
+        for (k, inputs) in inputs.iter().enumerate() {
+            let place = format!("{name}, [N, M] = {:?}", sizes[k]);
+            let found = session.run(inputs).map_err(|why| format!("{place}: {why}"))?;
+            same(case, &found, &expected[k]).map_err(|why| format!("{place}: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn same(case: &Case, found: &[Value], expected: &[Value]) -> Result<(), String> {
+    if found.len() != expected.len() {
+        return Err(format!("{} results instead of {}", found.len(), expected.len()));
+    }
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let atol = case.slack[i];
+        let result = compare(found, expected, &Tolerance { rtol: 1e-4, atol, scaled_atol: 0.0 });
+        if let Some(first) = &result.first {
+            let (f, e) = (found.as_tensor().map(elements), expected.as_tensor().map(elements));
+            return Err(format!("result {i} differs at {first:?} (atol {atol:e})\nfound    {f:?}\nexpected {e:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn elements(tensor: &Tensor) -> (Vec<usize>, Vec<f64>) {
+    let size = tensor.dtype().size();
+    let values = tensor.bytes().chunks_exact(size).take(24).map(|b| nim_tensor::f64_of(tensor.dtype(), b));
+    (tensor.dims().to_vec(), values.collect())
+}
