@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // Every kind of attribute, on ops that nobody knows.
 "a.simple"() {u, b = true, c = false, i = 5, j = -3 : i8, x = 7 : index, s = "text", t = i32, f = (i32) -> f32} : () -> ()
 "a.bool"() {a = true, b = 1 : i1, c = 0 : i1} : () -> ()

@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // func, cf, arith, math, index, complex, ub: pretty form in, generic form compared.
 func.func @arith(%a: i32, %b: i32, %x: f32, %y: f32, %v: vector<4xf32>, %t: tensor<4xi8>, %i: index, %c: i1) -> (i32, f32) {
   %0 = arith.addi %a, %b : i32

@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // Locations in all forms, with aliases before and behind.
 #before = loc("before.py":1:2)
 #behind = loc("behind"(#before))

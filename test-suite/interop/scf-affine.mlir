@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // scf and affine.
 #map = affine_map<(d0)[s0] -> (d0 + s0)>
 #set = affine_set<(d0) : (d0 - 10 >= 0)>

@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // Regions, blocks, successors, forward references, names, symbols, nesting.
 "s.empty"() ({}) : () -> ()
 "s.blocks"() ({

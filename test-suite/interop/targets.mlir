@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // gpu, nvgpu, nvvm, rocdl, llvm, amx, x86vector, async, spirv, emitc, omp, acc, tosa, transform, pdl, irdl, dlti, quant.
 #f = #llvm.di_file<"a.c" in "/src">
 #cu = #llvm.di_compile_unit<id = distinct[0]<>, sourceLanguage = DW_LANG_C, file = #f, isOptimized = true, emissionKind = Full>

@@ -1,3 +1,6 @@
+// REQUIRES: mlir-opt
+// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+
 // Every builtin type, and types of dialects with bodies of any form.
 "t.float"() : () -> (f16, bf16, f32, f64, tf32, f80, f128)
 "t.small"() : () -> (f8E5M2, f8E4M3, f8E4M3FN, f8E5M2FNUZ, f8E4M3FNUZ, f8E4M3B11FNUZ, f8E3M4, f8E8M0FNU, f6E2M3FN, f6E3M2FN, f4E2M1FN)

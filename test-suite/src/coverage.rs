@@ -1,18 +1,23 @@
-//! What the tests must reach: every op, every pass with its options. What is missing is listed.
+//! What the tests must reach: every op, every pass with its options, every diagnostic code. What is missing is listed.
 
 use crate::lit::script::Script;
 use crate::lit::suite::discover;
-use std::collections::BTreeSet;
+use crate::workspace::Workspace;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Looks at the suite's folder and at what the programs in a folder say; tells what is missing.
 pub type Check = fn(&Path, &Path) -> Result<(), String>;
 
 /// All of it: the name of the test, and what it says is missing.
-pub const CHECKS: [(&str, Check); 2] =
-    [("coverage/ops", every_op_has_an_example), ("coverage/passes", every_pass_and_option_is_run)];
+pub const CHECKS: [(&str, Check); 4] = [
+    ("coverage/ops", every_op_has_an_example),
+    ("coverage/passes", every_pass_and_option_is_run),
+    ("coverage/codes", every_code_is_expected),
+    ("coverage/meanings", every_code_has_one_meaning),
+];
 
 fn complain(title: &str, missing: &BTreeSet<String>) -> Result<(), String> {
     if missing.is_empty() {
@@ -89,6 +94,102 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// Codes that no test expects yet. The list may only become shorter: a code here that some test expects is an error too.
+/// `N0120` wants a text of 4 GiB.
+const NOT_YET: &[&str] = &[
+    "N0120", "N0122", "N0402", "N0403", "N0404", "N0405", "N0406", "N0407", "N0408", "N0582", "N0600", "N0603",
+    "N0604", "N0607", "N0608", "N0610", "N0611", "N0612", "N0614", "N0615", "N0616", "N0617", "N0618", "N0619",
+    "N0620", "N0621", "N0622", "N0623", "N0624", "N0625", "N0626", "N0627", "N0628", "N0630", "N0632", "N0633",
+    "N0634", "N0635", "N0640", "N0641", "N0701", "N0702", "N0703", "N0704", "N0720", "N0721", "N0722", "N0723",
+    "N0740", "N0741", "N0742", "N0743", "N0744", "N0745", "N0746", "N0747", "N0748", "N0749", "N0750", "N0751",
+    "N0752", "N0753", "N0761", "N0762", "N0763", "N0764", "N0765",
+];
+
+/// The codes `N0123` in a text.
+fn codes_in(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('N').filter_map(|(at, _)| {
+        let code = text.get(at..at + 5)?;
+        let alone = !text[at + 5..].starts_with(|c: char| c.is_ascii_alphanumeric());
+        (alone && code[1..].bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
+    })
+}
+
+/// All files below a folder with one of these endings.
+fn files(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) -> Result<(), String> {
+    let entries = std::fs::read_dir(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                files(&path, endings, found)?;
+            }
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|known| ending == *known)) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Sources, and what in them is a test: behind the first `#[cfg(test)]` of a file.
+fn halves(text: &str) -> (&str, &str) {
+    text.split_at(text.find("#[cfg(test)]").unwrap_or(text.len()))
+}
+
+/// Codes, and the crates that give them.
+type Givers = BTreeMap<String, BTreeSet<String>>;
+
+/// The codes that each crate gives, and those that its Rust tests expect. Tables of explanations give none.
+fn codes(workspace: &Workspace) -> Result<(Givers, BTreeSet<String>), String> {
+    let (mut given, mut expected) = (Givers::new(), BTreeSet::new());
+    for one in workspace.crates.iter().filter(|one| one.folder != "test-suite") {
+        let folder = workspace.root.join(&one.folder);
+        let mut sources = Vec::new();
+        files(&folder, &["rs"], &mut sources)?;
+        for path in sources {
+            let text = read(&path)?;
+            let is_test = !path.starts_with(folder.join("src"));
+            let (source, test) = if is_test { ("", text.as_str()) } else { halves(&text) };
+            expected.extend(codes_in(test).map(str::to_owned));
+            let table = one.name == "nim-opt" && path.ends_with("codes.rs");
+            let literals = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for code in literals.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(|text| text.len() == 5) {
+                if !table && codes_in(code).next().is_some() {
+                    given.entry(code.to_owned()).or_default().insert(one.name.clone());
+                }
+            }
+        }
+    }
+    Ok((given, expected))
+}
+
+/// Each code that some source gives is expected by a file here or by a Rust test.
+fn every_code_is_expected(root: &Path, _: &Path) -> Result<(), String> {
+    let (given, mut expected) = codes(&Workspace::load()?)?;
+    let mut tests = Vec::new();
+    files(root, &["nir", "mlir", "test", "snap", "check"], &mut tests)?;
+    for path in tests {
+        expected.extend(codes_in(&read(&path)?).map(str::to_owned));
+    }
+    let not_yet = |code: &str| NOT_YET.contains(&code);
+    let missing = given.iter().filter(|(code, _)| !expected.contains(*code) && !not_yet(code));
+    let missing = missing.map(|(code, crates)| format!("{code} of {}", list(crates))).collect();
+    complain("codes that no test expects", &missing)?;
+    let stale = NOT_YET.iter().filter(|code| expected.contains(**code) || !given.contains_key(**code));
+    complain("codes to be taken from the list of those without a test", &stale.map(|code| (*code).to_owned()).collect())
+}
+
+/// A code is given by one crate only: else it means two things.
+fn every_code_has_one_meaning(_: &Path, _: &Path) -> Result<(), String> {
+    let (given, _) = codes(&Workspace::load()?)?;
+    let twice = given.iter().filter(|(_, crates)| crates.len() > 1);
+    let twice = twice.map(|(code, crates)| format!("{code} of {}", list(crates))).collect();
+    complain("codes that several crates give", &twice)
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +199,6 @@ mod tests {
         assert!(has_word("nim-opt %s --cse | FileCheck %s", "cse"));
         assert!(has_word("--pass-pipeline='func.func(cse,dce)'", "cse"));
         assert!(!has_word("nim-opt --graph-cse --csexy --cse-all", "cse"));
+        assert_eq!(codes_in("N0123 xN0456: N04567 N012 ÄN0001").collect::<Vec<_>>(), ["N0123", "N0456", "N0001"]);
     }
 }

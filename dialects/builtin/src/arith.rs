@@ -388,10 +388,10 @@ fn verify_select(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnosti
     if a != b || a != result {
         let (a, b) = (ctx.display_type(a), ctx.display_type(b));
         let message = format!("`arith.select` needs values and result of one type, found {a} and {b}");
-        found.push(Diagnostic::error("N0309", body.loc(op), message));
+        found.push(Diagnostic::error(nim_ir::verifier::UNEQUAL_TYPES, body.loc(op), message));
     } else if condition != ctx.int_type(1) && condition != i1_like(ctx, a) {
         let message = format!("the condition of `arith.select` is i1 or {}", ctx.display_type(i1_like(ctx, a)));
-        found.push(Diagnostic::error("N0308", body.loc(op), message));
+        found.push(Diagnostic::error(nim_ir::verifier::WRONG_TYPE, body.loc(op), message));
     }
 }
 

@@ -6,6 +6,11 @@ use crate::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
+/// The code of a value whose type the op does not allow.
+pub const WRONG_TYPE: &str = "N0308";
+/// The code of types that must be equal and are not.
+pub const UNEQUAL_TYPES: &str = "N0309";
+
 /// Verifies a module and everything nested in it. Bodies are checked one by one; nothing found means valid.
 pub fn verify_module(ctx: &Context, module: &Module) -> Vec<Diagnostic> {
     let mut found = vec![];
@@ -188,7 +193,7 @@ impl Verifier<'_> {
                         );
                         let found = self.ctx.display_type(ty);
                         self.found.push(
-                            Diagnostic::error("N0308", self.body.loc(op), message).note(format!("found {found}")),
+                            Diagnostic::error(WRONG_TYPE, self.body.loc(op), message).note(format!("found {found}")),
                         );
                     }
                 }
@@ -208,7 +213,8 @@ impl Verifier<'_> {
                 let message =
                     format!("result `{}` of `{}` must be {}", field.name, def.name, field.constraint.description);
                 let found = self.ctx.display_type(ty);
-                self.found.push(Diagnostic::error("N0308", self.body.loc(op), message).note(format!("found {found}")));
+                self.found
+                    .push(Diagnostic::error(WRONG_TYPE, self.body.loc(op), message).note(format!("found {found}")));
             }
         }
         let operand_types: Vec<Type> = operands.iter().map(|&v| self.body.ty(v)).collect();
@@ -221,7 +227,7 @@ impl Verifier<'_> {
         }
         if let Some(w) = same.windows(2).find(|w| w[0] != w[1]) {
             let (a, b) = (self.ctx.display_type(w[0]), self.ctx.display_type(w[1]));
-            self.error("N0309", op, format!("`{}` needs equal types, found {a} and {b}", def.name));
+            self.error(UNEQUAL_TYPES, op, format!("`{}` needs equal types, found {a} and {b}", def.name));
         }
         if def.infer.is_some() {
             self.inferred(op, def, &operand_types, &result_types);

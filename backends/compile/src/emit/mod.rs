@@ -104,16 +104,18 @@ fn signature(ctx: &Context, module: &Module, main: OpId) -> Signature {
         let op = readers.get(i).copied().flatten()?;
         ctx.loc_name(body?.loc(op)).map(str::to_owned)
     };
-    let value = |names: &[String], fallback: Option<String>, i: usize, ty: Type, node| SignatureValue {
-        name: names.get(i).cloned().or(fallback).unwrap_or_else(|| i.to_string()),
+    let value = |names: &[String], fallback: String, i: usize, ty: Type, node| SignatureValue {
+        name: names.get(i).cloned().unwrap_or(fallback),
         ty: value_type(ctx, ty),
         node,
     };
     let (input_names, output_names) = (names("nim.input_names"), names("nim.output_names"));
-    let argument = |i: usize| arguments.get(i).cloned().flatten();
+    // as the interpreter's tools call them
+    let argument = |i: usize| arguments.get(i).cloned().flatten().unwrap_or_else(|| format!("input_{i}"));
+    let result = |i: usize| format!("output_{i}");
     Signature {
         inputs: inputs.iter().enumerate().map(|(i, &ty)| value(&input_names, argument(i), i, ty, reader(i))).collect(),
-        outputs: results.iter().enumerate().map(|(i, &ty)| value(&output_names, None, i, ty, None)).collect(),
+        outputs: results.iter().enumerate().map(|(i, &ty)| value(&output_names, result(i), i, ty, None)).collect(),
     }
 }
 

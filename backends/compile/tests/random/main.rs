@@ -23,7 +23,7 @@ fn reduced(seed: u64) -> Option<String> {
 
 #[test]
 fn all_levels_agree() {
-    let (first, count) = (number("NIM_RANDOM_FIRST", 0), number("NIM_RANDOM", 120));
+    let (first, count) = (number("NIM_RANDOM_FIRST", 0), number("NIM_RANDOM", 60));
     let show = number("NIM_RANDOM_SHOW", 0) != 0;
     let mut failures = vec![];
     for seed in first..first + count {

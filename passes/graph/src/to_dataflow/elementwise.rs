@@ -189,6 +189,15 @@ pub fn cast(l: &mut Lower<'_, '_>) -> Lowered {
     broadcast(l, |s, args| s.cast(args[0], from, to))
 }
 
+/// `graph.bitcast`: the same bits; between signed and unsigned integers, which are one type inside, the same value.
+pub fn bitcast(l: &mut Lower<'_, '_>) -> Lowered {
+    let to = l.kind_of(l.result_type())?.ty(l.b.ctx);
+    broadcast(l, |s, args| match s.b.body.ty(args[0]) == to {
+        true => args[0],
+        false => s.b.value("arith.bitcast", &[args[0]], to, &[]),
+    })
+}
+
 /// `graph.pow`: the exponent may be of another kind.
 pub fn pow(l: &mut Lower<'_, '_>) -> Lowered {
     let (base, exponent) = (l.kind(l.operand(0))?, l.kind(l.operand(1))?);

@@ -32,6 +32,7 @@ const RULES: &[(&str, Rule)] = &[
     ("compare", elementwise::compare),
     ("select", elementwise::select),
     ("cast", elementwise::cast),
+    ("bitcast", elementwise::bitcast),
     ("pow", elementwise::pow),
     ("matmul", contraction::matmul),
     ("einsum", contraction::einsum),
