@@ -4,6 +4,7 @@ use crate::{Failure, Interface, Stage, flags::CompileFlags, source::verified};
 use clap::ValueEnum;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
+pub use nim_vm::KernelTime;
 use nim_vm::{Program, Session};
 use std::{fmt, path::Path, time::Instant};
 
@@ -118,6 +119,21 @@ impl Engine {
         match &self.runner {
             Runner::Interpreter { .. } => 0,
             Runner::Program(session) => session.program().kernels().len(),
+        }
+    }
+
+    /// Measures each kernel from now on.
+    pub fn profile(&mut self) {
+        if let Runner::Program(session) = &mut self.runner {
+            session.set_profile(true);
+        }
+    }
+
+    /// Kernels that ran since [`Engine::profile`], the longest first; none of the interpreter.
+    pub fn kernel_times(&self) -> Vec<KernelTime> {
+        match &self.runner {
+            Runner::Interpreter { .. } => vec![],
+            Runner::Program(session) => session.stats().kernels,
         }
     }
 

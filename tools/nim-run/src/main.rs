@@ -58,6 +58,9 @@ struct Cli {
     /// Runs before those that are measured [default: 2 when measuring].
     #[arg(long, value_name = "N")]
     warmup: Option<usize>,
+    /// Say how long each kernel takes, the longest first.
+    #[arg(long)]
+    profile: bool,
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
@@ -85,6 +88,14 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
     if cli.bench > 0 {
         let timing = Timing::measure(&mut model.engine, &inputs, cli.warmup.unwrap_or(2), cli.bench)?;
         report.timing(cli, timing)?;
+    }
+    if cli.profile {
+        model.engine.profile();
+        let runs = cli.bench.max(1);
+        for _ in 0..runs {
+            model.engine.run(&inputs)?;
+        }
+        report.kernels(cli, &model.engine.kernel_times(), runs)?;
     }
     report.finish(cli, &model.engine)
 }
@@ -127,7 +138,7 @@ fn test(
     }
     match first {
         Some(inputs) => Ok(inputs),
-        None if cli.bench == 0 => Ok(vec![]),
+        None if cli.bench == 0 && !cli.profile => Ok(vec![]),
         None => {
             say(&report.summary())?;
             Err(Failure::new(Stage::Run, "no data set could be run, so there is nothing to measure"))

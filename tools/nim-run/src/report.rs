@@ -2,6 +2,7 @@
 
 use crate::{Cli, bench::Timing, model::Model};
 use nim_tensor::Value;
+use nim_tools::KernelTime;
 use nim_tools::{Engine, Failure, Interface, dataset::OutputResult, files, values};
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -77,6 +78,23 @@ impl Report {
         }
         let Timing { runs, min_ms, median_ms, max_ms } = timing;
         say(&format!("{runs} runs: min {min_ms:.3} ms, median {median_ms:.3} ms, max {max_ms:.3} ms"))
+    }
+
+    /// How long each kernel took, a run.
+    pub fn kernels(&mut self, cli: &Cli, times: &[KernelTime], runs: usize) -> Result<(), Failure> {
+        let each = |t: &KernelTime| t.time.as_secs_f64() * 1e3 / runs as f64;
+        let calls = |t: &KernelTime| t.calls as f64 / runs as f64;
+        if cli.json {
+            let row = |t: &KernelTime| json!({"kernel": t.kernel, "calls": calls(t), "ms": each(t)});
+            self.json.insert("profile".into(), json!(times.iter().map(row).collect::<Vec<_>>()));
+            return Ok(());
+        }
+        let all: f64 = times.iter().map(each).sum();
+        say("      ms      %  calls  kernel")?;
+        for t in times {
+            say(&format!("{:8.3} {:6.1} {:6} {}", each(t), 100.0 * each(t) / all.max(1e-12), calls(t), t.kernel))?;
+        }
+        say(&format!("{all:8.3}  in kernels"))
     }
 
     /// How many data sets passed.

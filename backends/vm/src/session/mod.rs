@@ -126,6 +126,12 @@ impl Session {
         values.ok_or_else(|| RunError { kind: missing(), node: None })
     }
 
+    /// Measures the time of each kernel from now on, or no longer; what was measured is forgotten.
+    pub fn set_profile(&mut self, on: bool) {
+        self.options.profile = on;
+        self.times.fill(Default::default());
+    }
+
     /// What was done so far.
     pub fn stats(&self) -> Stats {
         let names = self.program.kernels();

@@ -20,8 +20,11 @@ const ASSUMED: i64 = 64;
 const BLOCK_BYTES: f64 = 160.0 * 1024.0;
 /// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
 const PANEL_BYTES: f64 = 20.0 * 1024.0;
-/// Iterations of small constant reductions that are written out.
+/// Iterations of small constant reductions that are written out when there are no others.
 const UNROLLED: i64 = 9;
+/// Vector operations that are written out inside of a further loop. They hide what the loop costs; with more, LLVM finds
+/// elements that several rows of a convolution share, keeps them, and has no registers left for the results: half the speed.
+const UNROLLED_OPS: i64 = 16;
 
 /// One way to walk the map, with its cost.
 struct Candidate {
@@ -314,9 +317,12 @@ impl Search<'_, '_> {
         // Small constant reductions, innermost first, are written out.
         let mut reductions: Vec<(usize, bool)> = self.reductions.iter().map(|&k| (k, false)).collect();
         let mut copies = 1;
+        let ops = rows.tile * columns.tile / self.lanes;
+        let all = self.reductions.iter().try_fold(1i64, |n, &k| n.checked_mul(pool.as_const(self.domain(k))?));
+        let most = if all.is_some_and(|n| n <= UNROLLED) { UNROLLED } else { UNROLLED.min(UNROLLED_OPS / ops) };
         for entry in reductions.iter_mut().rev() {
             match pool.as_const(self.domain(entry.0)) {
-                Some(n) if n * copies <= UNROLLED => {
+                Some(n) if n * copies <= most => {
                     entry.1 = true;
                     copies *= n;
                 }
