@@ -195,3 +195,9 @@ fn unregistered_ops_are_refused_unless_allowed() {
     let (_, found) = nim_text::parse_module(&ctx, source, &Default::default());
     assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), ["N0107", "N0107"]);
 }
+
+#[test]
+fn a_format_that_cannot_be_read_is_a_fault_of_the_dialect() {
+    assert_eq!(found("toy.broken %x"), [("N0122", 1)]);
+    assert_eq!(found("\"toy.broken\"() : () -> ()"), []);
+}

@@ -302,7 +302,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
         let (ctx, body) = (self.shared.ctx, self.body);
         let callee = body.attr_named(ctx, op, "callee").and_then(|a| ctx.as_symbol_ref(a));
         let Some(&function) = callee.and_then(|n| self.shared.functions.get(&n)) else {
-            return self.error(Some(op), "N0749", "the function that is called does not exist");
+            return self.error(Some(op), "N0749", "the function that is called does not exist, or has no body");
         };
         let (ins, outs) = (self.reg_list(&body.operands(op)), self.reg_list(body.results(op)));
         self.push(Instr::Call { function, ins, outs });

@@ -39,7 +39,10 @@ pub fn emit_program(
     entry: &str,
     code: Option<CodeImage>,
 ) -> Result<ProgramBuilder, Vec<Diagnostic>> {
-    let functions: Vec<OpId> = module.ops().filter(|&op| func::Func::is(ctx, &module.body, op)).collect();
+    // A declaration has no bytecode: whatever calls it says so.
+    let has_body = |op: OpId| module.body.nested(op).is_some_and(|body| body.entry().is_some());
+    let functions: Vec<OpId> =
+        module.ops().filter(|&op| func::Func::is(ctx, &module.body, op) && has_body(op)).collect();
     let Some(main) = functions.iter().copied().find(|&op| module.symbol_name(ctx, op) == Some(entry)) else {
         let message = format!("the module has no function `{entry}`");
         return Err(vec![Diagnostic::error("N0740", Loc::UNKNOWN, message)]);
@@ -61,10 +64,7 @@ pub fn emit_program(
     }
     let mut found = vec![];
     for &op in &order {
-        let Some(body) = module.body.nested(op).filter(|b| b.entry().is_some()) else {
-            // A declaration: only wrong if something calls it, and then it says so.
-            continue;
-        };
+        let Some(body) = module.body.nested(op) else { continue };
         let name = module.symbol_name(ctx, op).unwrap_or_default();
         let id = shared.functions[&ctx.name(name)];
         let results = func::signature(ctx, &module.body, op).map_or(0, |(_, r)| r.len());

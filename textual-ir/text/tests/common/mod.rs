@@ -71,10 +71,12 @@ static IF: OpDef = OpDef {
     format: Some("$condition $then (`else` $otherwise^)? attr-dict"),
     ..OpDef::new("toy.if")
 };
+/// Its format names no field.
+static BROKEN: OpDef = OpDef { format: Some("$nothing attr-dict"), ..OpDef::new("toy.broken") };
 static TOY: DialectDef = DialectDef {
     name: "toy",
     description: "for tests",
-    ops: &[&ADD, &FUNC, &YIELD, &SCALE, &MIX, &SIZE, &IF],
+    ops: &[&ADD, &FUNC, &YIELD, &SCALE, &MIX, &SIZE, &IF, &BROKEN],
     types: &[TypeDef { name: "toy.box", description: "" }, TypeDef { name: "toy.plain", description: "" }],
 };
 
