@@ -108,7 +108,7 @@ pub enum AttrData {
 
 /// Attributes of one op, sorted by the text of their names.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct AttrList(pub(crate) smallvec::SmallVec<[(Name, Attr); 4]>);
+pub struct AttrList(pub(crate) smallvec::SmallVec<[(Name, Attr); 2]>);
 
 impl AttrList {
     /// No attribute.
@@ -118,6 +118,10 @@ impl AttrList {
     /// The attribute of a name.
     pub fn get(&self, name: Name) -> Option<Attr> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, a)| *a)
+    }
+    /// The attribute whose name is this text; looks at the few there are, where interning would cost more.
+    pub fn get_text(&self, ctx: &Context, name: &str) -> Option<Attr> {
+        self.0.iter().find(|(n, _)| ctx.str(*n) == name).map(|(_, a)| *a)
     }
     /// Sets or replaces; keeps the order by text.
     pub fn set(&mut self, ctx: &Context, name: Name, attr: Attr) {

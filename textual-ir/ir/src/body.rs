@@ -45,33 +45,56 @@ pub enum ValueDef {
     Argument(BlockId, u32),
 }
 
+/// The definition of a value in one word each: of an op or a block, and which one. Modules have millions of values.
 #[derive(Debug)]
 struct ValueData {
     ty: Type,
-    def: ValueDef,
     name: Option<Name>,
-    first_use: Option<Use>,
+    /// First of its uses, a slot of [`Body::operands`].
+    first_use: Slot,
+    /// The op, or the block where the highest bit of `index` is set.
+    def: u32,
+    index: u32,
 }
 
+/// The bit of [`ValueData::index`] that says "an argument".
+const ARGUMENT: u32 = 1 << 31;
+
+/// An operand of [`Body::operands`], or [`NO_SLOT`].
+type Slot = u32;
+const NO_SLOT: Slot = u32::MAX;
+
+/// One operand of one op, on the list of uses of its value.
 #[derive(Copy, Clone, Debug)]
 struct Operand {
     value: ValueId,
-    prev: Option<Use>,
-    next: Option<Use>,
+    op: OpId,
+    prev: Slot,
+    next: Slot,
+}
+
+/// What few ops have.
+#[derive(Default, Debug)]
+struct Rest {
+    regions: SmallVec<[RegionId; 2]>,
+    successors: SmallVec<[BlockId; 2]>,
+    nested: Option<Box<Body>>,
+    /// Attributes that stood in `<{...}>` and that no table knows; `None` when there were no such braces.
+    properties: Option<AttrList>,
 }
 
 #[derive(Debug)]
 struct OpData {
     name: OpName,
     loc: Loc,
-    operands: SmallVec<[Operand; 3]>,
-    results: SmallVec<[ValueId; 1]>,
+    /// Operands lie side by side from this slot on.
+    first_operand: Slot,
+    operand_count: u32,
+    /// Results are values side by side from this one on.
+    first_result: u32,
+    result_count: u32,
     attrs: AttrList,
-    /// Attributes that stood in `<{...}>` and that no table knows; `None` when there were no such braces.
-    properties: Option<Box<AttrList>>,
-    regions: SmallVec<[RegionId; 1]>,
-    successors: SmallVec<[BlockId; 2]>,
-    nested: Option<Box<Body>>,
+    rest: Option<Box<Rest>>,
 }
 
 #[derive(Copy, Clone, Default, Debug)]
@@ -79,8 +102,8 @@ struct OpLayout {
     block: Option<BlockId>,
     prev: Option<OpId>,
     next: Option<OpId>,
-    order: u64,
     erased: bool,
+    order: u64,
 }
 
 #[derive(Default, Debug)]
@@ -107,10 +130,27 @@ const ORDER_STEP: u64 = 1 << 20;
 pub struct Body {
     ops: PrimaryMap<OpId, OpData>,
     layout: PrimaryMap<OpId, OpLayout>,
+    operands: Vec<Operand>,
     values: PrimaryMap<ValueId, ValueData>,
+    /// The id of each value, so that side by side values are a slice.
+    value_ids: Vec<ValueId>,
     blocks: PrimaryMap<BlockId, BlockData>,
     regions: PrimaryMap<RegionId, RegionData>,
     roots: SmallVec<[RegionId; 1]>,
+}
+
+impl Drop for Body {
+    /// Bodies inside are dropped one after the other, not one inside the other: nesting may be deep.
+    fn drop(&mut self) {
+        fn inside(body: &mut Body, out: &mut Vec<Box<Body>>) {
+            out.extend(body.ops.iter_mut().filter_map(|(_, op)| op.rest.as_mut()?.nested.take()));
+        }
+        let mut bodies = vec![];
+        inside(self, &mut bodies);
+        while let Some(mut body) = bodies.pop() {
+            inside(&mut body, &mut bodies);
+        }
+    }
 }
 
 impl Body {
@@ -138,8 +178,16 @@ impl Body {
     /// Adds a region to an op of this body.
     pub fn add_region(&mut self, op: OpId) -> RegionId {
         let region = self.regions.push(RegionData { parent: Some(op), ..RegionData::default() });
-        self.ops[op].regions.push(region);
+        self.rest(op).regions.push(region);
         region
+    }
+    fn rest(&mut self, op: OpId) -> &mut Rest {
+        self.ops[op].rest.get_or_insert_default()
+    }
+    fn add_value(&mut self, ty: Type, def: u32, index: u32, name: Option<Name>) -> ValueId {
+        let value = self.values.push(ValueData { ty, name, first_use: NO_SLOT, def, index });
+        self.value_ids.push(value);
+        value
     }
     /// Adds a region that no op has yet; [`Body::create_op`] takes it.
     pub fn add_detached_region(&mut self) -> RegionId {
@@ -183,7 +231,7 @@ impl Body {
     /// Appends an argument to a block.
     pub fn add_block_arg(&mut self, block: BlockId, ty: Type, name: Option<Name>) -> ValueId {
         let index = self.blocks[block].args.len() as u32;
-        let value = self.values.push(ValueData { ty, def: ValueDef::Argument(block, index), name, first_use: None });
+        let value = self.add_value(ty, block.index() as u32, index | ARGUMENT, name);
         self.blocks[block].args.push(value);
         value
     }
@@ -195,7 +243,7 @@ impl Body {
             self.blocks[block].arg_locs.remove(index);
         }
         for (i, &arg) in self.blocks[block].args.clone().iter().enumerate().skip(index) {
-            self.values[arg].def = ValueDef::Argument(block, i as u32);
+            self.values[arg].index = i as u32 | ARGUMENT;
         }
     }
     /// Arguments of a block.
@@ -246,25 +294,31 @@ impl Body {
         successors: &[BlockId],
         nested: Option<Box<Body>>,
     ) -> OpId {
+        let plain = regions.is_empty() && successors.is_empty() && nested.is_none();
+        let rest = (!plain).then(|| {
+            Box::new(Rest {
+                regions: SmallVec::from_slice(regions),
+                successors: SmallVec::from_slice(successors),
+                nested,
+                properties: None,
+            })
+        });
         let op = self.ops.push(OpData {
             name,
             loc,
-            operands: SmallVec::new(),
-            results: SmallVec::new(),
+            first_operand: 0,
+            operand_count: 0,
+            first_result: self.values.len() as u32,
+            result_count: result_types.len() as u32,
             attrs,
-            properties: None,
-            regions: SmallVec::from_slice(regions),
-            successors: SmallVec::from_slice(successors),
-            nested,
+            rest,
         });
         self.layout.push(OpLayout::default());
         for &region in regions {
             self.regions[region].parent = Some(op);
         }
         for (i, &ty) in result_types.iter().enumerate() {
-            let value =
-                self.values.push(ValueData { ty, def: ValueDef::Result(op, i as u32), name: None, first_use: None });
-            self.ops[op].results.push(value);
+            self.add_value(ty, op.index() as u32, i as u32, None);
         }
         self.set_operands(op, operands);
         op
@@ -303,7 +357,7 @@ impl Body {
     }
     /// One attribute by text.
     pub fn attr_named(&self, ctx: &Context, op: OpId, name: &str) -> Option<Attr> {
-        self.ops[op].attrs.get(ctx.name(name))
+        self.ops[op].attrs.get_text(ctx, name)
     }
     /// Sets one attribute.
     pub fn set_attr(&mut self, ctx: &Context, op: OpId, name: &str, attr: Attr) {
@@ -311,47 +365,52 @@ impl Body {
     }
     /// Properties that no table knows; empty ones are not the same as none.
     pub fn properties(&self, op: OpId) -> Option<&AttrList> {
-        self.ops[op].properties.as_deref()
+        self.ops[op].rest.as_ref()?.properties.as_ref()
     }
     /// Sets the properties that no table knows.
     pub fn set_properties(&mut self, op: OpId, properties: Option<AttrList>) {
-        self.ops[op].properties = properties.map(Box::new);
+        if properties.is_some() || self.ops[op].rest.is_some() {
+            self.rest(op).properties = properties;
+        }
     }
     /// Results.
     pub fn results(&self, op: OpId) -> &[ValueId] {
-        &self.ops[op].results
+        let OpData { first_result, result_count, .. } = self.ops[op];
+        &self.value_ids[first_result as usize..(first_result + result_count) as usize]
     }
     /// The only (or first) result.
     pub fn result(&self, op: OpId) -> ValueId {
-        self.ops[op].results[0]
+        self.results(op)[0]
     }
     /// Regions in this body.
     pub fn regions(&self, op: OpId) -> &[RegionId] {
-        &self.ops[op].regions
+        self.ops[op].rest.as_ref().map_or(&[], |r| &r.regions)
     }
     /// Successor blocks.
     pub fn successors(&self, op: OpId) -> &[BlockId] {
-        &self.ops[op].successors
+        self.ops[op].rest.as_ref().map_or(&[], |r| &r.successors)
     }
     /// Sets the successor blocks.
     pub fn set_successors(&mut self, op: OpId, successors: &[BlockId]) {
-        self.ops[op].successors = SmallVec::from_slice(successors);
+        if !successors.is_empty() || self.ops[op].rest.is_some() {
+            self.rest(op).successors = SmallVec::from_slice(successors);
+        }
     }
     /// The body of an isolated-from-above op.
     pub fn nested(&self, op: OpId) -> Option<&Body> {
-        self.ops[op].nested.as_deref()
+        self.ops[op].rest.as_ref()?.nested.as_deref()
     }
     /// The body of an isolated-from-above op, to change.
     pub fn nested_mut(&mut self, op: OpId) -> Option<&mut Body> {
-        self.ops[op].nested.as_deref_mut()
+        self.ops[op].rest.as_mut()?.nested.as_deref_mut()
     }
     /// Takes the body out (to work on it beside this one); put it back with [`Body::set_nested`].
     pub fn take_nested(&mut self, op: OpId) -> Option<Box<Body>> {
-        self.ops[op].nested.take()
+        self.ops[op].rest.as_mut()?.nested.take()
     }
     /// Sets the body.
     pub fn set_nested(&mut self, op: OpId, body: Box<Body>) {
-        self.ops[op].nested = Some(body);
+        self.rest(op).nested = Some(body);
     }
     /// All nested bodies with their ops, for parallel work.
     pub fn nested_bodies_mut(&mut self) -> impl Iterator<Item = (OpId, &mut Body)> {
@@ -359,11 +418,15 @@ impl Body {
         self.ops
             .iter_mut()
             .filter(|(op, _)| !layout[*op].erased)
-            .filter_map(|(op, data)| Some((op, data.nested.as_deref_mut()?)))
+            .filter_map(|(op, data)| Some((op, data.rest.as_mut()?.nested.as_deref_mut()?)))
     }
     /// One past the largest op index, for side tables.
     pub fn op_capacity(&self) -> usize {
         self.ops.len()
+    }
+    /// One past the largest block index, for side tables.
+    pub fn block_capacity(&self) -> usize {
+        self.blocks.len()
     }
     /// One past the largest value index, for side tables.
     pub fn value_capacity(&self) -> usize {
@@ -374,60 +437,88 @@ impl Body {
 
     /// Number of operands.
     pub fn operand_count(&self, op: OpId) -> usize {
-        self.ops[op].operands.len()
+        self.ops[op].operand_count as usize
     }
     /// One operand.
     pub fn operand(&self, op: OpId, index: usize) -> ValueId {
-        self.ops[op].operands[index].value
+        self.operand_slots(op)[index].value
     }
     /// All operands.
     pub fn operands(&self, op: OpId) -> SmallVec<[ValueId; 4]> {
-        self.ops[op].operands.iter().map(|o| o.value).collect()
+        self.operands_iter(op).collect()
+    }
+    /// All operands, one after the other.
+    pub fn operands_iter(&self, op: OpId) -> impl ExactSizeIterator<Item = ValueId> + '_ {
+        self.operand_slots(op).iter().map(|o| o.value)
+    }
+    fn operand_slots(&self, op: OpId) -> &[Operand] {
+        let OpData { first_operand, operand_count, .. } = self.ops[op];
+        &self.operands[first_operand as usize..(first_operand + operand_count) as usize]
     }
     /// Replaces all operands.
     pub fn set_operands(&mut self, op: OpId, operands: &[ValueId]) {
-        for i in 0..self.ops[op].operands.len() {
-            self.unlink(Use { op, index: i as u32 });
+        let OpData { first_operand, operand_count, .. } = self.ops[op];
+        for slot in first_operand..first_operand + operand_count {
+            self.unlink(slot);
         }
-        self.ops[op].operands = operands.iter().map(|&value| Operand { value, prev: None, next: None }).collect();
-        for i in 0..operands.len() {
-            self.link(Use { op, index: i as u32 });
+        // The place of the old ones is used where it is enough.
+        let first = match operands.len() <= operand_count as usize {
+            true => first_operand,
+            false => self.operands.len() as Slot,
+        };
+        for (i, &value) in operands.iter().enumerate() {
+            let operand = Operand { value, op, prev: NO_SLOT, next: NO_SLOT };
+            match self.operands.get_mut(first as usize + i) {
+                Some(place) => *place = operand,
+                None => self.operands.push(operand),
+            }
+            self.link(first + i as Slot);
         }
+        let data = &mut self.ops[op];
+        (data.first_operand, data.operand_count) = (first, operands.len() as u32);
     }
     /// Replaces one operand.
     pub fn set_operand(&mut self, op: OpId, index: usize, value: ValueId) {
-        let u = Use { op, index: index as u32 };
-        self.unlink(u);
-        self.ops[op].operands[index].value = value;
-        self.link(u);
+        debug_assert!(index < self.operand_count(op));
+        self.set_slot(self.ops[op].first_operand + index as Slot, value);
     }
-    fn link(&mut self, u: Use) {
-        let value = self.ops[u.op].operands[u.index as usize].value;
-        let next = self.values[value].first_use.replace(u);
-        let operand = &mut self.ops[u.op].operands[u.index as usize];
-        operand.prev = None;
-        operand.next = next;
-        if let Some(n) = next {
-            self.ops[n.op].operands[n.index as usize].prev = Some(u);
+    fn set_slot(&mut self, slot: Slot, value: ValueId) {
+        self.unlink(slot);
+        self.operands[slot as usize].value = value;
+        self.link(slot);
+    }
+    fn link(&mut self, slot: Slot) {
+        let value = self.operands[slot as usize].value;
+        let next = std::mem::replace(&mut self.values[value].first_use, slot);
+        let operand = &mut self.operands[slot as usize];
+        (operand.prev, operand.next) = (NO_SLOT, next);
+        if let Some(next) = self.operands.get_mut(next as usize) {
+            next.prev = slot;
         }
     }
-    fn unlink(&mut self, u: Use) {
-        let Operand { value, prev, next } = self.ops[u.op].operands[u.index as usize];
-        match prev {
-            Some(p) => self.ops[p.op].operands[p.index as usize].next = next,
+    fn unlink(&mut self, slot: Slot) {
+        let Operand { value, prev, next, .. } = self.operands[slot as usize];
+        match self.operands.get_mut(prev as usize) {
+            Some(prev) => prev.next = next,
             None => self.values[value].first_use = next,
         }
-        if let Some(n) = next {
-            self.ops[n.op].operands[n.index as usize].prev = prev;
+        if let Some(next) = self.operands.get_mut(next as usize) {
+            next.prev = prev;
         }
     }
     /// Uses of a value, latest first.
     pub fn uses(&self, value: ValueId) -> impl Iterator<Item = Use> + '_ {
-        std::iter::successors(self.values[value].first_use, |u| self.ops[u.op].operands[u.index as usize].next)
+        let slot = |slot: Slot| (slot != NO_SLOT).then_some(slot);
+        std::iter::successors(slot(self.values[value].first_use), move |&s| slot(self.operands[s as usize].next)).map(
+            |s| {
+                let op = self.operands[s as usize].op;
+                Use { op, index: s - self.ops[op].first_operand }
+            },
+        )
     }
     /// True when a value is used.
     pub fn has_uses(&self, value: ValueId) -> bool {
-        self.values[value].first_use.is_some()
+        self.values[value].first_use != NO_SLOT
     }
     /// The only use of a value, if there is just one.
     pub fn only_use(&self, value: ValueId) -> Option<Use> {
@@ -440,8 +531,8 @@ impl Body {
         if from == to {
             return;
         }
-        while let Some(u) = self.values[from].first_use {
-            self.set_operand(u.op, u.index as usize, to);
+        while self.has_uses(from) {
+            self.set_slot(self.values[from].first_use, to);
         }
         if self.values[to].name.is_none() {
             self.values[to].name = self.values[from].name;
@@ -460,11 +551,15 @@ impl Body {
     }
     /// Where it comes from.
     pub fn def(&self, value: ValueId) -> ValueDef {
-        self.values[value].def
+        let ValueData { def, index, .. } = self.values[value];
+        match index & ARGUMENT {
+            0 => ValueDef::Result(OpId::from_index(def as usize), index),
+            _ => ValueDef::Argument(BlockId::from_index(def as usize), index & !ARGUMENT),
+        }
     }
     /// The op it is a result of.
     pub fn defining_op(&self, value: ValueId) -> Option<OpId> {
-        match self.values[value].def {
+        match self.def(value) {
             ValueDef::Result(op, _) => Some(op),
             ValueDef::Argument(..) => None,
         }
@@ -479,7 +574,7 @@ impl Body {
     }
     /// The block in which it is defined.
     pub fn value_block(&self, value: ValueId) -> Option<BlockId> {
-        match self.values[value].def {
+        match self.def(value) {
             ValueDef::Result(op, _) => self.layout[op].block,
             ValueDef::Argument(block, _) => Some(block),
         }
@@ -559,36 +654,19 @@ impl Body {
     /// Erases an op, everything in it, and its uses of values. Its results must have no uses left.
     pub fn erase(&mut self, op: OpId) {
         self.detach(op);
-        // Uses inside go first, from the end, so that nothing inside is in the way.
-        for region in self.ops[op].regions.clone() {
-            self.erase_region_contents(region);
+        let inside = self.walk_op(op);
+        // All uses go first, so that nothing inside is in the way.
+        for &op in &inside {
+            self.set_operands(op, &[]);
         }
-        debug_assert!(self.ops[op].results.iter().all(|&r| !self.has_uses(r)), "erased op is still used");
-        self.set_operands(op, &[]);
-        self.ops[op].nested = None;
-        self.layout[op].erased = true;
-    }
-    fn erase_region_contents(&mut self, region: RegionId) {
-        let mut ops = vec![];
-        for &block in &self.regions[region].blocks {
-            ops.extend(self.block_ops(block));
-        }
-        for &op in &ops {
-            self.drop_all_references(op);
-        }
-        for op in ops.into_iter().rev() {
-            self.erase(op);
-        }
-        self.regions[region].blocks.clear();
-    }
-    fn drop_all_references(&mut self, op: OpId) {
-        self.set_operands(op, &[]);
-        for region in self.ops[op].regions.clone() {
-            let inner: Vec<OpId> =
-                self.regions[region].blocks.iter().flat_map(|&b| self.block_ops(b).collect::<Vec<_>>()).collect();
-            for op in inner {
-                self.drop_all_references(op);
+        debug_assert!(self.results(op).iter().all(|&r| !self.has_uses(r)), "erased op is still used");
+        for op in inside {
+            if let Some(rest) = self.ops[op].rest.take() {
+                for region in rest.regions {
+                    self.regions[region].blocks.clear();
+                }
             }
+            self.layout[op] = OpLayout { erased: true, ..OpLayout::default() };
         }
     }
     /// True when `a` stands before `b` in their common block.
@@ -622,33 +700,50 @@ impl Body {
 
     /// All ops of the body in order, each before what is nested in it; nested bodies are not entered.
     pub fn walk(&self) -> Vec<OpId> {
-        let mut out = vec![];
-        for &region in &self.roots {
-            self.walk_region(region, &mut out);
-        }
+        let mut out = Vec::with_capacity(self.ops.len());
+        self.walk_regions(&self.roots, &mut out);
         out
     }
     /// As [`Body::walk`], of one op and what is nested in it.
     pub fn walk_op(&self, op: OpId) -> Vec<OpId> {
-        let mut out = vec![];
-        self.push_op(op, &mut out);
+        let mut out = vec![op];
+        self.walk_regions(self.regions(op), &mut out);
         out
     }
-    fn walk_region(&self, region: RegionId, out: &mut Vec<OpId>) {
-        for &block in &self.regions[region].blocks {
-            for op in self.block_ops(block) {
-                self.push_op(op, out);
-            }
+    fn walk_regions(&self, regions: &[RegionId], out: &mut Vec<OpId>) {
+        // An explicit stack of what comes next: nesting may be deep.
+        enum Next {
+            Op(OpId),
+            Block(BlockId),
         }
-    }
-    fn push_op(&self, op: OpId, out: &mut Vec<OpId>) {
-        out.push(op);
-        for &region in &self.ops[op].regions {
-            self.walk_region(region, out);
+        let mut stack = vec![];
+        let push = |stack: &mut Vec<Next>, regions: &[RegionId]| {
+            let blocks = regions.iter().rev().flat_map(|&r| self.blocks(r).iter().rev());
+            stack.extend(blocks.map(|&b| Next::Block(b)));
+        };
+        push(&mut stack, regions);
+        while let Some(next) = stack.pop() {
+            let mut at = match next {
+                Next::Op(op) => Some(op),
+                Next::Block(block) => self.first_op(block),
+            };
+            while let Some(op) = at {
+                out.push(op);
+                at = self.next(op);
+                if !self.regions(op).is_empty() {
+                    stack.extend(at.map(Next::Op));
+                    push(&mut stack, self.regions(op));
+                    break;
+                }
+            }
         }
     }
     /// The number of an entity, for side tables and stable output.
     pub fn index_of(value: ValueId) -> usize {
         value.index()
+    }
+    /// The value of a number; see [`Body::index_of`].
+    pub fn value_at(index: usize) -> ValueId {
+        ValueId::from_index(index)
     }
 }

@@ -29,8 +29,12 @@ pub struct OpState {
 impl OpState {
     /// Nothing but a name and a place.
     pub fn new(ctx: &Context, name: &str, loc: Loc) -> OpState {
+        OpState::of(ctx.op_name(name), loc)
+    }
+    /// Nothing but an interned name and a place.
+    pub fn of(name: OpName, loc: Loc) -> OpState {
         OpState {
-            name: ctx.op_name(name),
+            name,
             loc,
             operands: vec![],
             results: vec![],

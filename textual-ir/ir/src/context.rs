@@ -10,6 +10,13 @@ use std::sync::{PoisonError, RwLock};
 #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Name(u32);
 
+impl Name {
+    /// Its number: names are numbered as they are interned.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// An interned op name, resolved against the registered dialects when it was first seen.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct OpName(u32);
@@ -37,6 +44,8 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The place of its first byte for [`Loc::of_token`]; `None` when there was no room for it.
+    pub place: Option<u32>,
 }
 
 /// Append-only store of everything that bodies refer to. `Sync`: passes share it by `&`.
@@ -47,6 +56,8 @@ pub struct Context {
     pub(crate) attrs: Interner<AttrData>,
     locs: Interner<LocData>,
     sources: boxcar::Vec<Source>,
+    /// The places that texts have among all of them, in order; see [`Loc::of_token`].
+    places: RwLock<Vec<(u32, SourceId)>>,
     resources: RwLock<FxHashMap<Name, Blob>>,
     /// Alignments that texts gave to resources, where they are not the usual one.
     alignments: RwLock<FxHashMap<Name, u32>>,
@@ -74,6 +85,7 @@ impl Context {
             attrs: Interner::default(),
             locs: Interner::default(),
             sources: boxcar::Vec::new(),
+            places: RwLock::default(),
             resources: RwLock::default(),
             alignments: RwLock::default(),
             foreign: RwLock::default(),
@@ -130,7 +142,20 @@ impl Context {
     }
     /// What a location says.
     pub fn loc_data(&self, loc: Loc) -> &LocData {
-        self.locs.get(loc.0)
+        match self.token_span(loc) {
+            Some((source, span)) => {
+                let data = LocData::Span { source, start: span.start as u32, end: span.end as u32 };
+                self.locs.get(self.locs.intern(data))
+            }
+            None => self.locs.get(loc.0),
+        }
+    }
+    fn token_span(&self, loc: Loc) -> Option<(SourceId, std::ops::Range<usize>)> {
+        let place = loc.token_place()?;
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let (base, source) = places[places.partition_point(|(base, _)| *base <= place) - 1];
+        let start = (place - base) as usize;
+        Some((source, start..location::token_end(&self.source(source).text, start)))
     }
     /// A location named after something, say an ONNX node.
     pub fn named_loc(&self, name: &str) -> Loc {
@@ -158,6 +183,9 @@ impl Context {
     }
     /// The source span of a location, looked for inside names, derivations and fusions.
     pub fn loc_span(&self, loc: Loc) -> Option<(SourceId, std::ops::Range<usize>)> {
+        if let Some(span) = self.token_span(loc) {
+            return Some(span);
+        }
         match self.loc_data(loc) {
             LocData::Span { source, start, end } => Some((*source, *start as usize..*end as usize)),
             LocData::Name(_, child) => self.loc_span(*child),
@@ -170,7 +198,17 @@ impl Context {
 
     /// Keeps a text that spans point into.
     pub fn add_source(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
-        SourceId(self.sources.push(Source { name: name.into(), text: text.into() }) as u32)
+        let (name, text) = (name.into(), text.into());
+        let len = text.len();
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        let base = places.last().map_or(0, |&(base, last)| u64::from(base) + self.source(last).text.len() as u64 + 1);
+        let fits = base + (len as u64) < u64::from(u32::MAX >> 1);
+        let place = u32::try_from(base).ok().filter(|_| fits);
+        let id = SourceId(self.sources.push(Source { name, text, place }) as u32);
+        if let Some(place) = place {
+            places.push((place, id));
+        }
+        id
     }
     /// A kept text.
     pub fn source(&self, id: SourceId) -> &Source {

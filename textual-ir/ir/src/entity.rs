@@ -19,13 +19,14 @@ macro_rules! entity_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
         #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-        pub struct $name(u32);
+        pub struct $name(std::num::NonZero<u32>);
         impl $crate::entity::EntityId for $name {
             fn from_index(index: usize) -> Self {
-                $name(index as u32)
+                // One more than the position, so that an optional id is no larger than an id.
+                $name(std::num::NonZero::<u32>::MIN.saturating_add(index as u32))
             }
             fn index(self) -> usize {
-                self.0 as usize
+                self.0.get() as usize - 1
             }
         }
     };
@@ -57,6 +58,10 @@ impl<K: EntityId, V> PrimaryMap<K, V> {
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+    /// Room for so many more items.
+    pub fn reserve(&mut self, additional: usize) {
+        self.items.reserve(additional);
     }
     /// Ids and items.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {

@@ -13,6 +13,42 @@ pub struct Loc(pub(crate) u32);
 impl Loc {
     /// Nothing is known. Always id 0.
     pub const UNKNOWN: Loc = Loc(0);
+    /// Where this bit is set, the others are the place of a token's first byte among all texts of the context: most
+    /// locations are that, and cost nothing so.
+    const TOKEN: u32 = 1 << 31;
+
+    /// The location of the token at a byte of a text whose first byte has the place `base`.
+    pub fn of_token(base: u32, start: u32) -> Loc {
+        Loc((base + start) | Loc::TOKEN)
+    }
+    pub(crate) fn token_place(self) -> Option<u32> {
+        (self.0 & Loc::TOKEN != 0).then_some(self.0 & !Loc::TOKEN)
+    }
+}
+
+/// Where the token at a byte of a text ends, roughly: enough to underline it.
+pub(crate) fn token_end(text: &str, start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default().as_bytes();
+    let word = |from: usize| {
+        let in_word = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'$' | b'.' | b'-');
+        from + rest[from..].iter().take_while(|&c| in_word(c)).count()
+    };
+    let string = |from: usize| {
+        let mut i = from + 1;
+        while i < rest.len() && rest[i] != b'"' && rest[i] != b'\n' {
+            i += if rest[i] == b'\\' { 2 } else { 1 };
+        }
+        (i + 1).min(rest.len())
+    };
+    start
+        + match rest {
+            [] => 0,
+            [b'"', ..] => string(0),
+            [b'@', b'"', ..] => string(1),
+            [b'%' | b'^' | b'@' | b'#' | b'!', ..] => word(1),
+            [c, ..] if c.is_ascii_alphanumeric() || *c == b'_' => word(0),
+            _ => text[start..].chars().next().map_or(0, char::len_utf8),
+        }
 }
 
 /// What a location says.

@@ -2,9 +2,11 @@
 
 use crate::{
     Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, OpDef, OpId, Presence, RegionId, Trait,
-    Type, TypeData, ValueDef, ValueId, builder::infer_types, diagnostics::did_you_mean,
+    Type, TypeData, ValueId, builder::infer_types, diagnostics::did_you_mean,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+
+mod dominance;
 
 /// The code of a value whose type the op does not allow.
 pub const WRONG_TYPE: &str = "N0308";
@@ -21,8 +23,8 @@ pub fn verify_module(ctx: &Context, module: &Module) -> Vec<Diagnostic> {
 /// Verifies a body and the bodies nested in it. `terminated`: its root blocks must end with a terminator; without, it is
 /// a module, in which values may be used before they are defined.
 pub fn verify_body(ctx: &Context, body: &Body, terminated: bool, found: &mut Vec<Diagnostic>) {
-    let dominance = Dominance::new(body, !terminated);
-    let mut verifier = Verifier { ctx, body, dominance, found };
+    dominance::check(ctx, body, !terminated, found);
+    let mut verifier = Verifier { ctx, body, found };
     for &region in body.root_regions() {
         verifier.region(region, terminated);
     }
@@ -32,7 +34,6 @@ pub fn verify_body(ctx: &Context, body: &Body, terminated: bool, found: &mut Vec
 struct Verifier<'a> {
     ctx: &'a Context,
     body: &'a Body,
-    dominance: Dominance,
     found: &'a mut Vec<Diagnostic>,
 }
 
@@ -55,7 +56,6 @@ impl Verifier<'_> {
         let last = self.body.last_op(block);
         for op in self.body.block_ops(block) {
             let def = self.ctx.op_def(self.body.op_name(op));
-            self.dominance_of_operands(op);
             if let Some(def) = def {
                 self.against_table(op, def);
                 if def.has(Trait::Terminator) && Some(op) != last {
@@ -87,22 +87,6 @@ impl Verifier<'_> {
                         self.error("N0302", op, "a block of this op is empty; it must end with a terminator".into());
                     }
                 }
-            }
-        }
-    }
-
-    fn dominance_of_operands(&mut self, op: OpId) {
-        for (i, value) in self.body.operands(op).into_iter().enumerate() {
-            if !self.dominance.value_dominates(self.ctx, self.body, value, op) {
-                let mut diagnostic = Diagnostic::error(
-                    "N0303",
-                    self.body.loc(op),
-                    format!("operand #{i} is used before its definition, or outside the region that defines it"),
-                );
-                if let Some(def) = self.body.defining_op(value) {
-                    diagnostic = diagnostic.label(self.body.loc(def), "defined here");
-                }
-                self.found.push(diagnostic);
             }
         }
     }
@@ -166,7 +150,7 @@ impl Verifier<'_> {
             }
         }
         // An undotted attribute that the table does not know is most likely a slip.
-        for (name, _) in self.body.attrs(op).iter().collect::<Vec<_>>() {
+        for (name, _) in self.body.attrs(op).iter() {
             let text = self.ctx.str(name);
             if def.attr(text).is_none() && !text.contains('.') && !KNOWN_EVERYWHERE.contains(&text) && !is_upstream(def)
             {
@@ -182,7 +166,12 @@ impl Verifier<'_> {
 
     fn types(&mut self, op: OpId, def: &'static OpDef) {
         let operands = self.body.operands(op);
-        if let Some(groups) = operand_groups(self.ctx, self.body, op) {
+        let plain = operands.len() == def.operands.len() && def.operands.iter().all(|o| o.arity == Arity::One);
+        let groups = match plain {
+            true => Some((0..operands.len()).map(|i| i..i + 1).collect()),
+            false => operand_groups(self.ctx, self.body, op).map(smallvec::SmallVec::<[_; 4]>::from_vec),
+        };
+        if let Some(groups) = groups {
             for (field, range) in def.operands.iter().zip(groups) {
                 for &value in &operands[range] {
                     let ty = self.body.ty(value);
@@ -203,7 +192,8 @@ impl Verifier<'_> {
             self.error("N0304", op, message);
             return;
         }
-        let result_types: Vec<Type> = self.body.results(op).iter().map(|&v| self.body.ty(v)).collect();
+        let result_types: smallvec::SmallVec<[Type; 4]> =
+            self.body.results(op).iter().map(|&v| self.body.ty(v)).collect();
         let fixed = def.results.iter().all(|r| r.arity == Arity::One);
         for (i, &ty) in result_types.iter().enumerate() {
             let field = if fixed { def.results.get(i) } else { def.results.last() };
@@ -217,13 +207,13 @@ impl Verifier<'_> {
                     .push(Diagnostic::error(WRONG_TYPE, self.body.loc(op), message).note(format!("found {found}")));
             }
         }
-        let operand_types: Vec<Type> = operands.iter().map(|&v| self.body.ty(v)).collect();
-        let mut same = vec![];
+        let operand_types: smallvec::SmallVec<[Type; 4]> = operands.iter().map(|&v| self.body.ty(v)).collect();
+        let mut same = smallvec::SmallVec::<[Type; 4]>::new();
         if def.has(Trait::SameTypeOperands) || def.has(Trait::SameOperandsAndResultType) {
-            same.extend(&operand_types);
+            same.extend_from_slice(&operand_types);
         }
         if def.has(Trait::SameOperandsAndResultType) {
-            same.extend(&result_types);
+            same.extend_from_slice(&result_types);
         }
         if let Some(w) = same.windows(2).find(|w| w[0] != w[1]) {
             let (a, b) = (self.ctx.display_type(w[0]), self.ctx.display_type(w[1]));
@@ -385,100 +375,5 @@ fn describe(kind: AttrKind) -> String {
         AttrKind::Exprs => "an array of symbolic expressions".into(),
         AttrKind::Elements => "a constant's elements".into(),
         AttrKind::Dict => "a dictionary".into(),
-    }
-}
-
-/// Which block dominates which, per region; regions of one block need no table.
-struct Dominance {
-    /// For blocks of regions with several blocks: the blocks that dominate them.
-    dominators: FxHashMap<BlockId, FxHashSet<BlockId>>,
-    /// The body is a module's.
-    graph_root: bool,
-}
-
-impl Dominance {
-    fn new(body: &Body, graph_root: bool) -> Dominance {
-        let mut dominators = FxHashMap::default();
-        let mut regions: Vec<RegionId> = body.root_regions().to_vec();
-        for op in body.walk() {
-            regions.extend(body.regions(op));
-        }
-        for region in regions {
-            let blocks = body.blocks(region);
-            if blocks.len() > 1 {
-                Self::region(body, blocks, &mut dominators);
-            }
-        }
-        Dominance { dominators, graph_root }
-    }
-
-    /// Iterative data flow; control-flow graphs in models are small.
-    fn region(body: &Body, blocks: &[BlockId], out: &mut FxHashMap<BlockId, FxHashSet<BlockId>>) {
-        let mut predecessors: FxHashMap<BlockId, Vec<BlockId>> = FxHashMap::default();
-        for &block in blocks {
-            if let Some(last) = body.last_op(block) {
-                for &successor in body.successors(last) {
-                    predecessors.entry(successor).or_default().push(block);
-                }
-            }
-        }
-        let all: FxHashSet<BlockId> = blocks.iter().copied().collect();
-        for &block in blocks {
-            let start = if block == blocks[0] { FxHashSet::from_iter([block]) } else { all.clone() };
-            out.insert(block, start);
-        }
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for &block in &blocks[1..] {
-                let mut new: Option<FxHashSet<BlockId>> = None;
-                for p in predecessors.get(&block).into_iter().flatten() {
-                    new = Some(match new {
-                        None => out[p].clone(),
-                        Some(set) => set.intersection(&out[p]).copied().collect(),
-                    });
-                }
-                // A block that nothing reaches is dominated by all: its uses are not looked at.
-                let mut new = new.unwrap_or_else(|| all.clone());
-                new.insert(block);
-                if new != out[&block] {
-                    out.insert(block, new);
-                    changed = true;
-                }
-            }
-        }
-    }
-
-    /// True when order within the blocks of a region means nothing: in modules, and in ops that nobody knows.
-    fn is_graph_region(&self, ctx: &Context, body: &Body, block: BlockId) -> bool {
-        let region = body.block_region(block);
-        match region.and_then(|r| body.region_parent(r)) {
-            Some(op) => ctx.op_def(body.op_name(op)).is_none(),
-            None => self.graph_root,
-        }
-    }
-
-    fn value_dominates(&self, ctx: &Context, body: &Body, value: ValueId, user: OpId) -> bool {
-        let Some(def_block) = body.value_block(value) else { return false };
-        // Climb from the user to the op that stands in the region of the definition.
-        let mut op = user;
-        loop {
-            let Some(block) = body.block(op) else { return false };
-            if block == def_block {
-                return match body.def(value) {
-                    ValueDef::Argument(..) => true,
-                    ValueDef::Result(def, _) => {
-                        (def != op && body.is_before(def, op)) || self.is_graph_region(ctx, body, block)
-                    }
-                };
-            }
-            if body.block_region(block) == body.block_region(def_block) {
-                return self.dominators.get(&block).is_some_and(|d| d.contains(&def_block));
-            }
-            match body.parent_op(op) {
-                Some(parent) => op = parent,
-                None => return false,
-            }
-        }
     }
 }

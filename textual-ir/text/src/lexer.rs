@@ -94,67 +94,108 @@ impl Token {
     }
 }
 
-/// All tokens of a source and a place among them.
+/// The tokens of a source, one at a time: a text may be larger than what fits in memory as tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     text: &'a str,
-    tokens: Vec<Token>,
-    at: usize,
+    lexer: logos::Lexer<'a, Kind>,
+    /// The byte at which `lexer` began.
+    base: usize,
+    next: Token,
+    previous: Option<Token>,
+    /// What was taken and is no token.
+    bad: Vec<Token>,
 }
 
 impl<'a> Tokens<'a> {
     /// The tokens of a text shorter than 4 GiB.
     pub fn new(text: &'a str) -> Tokens<'a> {
-        let mut tokens = lex(text, 0, |_| false);
-        let end = text.len() as u32;
-        tokens.push(Token { kind: Kind::End, start: end, end });
-        Tokens { text, tokens, at: 0 }
+        let next = Token { kind: Kind::End, start: 0, end: 0 };
+        let mut tokens = Tokens { text, lexer: Kind::lexer(text), base: 0, next, previous: None, bad: vec![] };
+        tokens.next = tokens.lex();
+        tokens
+    }
+    fn lex(&mut self) -> Token {
+        let Some(kind) = self.lexer.next() else {
+            let end = self.text.len() as u32;
+            return Token { kind: Kind::End, start: end, end };
+        };
+        let span = self.lexer.span();
+        let (start, mut end) = (self.base + span.start, self.base + span.end);
+        if kind.is_err() {
+            // One report for a run of bad bytes.
+            let mut ahead = self.lexer.clone();
+            while ahead.next().is_some_and(|k| k.is_err()) && self.base + ahead.span().start == end {
+                end = self.base + ahead.span().end;
+                self.lexer = ahead.clone();
+            }
+        }
+        Token { kind: kind.unwrap_or(Kind::Error), start: start as u32, end: end as u32 }
     }
     /// The whole text.
     pub fn source(&self) -> &'a str {
         self.text
     }
-    /// All tokens, the end token last.
-    pub fn all(&self) -> &[Token] {
-        &self.tokens
-    }
     /// The next token.
+    #[inline]
     pub fn peek(&self) -> Token {
-        self.tokens[self.at]
+        self.next
     }
     /// The token `n` behind the next one.
     pub fn peek_at(&self, n: usize) -> Token {
-        self.tokens[(self.at + n).min(self.tokens.len() - 1)]
+        // Looked at rarely, so it is read again when it is taken.
+        let mut ahead = Tokens { bad: vec![], lexer: self.lexer.clone(), ..*self };
+        for _ in 0..n {
+            ahead.bump();
+        }
+        ahead.next
     }
-    /// The token before the next one.
+    /// The token that was taken last; behind a jump, the place where the text before it ends.
     pub fn previous(&self) -> Option<Token> {
-        self.at.checked_sub(1).map(|i| self.tokens[i])
+        self.previous
     }
     /// Takes the next token; at the end the end token again and again.
     pub fn bump(&mut self) -> Token {
-        let token = self.tokens[self.at];
-        if token.kind != Kind::End {
-            self.at += 1;
+        let token = self.next;
+        match token.kind {
+            Kind::End => return token,
+            Kind::Error | Kind::OpenString => self.bad.push(token),
+            _ => {}
         }
+        self.previous = Some(token);
+        self.next = self.lex();
         token
     }
+    /// What was taken so far and is no token, in the order of the text.
+    pub fn bad(&self) -> Vec<Token> {
+        let mut bad = self.bad.clone();
+        bad.sort_by_key(|t| t.start);
+        bad.dedup();
+        bad
+    }
     /// The text of a token.
+    #[inline]
     pub fn text(&self, token: Token) -> &'a str {
         &self.text[token.range()]
     }
+    /// True when a token is written like this.
+    #[inline]
+    pub fn is(&self, token: Token, text: &str) -> bool {
+        self.text.as_bytes().get(token.range()) == Some(text.as_bytes())
+    }
     /// The byte at which the next token starts.
     pub fn offset(&self) -> usize {
-        self.tokens[self.at].start as usize
+        self.next.start as usize
     }
     /// True when the next token is the first on its line.
     pub fn at_line_start(&self) -> bool {
-        self.starts_line(self.tokens[self.at])
+        self.starts_line(self.next)
     }
     /// True when nothing but white space stands before a token on its line.
     pub fn starts_line(&self, token: Token) -> bool {
         // Looks at the white space before the token only: lines may be very long.
-        let before = self.text[..token.start as usize].trim_end_matches([' ', '\t', '\r', '\x0C']);
-        before.is_empty() || before.ends_with('\n')
+        let before = self.text.as_bytes()[..token.start as usize].iter().rev();
+        before.copied().find(|c| !matches!(c, b' ' | b'\t' | b'\r' | b'\x0C')).is_none_or(|c| c == b'\n')
     }
     /// Bytes between the start of the line and a token.
     pub fn column(&self, token: Token) -> usize {
@@ -163,36 +204,22 @@ impl<'a> Tokens<'a> {
     }
     /// Makes the first token at or behind byte `offset` the next one. A token that `offset` cuts is cut.
     pub fn seek(&mut self, offset: usize) {
-        let first = self.tokens.partition_point(|t| (t.end as usize) <= offset && t.kind != Kind::End);
-        self.at = first;
-        if self.tokens[first].start as usize >= offset || self.tokens[first].kind == Kind::End {
+        if offset == self.offset() {
             return;
         }
-        // Lex again from the cut until token starts agree with the old ones.
-        let old = &self.tokens[first + 1..];
-        let again = lex(self.text, offset, |start| old.binary_search_by_key(&start, |t| t.start).is_ok());
-        let resumed = again.last().map_or(offset as u32, |t| t.end);
-        let keep = old.partition_point(|t| t.start < resumed && t.kind != Kind::End);
-        self.tokens.splice(first..first + 1 + keep, again);
+        let end = self.text[..offset].trim_end().len() as u32;
+        self.previous = Some(Token { kind: Kind::Punctuation, start: end.saturating_sub(1), end });
+        (self.lexer, self.base) = (Kind::lexer(&self.text[offset..]), offset);
+        self.next = self.lex();
     }
 }
 
-/// Lexes from a byte on, until `stop` says that a token start is known already.
-fn lex(text: &str, from: usize, stop: impl Fn(u32) -> bool) -> Vec<Token> {
-    let mut tokens: Vec<Token> = vec![];
-    for (kind, range) in Kind::lexer(&text[from..]).spanned() {
-        let (start, end) = ((from + range.start) as u32, (from + range.end) as u32);
-        if stop(start) {
-            break;
-        }
-        let kind = kind.unwrap_or(Kind::Error);
-        match tokens.last_mut() {
-            // One report for a run of bad bytes.
-            Some(last) if kind == Kind::Error && last.kind == Kind::Error && last.end == start => last.end = end,
-            _ => tokens.push(Token { kind, start, end }),
-        }
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+    /// Takes the next token; `None` at the end.
+    fn next(&mut self) -> Option<Token> {
+        (self.peek().kind != Kind::End).then(|| self.bump())
     }
-    tokens
 }
 
 #[cfg(test)]
@@ -200,8 +227,15 @@ mod tests {
     use super::*;
 
     fn kinds(text: &str) -> Vec<(Kind, &str)> {
-        let tokens = Tokens::new(text);
-        tokens.all().iter().map(|&t| (t.kind, tokens.text(t))).collect()
+        let mut tokens = Tokens::new(text);
+        let mut found = vec![];
+        loop {
+            let token = tokens.bump();
+            found.push((token.kind, tokens.text(token)));
+            if token.kind == Kind::End {
+                return found;
+            }
+        }
     }
 
     #[test]

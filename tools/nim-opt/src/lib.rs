@@ -44,6 +44,11 @@ pub fn main_from<A: Into<std::ffi::OsString> + Clone>(
     dialects: &[&'static DialectDef],
     args: impl IntoIterator<Item = A>,
 ) -> ExitCode {
+    let args: Vec<std::ffi::OsString> = args.into_iter().map(Into::into).collect();
+    nim_text::on_deep_stack(|| run_on(registry, dialects, args))
+}
+
+fn run_on(registry: Registry, dialects: &[&'static DialectDef], args: Vec<std::ffi::OsString>) -> ExitCode {
     let matches = match cli::command(&registry).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {

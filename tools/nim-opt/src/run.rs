@@ -6,7 +6,7 @@ use crate::{
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_pass::{Hooks, Pipeline, Registry, RunOptions, RunReport};
-use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all};
+use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all, write_module};
 use std::{
     fmt::Write as _,
     io::{Read, Write},
@@ -33,16 +33,57 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
     }
     let (name, text) = read(&config.input)?;
     let parts = if config.split { split(&text) } else { vec![text] };
-    let (mut good, mut out) = (true, vec![]);
+    let mut out = Output { config, to: None };
+    let mut good = true;
     for part in parts {
-        let (fine, printed) = one(registry, dialects, config, &name, part)?;
-        good &= fine;
-        out.extend(printed.map(|text| format!("{}\n", text.trim_end_matches('\n'))));
+        good &= one(registry, dialects, config, &name, part, &mut out)?;
     }
-    if !config.no_output && !config.verify_diagnostics {
-        write(config, &out.join(&format!("\n{SPLIT}\n\n")))?;
-    }
+    out.finish()?;
     Ok(good)
+}
+
+/// Where modules go. It is opened when the first of them is fine.
+struct Output<'a> {
+    config: &'a Config,
+    to: Option<Box<dyn Write>>,
+}
+
+impl Output<'_> {
+    fn print(&mut self, ctx: &Context, module: &Module) -> Result<(), String> {
+        if self.config.no_output || self.config.verify_diagnostics {
+            return Ok(());
+        }
+        let to: &mut dyn Write = match &mut self.to {
+            Some(to) => {
+                write!(to, "\n{SPLIT}\n\n").or_else(enough)?;
+                to
+            }
+            to => to.insert(match &self.config.output {
+                Some(path) => {
+                    let file = std::fs::File::create(path);
+                    Box::new(file.map_err(|e| format!("cannot write `{}`: {e}", path.display()))?)
+                }
+                None => Box::new(std::io::stdout()),
+            }),
+        };
+        write_module(ctx, module, &print_options(self.config), to).or_else(enough)
+    }
+    fn finish(&mut self) -> Result<(), String> {
+        match (&mut self.to, &self.config.output) {
+            (Some(to), _) => to.flush().or_else(enough),
+            // A file is made even when there is nothing in it.
+            (None, Some(_)) if !self.config.no_output && !self.config.verify_diagnostics => write(self.config, ""),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whoever reads has seen enough.
+fn enough(error: std::io::Error) -> Result<(), String> {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(format!("cannot write: {error}")),
+    }
 }
 
 fn read(input: &str) -> Result<(String, String), String> {
@@ -63,11 +104,7 @@ fn read(input: &str) -> Result<(String, String), String> {
 fn write(config: &Config, text: &str) -> Result<(), String> {
     match &config.output {
         Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write `{}`: {e}", path.display())),
-        None => match std::io::stdout().write_all(text.as_bytes()) {
-            // Whoever reads has seen enough.
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|e| format!("cannot write: {e}")),
-        },
+        None => std::io::stdout().write_all(text.as_bytes()).or_else(enough),
     }
 }
 
@@ -116,14 +153,15 @@ fn print_options(config: &Config) -> PrintOptions {
     PrintOptions { generic: config.generic, debug_info: config.debug_info, elide_large: config.elide_large }
 }
 
-/// One part: whether it was fine, and the module as text if it was.
+/// One part: whether it was fine; if it was, the module is printed.
 fn one(
     registry: &Registry,
     dialects: &[&'static DialectDef],
     config: &Config,
     name: &str,
     text: String,
-) -> Result<(bool, Option<String>), String> {
+    out: &mut Output<'_>,
+) -> Result<bool, String> {
     let ctx = Context::new(dialects);
     let pipeline = match &config.pipeline {
         None => Pipeline::default(),
@@ -131,7 +169,7 @@ fn one(
             Ok(pipeline) => pipeline,
             Err(found) => {
                 eprint!("{}", render(&ctx, config, &found));
-                return Ok((false, None));
+                return Ok(false);
             }
         },
     };
@@ -160,13 +198,18 @@ fn one(
     if config.verify_diagnostics {
         let problems = expect::compare(&ctx, &ctx.source(source).text, &found);
         problems.iter().for_each(|p| eprintln!("{name}: {p}"));
-        return Ok((problems.is_empty(), None));
+        return Ok(problems.is_empty());
     }
     eprint!("{}", render(&ctx, config, &found));
     if found.iter().any(Diagnostic::is_error) {
-        return Ok((false, None));
+        return Ok(false);
     }
-    Ok((true, Some(print_module(&ctx, &module, &print_options(config)))))
+    out.print(&ctx, &module)?;
+    if !config.split {
+        // The program ends here; taking a large module apart would only take time.
+        std::mem::forget((module, ctx));
+    }
+    Ok(true)
 }
 
 fn render(ctx: &Context, config: &Config, found: &[Diagnostic]) -> String {

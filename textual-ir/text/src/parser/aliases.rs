@@ -4,7 +4,7 @@
 //! location aliases do.
 
 use super::Parser;
-use crate::{codes, lexer::Kind, strings};
+use crate::{codes, strings};
 use nim_ir::{Attr, Diagnostic, Type, diagnostics::did_you_mean, syntax::Parse};
 use rustc_hash::FxHashMap;
 use std::ops::Range;
@@ -34,17 +34,28 @@ pub(super) struct Aliases(FxHashMap<String, Alias>);
 impl Parser<'_> {
     /// Finds the definitions.
     pub(super) fn collect_aliases(&mut self) {
-        let tokens = self.tokens.all().to_vec();
-        for pair in tokens.windows(2) {
-            let (name, equal) = (pair[0], pair[1]);
-            let is_name = matches!(name.kind, Kind::HashId | Kind::BangId);
-            if !is_name || !self.is(equal, "=") || !self.tokens.starts_line(name) {
+        let source = self.tokens.source();
+        let mut line = 0;
+        while line < source.len() {
+            let end = source[line..].find('\n').map_or(source.len(), |i| line + i);
+            let (text, start) = (&source[line..end], line);
+            line = end + 1;
+            // `#name =` or `!name =`
+            let behind = text.trim_start_matches([' ', '\t', '\r', '\x0C']);
+            if !behind.starts_with(['#', '!']) {
                 continue;
             }
-            let text = self.tokens.text(name).to_string();
-            let alias = Alias { name_at: name.start as usize, value_at: equal.end as usize, state: State::Unread };
+            let name_at = start + text.len() - behind.len();
+            let len = 1 + strings::suffix_id_len(&behind[1..]);
+            let rest = behind[len..].trim_start();
+            if len == 1 || !rest.starts_with('=') {
+                continue;
+            }
+            let text = behind[..len].to_string();
+            let alias = Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread };
             if let Some(first) = self.aliases.0.get(&text).copied() {
-                let (here, there) = (self.loc_of(name), self.span(first.name_at..first.name_at + text.len()));
+                let here = self.span(name_at..name_at + len);
+                let there = self.span(first.name_at..first.name_at + text.len());
                 self.emit(
                     Diagnostic::error(codes::BAD_ALIAS, here, format!("`{text}` is defined twice"))
                         .label(there, "first defined here"),

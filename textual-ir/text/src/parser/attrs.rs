@@ -198,13 +198,20 @@ impl Parser<'_> {
         }
         let start = token.start as usize + 1;
         let range = if adjacent { self.balanced(start)? } else { start..token.end as usize };
+        let written = &self.tokens.source()[range.clone()];
+        let has_type = typed && self.peek_is(":");
+        if let Some(&known) = self.known.attrs.get(written).filter(|_| !has_type) {
+            return Ok(known);
+        }
         let text = self.without_aliases(range)?;
-        if typed && self.peek_is(":") {
+        if has_type {
             self.tokens.bump();
             let ty = self.ty()?;
             return Ok(self.verbatim_text(&format!("#{text} : "), ty));
         }
-        Ok(self.ctx.attr(AttrData::Opaque(self.ctx.name(&text))))
+        let attr = self.ctx.attr(AttrData::Opaque(self.ctx.name(&text)));
+        self.known.attrs.insert(written, attr);
+        Ok(attr)
     }
 
     /// `affine_map<...>` and its like, as they stand.
@@ -324,7 +331,7 @@ impl Parser<'_> {
             // `f32` is a fine name, numbers are not.
             Kind::BareId => {
                 let token = self.tokens.bump();
-                Ok(self.ctx.name(self.tokens.text(token)))
+                Ok(self.name_of(self.tokens.text(token)))
             }
             _ => Err(self.unexpected("a name")),
         }

@@ -9,7 +9,6 @@ impl Parser<'_> {
     /// The expression that a part of the source is.
     pub(super) fn expr_in(&mut self, range: Range<usize>) -> Parse<Expr> {
         let text = &self.tokens.source()[range.clone()];
-        self.verbatim.push(range.clone());
         self.ctx.exprs.parse(text).map_err(|error| {
             let at = range.start + error.offset.min(text.len());
             let end = (at + 1).min(range.end).max(at);

@@ -28,14 +28,11 @@ use crate::{
     lexer::{Kind, Token, Tokens},
 };
 use nim_ir::{
-    Body, Context, Diagnostic, Loc, LocData, Module, OpDef, SourceId, Type, TypeData,
+    Body, Context, Diagnostic, Loc, LocData, Module, Name, OpDef, OpName, SourceId, Type, TypeData,
     syntax::{Parse, Reported},
 };
 use rustc_hash::FxHashMap;
 use std::{ops::Range, path::PathBuf, rc::Rc};
-
-/// Deepest nesting of everything that recurses. Sized for threads with a stack of 2 MiB.
-const MAX_DEPTH: u32 = 160;
 
 /// How to parse.
 #[derive(Clone, Debug, Default)]
@@ -89,20 +86,34 @@ fn parse_fragment<T>(
     }
 }
 
+/// What pieces of the text were found to mean: most of a text is the same few types, names and attributes.
+#[derive(Default)]
+struct Known<'c> {
+    names: FxHashMap<&'c str, Name>,
+    /// Names of digits, by their number.
+    numbers: Vec<Option<Name>>,
+    ops: FxHashMap<&'c str, OpName>,
+    types: FxHashMap<&'c str, Type>,
+    attrs: FxHashMap<&'c str, nim_ir::Attr>,
+}
+
 pub(crate) struct Parser<'c> {
     ctx: &'c Context,
     opts: &'c ParseOptions,
     source: SourceId,
+    /// Of the source's first byte, for locations.
+    place: Option<u32>,
     tokens: Tokens<'c>,
+    known: Known<'c>,
     diagnostics: Vec<Diagnostic>,
-    /// Bytes that were read as text; what the lexer thinks of them does not matter.
-    verbatim: Vec<Range<usize>>,
     depth: u32,
+    max_depth: u32,
     /// Above zero, errors are not recovered from within types and attributes: somebody tries something.
     trying: u32,
     /// The body that ops are parsed into now, and those around it.
     bodies: Vec<Body>,
     scopes: Vec<scope::Scope>,
+    table: scope::Table,
     aliases: aliases::Aliases,
     /// The op whose custom syntax is being read, for the meaning of its attributes.
     op: Option<&'static OpDef>,
@@ -117,13 +128,16 @@ impl<'c> Parser<'c> {
             ctx,
             opts,
             source,
+            place: ctx.source(source).place,
             tokens,
+            known: Known::default(),
             diagnostics: vec![],
-            verbatim: vec![],
             depth: 0,
+            max_depth: crate::stack::max_depth(),
             trying: 0,
             bodies: vec![Body::new()],
             scopes: vec![],
+            table: scope::Table::default(),
             aliases: aliases::Aliases::default(),
             op: None,
             formats: FxHashMap::default(),
@@ -134,12 +148,7 @@ impl<'c> Parser<'c> {
 
     /// Diagnostics of parsing and of the lexer, in the order of the text.
     fn finish(mut self) -> Vec<Diagnostic> {
-        let bad: Vec<Token> =
-            self.tokens.all().iter().copied().filter(|t| matches!(t.kind, Kind::Error | Kind::OpenString)).collect();
-        for token in bad {
-            if self.verbatim.iter().any(|r| r.contains(&(token.start as usize))) {
-                continue;
-            }
+        for token in self.tokens.bad() {
             let loc = self.loc_of(token);
             let text = self.tokens.text(token);
             self.diagnostics.push(match token.kind {
@@ -157,7 +166,10 @@ impl<'c> Parser<'c> {
     // ---- tokens
 
     fn loc_of(&self, token: Token) -> Loc {
-        self.span(token.range())
+        match self.place {
+            Some(place) => Loc::of_token(place, token.start),
+            None => self.span(token.range()),
+        }
     }
     fn span(&self, range: Range<usize>) -> Loc {
         self.ctx.loc(LocData::Span { source: self.source, start: range.start as u32, end: range.end as u32 })
@@ -166,7 +178,7 @@ impl<'c> Parser<'c> {
         self.tokens.peek().kind
     }
     fn is(&self, token: Token, text: &str) -> bool {
-        matches!(token.kind, Kind::Punctuation | Kind::BareId) && self.tokens.text(token) == text
+        matches!(token.kind, Kind::Punctuation | Kind::BareId) && self.tokens.is(token, text)
     }
     fn peek_is(&self, text: &str) -> bool {
         self.is(self.tokens.peek(), text)
@@ -188,6 +200,30 @@ impl<'c> Parser<'c> {
             self.tokens.bump();
             self.tokens.text(token)
         })
+    }
+
+    // ---- what is known
+
+    /// The name of a piece of the text.
+    fn name_of(&mut self, text: &'c str) -> Name {
+        let number = match text.as_bytes() {
+            [b'0'] => Some(0),
+            [b'1'..=b'9', ..] if text.len() < 8 => text.parse::<usize>().ok(),
+            _ => None,
+        };
+        let ctx = self.ctx;
+        // Numbers are given one by one; others would only take room.
+        if let Some(number) = number.filter(|&n| n <= 2 * self.known.numbers.len() + 64) {
+            if self.known.numbers.len() <= number {
+                self.known.numbers.resize(number + 1, None);
+            }
+            return *self.known.numbers[number].get_or_insert_with(|| ctx.name(text));
+        }
+        *self.known.names.entry(text).or_insert_with(|| ctx.name(text))
+    }
+    /// True when what was read since can be taken from the text again without a word.
+    fn quiet(&self, found: usize) -> bool {
+        self.diagnostics.len() == found
     }
 
     // ---- reporting
@@ -229,9 +265,9 @@ impl<'c> Parser<'c> {
 
     /// Runs a step one level deeper.
     fn nested<T>(&mut self, f: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
-        if self.depth >= MAX_DEPTH {
-            let token = self.tokens.peek();
-            return Err(self.error(codes::TOO_DEEP, token, format!("nested more than {MAX_DEPTH} levels deep")));
+        if self.depth >= self.max_depth {
+            let (token, most) = (self.tokens.peek(), self.max_depth);
+            return Err(self.error(codes::TOO_DEEP, token, format!("nested more than {most} levels deep")));
         }
         self.depth += 1;
         let result = f(self);

@@ -13,6 +13,8 @@ use nim_ir::{
     syntax::{OperandName, Parse, Reported},
 };
 
+use smallvec::SmallVec;
+
 /// Attributes that tables do not list but that are inherent upstream.
 pub(crate) const SEGMENTS: [&str; 2] = ["operandSegmentSizes", "resultSegmentSizes"];
 
@@ -29,11 +31,11 @@ struct Parsed {
     properties: Option<AttrList>,
 }
 
-impl Parser<'_> {
+impl<'c> Parser<'c> {
     /// An op, put at the end of a block.
     pub(super) fn operation(&mut self, block: BlockId) -> Parse<()> {
         let start = self.tokens.peek();
-        let mut names = vec![];
+        let mut names = SmallVec::new();
         let parsed = self.result_names(&mut names).and_then(|()| self.nested(|p| p.operation_behind_results(start)));
         let Parsed { mut state, properties } = match parsed {
             Ok(parsed) => parsed,
@@ -58,14 +60,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn result_names(&mut self, names: &mut Vec<ResultName>) -> Parse<()> {
+    fn result_names(&mut self, names: &mut SmallVec<[ResultName; 1]>) -> Parse<()> {
         if self.peek_kind() != Kind::PercentId {
             return Ok(());
         }
         loop {
             let token = self.tokens.peek();
             let Some(text) = self.accept_kind(Kind::PercentId) else { return Err(self.unexpected("a value `%name`")) };
-            let (name, loc) = (self.ctx.name(&text[1..]), self.loc_of(token));
+            let (name, loc) = (self.name_of(&text[1..]), self.loc_of(token));
             let mut count = 1;
             if self.accept_token(":") {
                 let token = self.tokens.peek();
@@ -85,7 +87,7 @@ impl Parser<'_> {
     }
 
     fn name_results(&mut self, op: OpId, names: &[ResultName], loc: Loc) {
-        let results: Vec<ValueId> = self.body_now().results(op).to_vec();
+        let results: SmallVec<[ValueId; 4]> = SmallVec::from_slice(self.body_now().results(op));
         let named: usize = names.iter().map(|n| n.count).sum();
         if !names.is_empty() && named != results.len() {
             let (s, t) = (if results.len() == 1 { "" } else { "s" }, if named == 1 { "" } else { "s" });
@@ -135,11 +137,23 @@ impl Parser<'_> {
 
     fn generic_op(&mut self, loc: Loc) -> Parse<Parsed> {
         let token = self.tokens.peek();
-        let name = self.string_literal()?;
-        let mut state = OpState::new(self.ctx, &name, loc);
-        let def = self.ctx.op_def(state.name);
+        let op_name = match self.known.ops.get(self.tokens.text(token)) {
+            Some(&name) => {
+                self.tokens.bump();
+                name
+            }
+            None => {
+                let name = self.string_literal()?;
+                let name = self.ctx.op_name(&name);
+                self.known.ops.insert(self.tokens.text(token), name);
+                name
+            }
+        };
+        let name = self.ctx.op_str(op_name);
+        let mut state = OpState::of(op_name, loc);
+        let def = self.ctx.op_def(op_name);
         if def.is_none() && !self.opts.allow_unregistered && name != "builtin.module" {
-            self.unknown_op(token, &name, codes::UNREGISTERED);
+            self.unknown_op(token, name, codes::UNREGISTERED);
         }
         self.expect_token("(")?;
         let operands = self.list_until(")", Self::operand_name)?;
@@ -189,7 +203,7 @@ impl Parser<'_> {
     pub(super) fn successor_name(&mut self) -> Parse<BlockId> {
         let token = self.tokens.peek();
         let Some(text) = self.accept_kind(Kind::CaretId) else { return Err(self.unexpected("a block `^name`")) };
-        let (name, loc) = (self.ctx.name(&text[1..]), self.loc_of(token));
+        let (name, loc) = (self.name_of(&text[1..]), self.loc_of(token));
         self.block_reference(name, loc)
             .ok_or_else(|| self.error(codes::UNDEFINED_BLOCK, token, "there is no block outside of a region"))
     }
@@ -198,13 +212,13 @@ impl Parser<'_> {
     pub(super) fn operand_name(&mut self) -> Parse<OperandName> {
         let token = self.tokens.peek();
         let Some(text) = self.accept_kind(Kind::PercentId) else { return Err(self.unexpected("a value `%name`")) };
-        let name = self.ctx.name(&text[1..]);
+        let name = self.name_of(&text[1..]);
         let number = self.tokens.peek();
         if number.kind != Kind::HashId || number.start != token.end {
             return Ok(OperandName { name, index: 0, loc: self.loc_of(token) });
         }
         self.tokens.bump();
-        let loc = self.span(token.start as usize..number.end as usize);
+        let loc = self.loc_of(token);
         match self.tokens.text(number)[1..].parse() {
             Ok(index) => Ok(OperandName { name, index, loc }),
             Err(_) => Err(self.error(codes::NO_SUCH_RESULT, number, "expected `#` and the number of a result")),

@@ -176,7 +176,7 @@ impl Parser<'_> {
     /// `^bb1(%a: i32, %b: f32):`
     fn block_header(&mut self) -> Parse<BlockId> {
         let token = self.tokens.bump();
-        let name = self.ctx.name(&self.tokens.text(token)[1..]);
+        let name = self.name_of(&self.tokens.text(token)[1..]);
         let loc = self.loc_of(token);
         let Some(block) = self.block_definition(name, loc) else {
             return Err(self.error(codes::UNEXPECTED, token, "a block label stands outside of a region"));

@@ -3,7 +3,7 @@
 use super::Parser;
 use crate::codes;
 use nim_ir::{
-    AttrList, BlockId, Diagnostic, Loc, Name, OpId, RegionId, Type, ValueId, diagnostics::did_you_mean,
+    AttrList, BlockId, Body, Diagnostic, Loc, Name, OpId, RegionId, Type, ValueId, diagnostics::did_you_mean,
     syntax::OperandName,
 };
 use rustc_hash::FxHashMap;
@@ -11,25 +11,32 @@ use rustc_hash::FxHashMap;
 /// Largest `#n`; a bound only so that a typing error does not allocate gigabytes.
 const MAX_RESULTS: u32 = 1 << 16;
 
+/// What a name stands for: values side by side.
 #[derive(Copy, Clone)]
-enum Slot {
-    Empty,
-    Defined(ValueId),
-    /// Used before its definition: the result of an op that stands nowhere takes its place until then.
-    Forward {
-        op: OpId,
-        value: ValueId,
-        loc: Loc,
-    },
+struct Entry {
+    /// The scope that it was defined in; 0 when it means nothing.
+    scope: u32,
+    /// Where it was defined.
+    loc: Loc,
+    first: u32,
+    /// How many values; 0 when the definition could not be read: uses are not to blame then.
+    count: u32,
 }
 
+/// Meanings of names, by the number of the name, for all scopes at once: what a scope defines replaces what is around it
+/// and is put back at its end.
 #[derive(Default)]
-struct Entry {
-    /// Where it was defined, once it is.
-    defined: Option<Loc>,
-    /// Its definition could not be parsed; uses are not to blame.
-    poisoned: bool,
-    slots: Vec<Slot>,
+pub(super) struct Table {
+    entries: Vec<Entry>,
+    scopes: u32,
+}
+
+/// A use before the definition: the result of an op that stands nowhere takes its place until then.
+struct Forward {
+    index: u32,
+    op: OpId,
+    value: ValueId,
+    loc: Loc,
 }
 
 struct BlockEntry {
@@ -50,10 +57,14 @@ struct RegionScope {
 /// Names within one isolated-from-above op.
 #[derive(Default)]
 pub(super) struct Scope {
-    names: FxHashMap<Name, Entry>,
+    id: u32,
+    /// What names meant around it.
+    shadowed: Vec<(Name, Entry)>,
+    /// Names that are used but not defined yet.
+    forward: FxHashMap<Name, Vec<Forward>>,
     regions: Vec<RegionScope>,
     /// Names that were visible in regions that have ended.
-    ended: FxHashMap<Name, Loc>,
+    ended: Vec<(Name, Loc)>,
     /// What surrounds it could not be read, so undefined names mean nothing.
     orphan: bool,
 }
@@ -62,31 +73,54 @@ impl Parser<'_> {
     fn scope(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("ops are parsed within a scope")
     }
+    /// What a name means in the scope.
+    fn meaning(&self, name: Name) -> Option<Entry> {
+        let scope = self.scopes.last()?.id;
+        self.table.entries.get(name.index()).copied().filter(|e| e.scope == scope)
+    }
+    fn set_meaning(&mut self, name: Name, loc: Loc, first: u32, count: u32) {
+        let scope = self.scopes.last_mut().expect("ops are parsed within a scope");
+        let entries = &mut self.table.entries;
+        if entries.len() <= name.index() {
+            entries.resize(name.index() + 1, Entry { scope: 0, loc, first: 0, count: 0 });
+        }
+        let before = std::mem::replace(&mut entries[name.index()], Entry { scope: scope.id, loc, first, count });
+        if before.scope != 0 && before.scope != scope.id {
+            scope.shadowed.push((name, before));
+        }
+        if let Some(region) = scope.regions.last_mut() {
+            region.names.push(name);
+        }
+    }
 
     /// Enters an isolated-from-above op.
     pub(super) fn push_scope(&mut self) {
-        self.scopes.push(Scope::default());
+        self.table.scopes += 1;
+        self.scopes.push(Scope { id: self.table.scopes, ..Scope::default() });
     }
     /// Enters a region whose surroundings could not be read.
     pub(super) fn push_orphan_scope(&mut self) {
-        self.scopes.push(Scope { orphan: true, ..Scope::default() });
+        self.push_scope();
+        self.scope().orphan = true;
     }
     /// Leaves it; what has no definition by now is reported.
     pub(super) fn pop_scope(&mut self) {
-        let Some(scope) = self.scopes.pop().filter(|s| !s.orphan) else { return };
-        let mut known: Vec<&str> = scope.ended.keys().map(|&n| self.ctx.str(n)).collect();
-        known.extend(scope.names.iter().filter(|(_, e)| e.defined.is_some()).map(|(&n, _)| self.ctx.str(n)));
+        let Some(scope) = self.scopes.pop() else { return };
+        for &(name, entry) in &scope.shadowed {
+            self.table.entries[name.index()] = entry;
+        }
+        if scope.orphan || scope.forward.is_empty() {
+            return;
+        }
+        let mut known: Vec<&str> = scope.ended.iter().map(|(n, _)| self.ctx.str(*n)).collect();
         known.sort_unstable();
-        let undefined = scope.names.iter().filter(|(_, e)| e.defined.is_none() && !e.poisoned);
         let mut found = vec![];
-        for (&name, entry) in undefined {
-            let uses =
-                entry.slots.iter().filter_map(|s| if let Slot::Forward { loc, .. } = s { Some(*loc) } else { None });
-            for loc in uses {
+        for (&name, uses) in &scope.forward {
+            for &Forward { loc, .. } in uses {
                 let text = self.ctx.str(name);
                 let mut diagnostic =
                     Diagnostic::error(codes::UNDEFINED_VALUE, loc, format!("the value `%{text}` is not defined"));
-                if let Some(&there) = scope.ended.get(&name) {
+                if let Some(&(_, there)) = scope.ended.iter().rev().find(|(n, _)| *n == name) {
                     diagnostic = diagnostic.label(there, "defined here, in a region that does not contain the use");
                 } else if text.len() > 2
                     // One letter is like any other.
@@ -107,10 +141,21 @@ impl Parser<'_> {
     pub(super) fn pop_region_scope(&mut self) {
         let scope = self.scope();
         let Some(region) = scope.regions.pop() else { return };
+        // What is left of them is for messages only.
+        let tell = !(scope.regions.is_empty() && scope.forward.is_empty());
+        let id = scope.id;
         for name in region.names {
-            if let Some(loc) = scope.names.remove(&name).and_then(|e| e.defined) {
-                scope.ended.insert(name, loc);
+            let entry = &mut self.table.entries[name.index()];
+            if entry.scope == id {
+                entry.scope = 0;
+                if tell && entry.count > 0 {
+                    let loc = entry.loc;
+                    self.scope().ended.push((name, loc));
+                }
             }
+        }
+        if region.blocks.is_empty() {
+            return;
         }
         let known: Vec<Name> = region.blocks.iter().filter(|(_, b)| b.defined.is_some()).map(|(&n, _)| n).collect();
         for (&name, block) in region.blocks.iter().filter(|(_, b)| b.defined.is_none()) {
@@ -147,25 +192,22 @@ impl Parser<'_> {
         {
             self.body_now().set_value_name(first, Some(name));
         }
-        let entry = self.scope().names.entry(name).or_default();
-        if let Some(there) = entry.defined {
+        if let Some(Entry { loc: there, .. }) = self.meaning(name) {
             self.emit(
                 Diagnostic::error(codes::REDEFINED_VALUE, loc, format!("the value `%{text}` is defined twice"))
                     .label(there, "first defined here"),
             );
             return;
         }
-        entry.defined = Some(loc);
-        entry.poisoned = false;
-        let slots = values.iter().map(|&v| Slot::Defined(v)).collect();
-        let forward = std::mem::replace(&mut entry.slots, slots);
-        if let Some(region) = self.scope().regions.last_mut() {
-            region.names.push(name);
+        let first = values.first().map_or(0, |&v| Body::index_of(v) as u32);
+        debug_assert!(values.iter().enumerate().all(|(i, &v)| Body::index_of(v) == first as usize + i));
+        self.set_meaning(name, loc, first, values.len() as u32);
+        if self.scope().forward.is_empty() {
+            return;
         }
-        for (i, slot) in forward.into_iter().enumerate() {
-            let Slot::Forward { op, value, loc: used } = slot else { continue };
-            let Some(&real) = values.get(i) else {
-                self.no_such_result(name, i as u32, values.len(), used, loc);
+        for Forward { index, op, value, loc: used } in self.scope().forward.remove(&name).unwrap_or_default() {
+            let Some(&real) = values.get(index as usize) else {
+                self.no_such_result(name, index, values.len(), used, loc);
                 continue;
             };
             let (expected, found) = (self.body_now().ty(value), self.body_now().ty(real));
@@ -177,14 +219,9 @@ impl Parser<'_> {
     }
     /// Says that the definition of a name could not be parsed.
     pub(super) fn poison(&mut self, name: Name, loc: Loc) {
-        let scope = self.scope();
-        let entry = scope.names.entry(name).or_default();
-        if entry.defined.is_none() {
-            entry.defined = Some(loc);
-            entry.poisoned = true;
-            if let Some(region) = scope.regions.last_mut() {
-                region.names.push(name);
-            }
+        if self.meaning(name).is_none() {
+            self.set_meaning(name, loc, 0, 0);
+            self.scope().forward.remove(&name);
         }
     }
 
@@ -192,68 +229,52 @@ impl Parser<'_> {
     pub(super) fn lookup(&mut self, operand: OperandName, ty: Option<Type>) -> ValueId {
         let OperandName { name, index, loc } = operand;
         let text = self.ctx.str(name);
-        let entry = self.scope().names.entry(name).or_default();
-        let (defined, count) = (entry.defined, entry.slots.len());
-        if entry.poisoned {
+        if let Some(Entry { loc: there, first, count, .. }) = self.meaning(name) {
+            if count == 0 {
+                return self.poison_value(ty, loc);
+            }
+            if index >= count {
+                self.no_such_result(name, index, count as usize, loc, there);
+                return self.poison_value(ty, loc);
+            }
+            let value = Body::value_at((first + index) as usize);
+            if let Some(ty) = ty {
+                let found = self.body_now().ty(value);
+                self.check_type(name, ty, found, loc, there);
+            }
+            return value;
+        }
+        let known = self.scope().forward.get(&name).and_then(|f| f.iter().find(|f| f.index == index));
+        if let Some(&Forward { value, loc: there, .. }) = known {
+            if let Some(ty) = ty {
+                let found = self.body_now().ty(value);
+                self.check_type(name, ty, found, loc, there);
+            }
+            return value;
+        }
+        if index >= MAX_RESULTS {
+            self.emit(Diagnostic::error(codes::NO_SUCH_RESULT, loc, format!("`%{text}` has no result {index}")));
             return self.poison_value(ty, loc);
         }
-        match entry.slots.get(index as usize).copied().unwrap_or(Slot::Empty) {
-            Slot::Defined(value) => {
-                if let (Some(ty), Some(there)) = (ty, defined) {
-                    let found = self.body_now().ty(value);
-                    self.check_type(name, ty, found, loc, there);
-                }
-                value
-            }
-            Slot::Forward { value, loc: there, .. } => {
-                if let Some(ty) = ty {
-                    let found = self.body_now().ty(value);
-                    self.check_type(name, ty, found, loc, there);
-                }
-                value
-            }
-            Slot::Empty => match (defined, ty) {
-                (Some(there), _) => {
-                    self.no_such_result(name, index, count, loc, there);
-                    self.poison_value(ty, loc)
-                }
-                (None, _) if index >= MAX_RESULTS => {
-                    self.emit(Diagnostic::error(
-                        codes::NO_SUCH_RESULT,
+        // Without a type nothing can stand in for it properly; it is reported unless it turns up, and then the type
+        // differs.
+        let Some(ty) = ty else {
+            let value = self.poison_value(None, loc);
+            if !self.scope().orphan {
+                self.emit(
+                    Diagnostic::error(
+                        codes::UNDEFINED_VALUE,
                         loc,
-                        format!("`%{text}` has no result {index}"),
-                    ));
-                    self.poison_value(ty, loc)
-                }
-                // Without a type nothing can stand in for it properly; it is reported unless it turns up, and then the
-                // type differs.
-                (None, ty) => {
-                    let written = ty;
-                    let ty = ty.unwrap_or(self.error_type());
-                    let (op, value) = self.stand_in(ty, loc);
-                    if written.is_none() && self.scope().orphan {
-                        return value;
-                    }
-                    if written.is_none() {
-                        self.emit(
-                            Diagnostic::error(
-                                codes::UNDEFINED_VALUE,
-                                loc,
-                                format!("the value `%{text}` is not defined before this use"),
-                            )
-                            .note("the type of the value is not written here, so it must be known already"),
-                        );
-                        return value;
-                    }
-                    let slots = &mut self.scope().names.entry(name).or_default().slots;
-                    if slots.len() <= index as usize {
-                        slots.resize(index as usize + 1, Slot::Empty);
-                    }
-                    slots[index as usize] = Slot::Forward { op, value, loc };
-                    value
-                }
-            },
-        }
+                        format!("the value `%{text}` is not defined before this use"),
+                    )
+                    .note("the type of the value is not written here, so it must be known already"),
+                );
+            }
+            return value;
+        };
+        let (op, value) = self.stand_in(ty, loc);
+        self.scope().forward.entry(name).or_default().push(Forward { index, op, value, loc });
+        value
     }
 
     fn check_type(&mut self, name: Name, written: Type, found: Type, at: Loc, defined: Loc) {

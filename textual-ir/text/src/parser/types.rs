@@ -52,13 +52,39 @@ impl<'c> Parser<'c> {
     /// A type. What is none is reported and read as the error type, so that the rest of the op is still looked at.
     pub(super) fn ty(&mut self) -> Parse<Type> {
         let start = self.tokens.peek();
+        let text = self.type_text(start);
+        if let Some(&known) = text.and_then(|text| self.known.types.get(text)) {
+            self.tokens.seek(start.start as usize + text.map_or(0, str::len));
+            return Ok(known);
+        }
+        let found = self.diagnostics.len();
         match self.nested(Self::strict_type) {
+            Ok(ty) => {
+                if let Some(text) = text.filter(|_| self.quiet(found)) {
+                    self.known.types.insert(text, ty);
+                }
+                Ok(ty)
+            }
             Err(Reported) if self.trying == 0 => {
                 self.skip_type(start);
                 Ok(self.error_type())
             }
             result => result,
         }
+    }
+
+    /// The text of a type that begins with this token, if that can be seen without reading it.
+    fn type_text(&self, token: Token) -> Option<&'c str> {
+        let source = self.tokens.source();
+        if !matches!(token.kind, Kind::BareId | Kind::BangId) {
+            return None;
+        }
+        let end = token.end as usize;
+        let brackets = match source.as_bytes().get(end) {
+            Some(b'<') => balanced_len(&source[end..])?,
+            _ => 0,
+        };
+        Some(&source[token.start as usize..end + brackets])
     }
 
     /// Moves behind what was meant to be a type.
@@ -436,7 +462,6 @@ impl<'c> Parser<'c> {
             ));
         };
         let end = open.start as usize + len;
-        self.verbatim.push(open.start as usize..end);
         self.tokens.seek(end);
         Ok(start..end)
     }
@@ -445,7 +470,7 @@ impl<'c> Parser<'c> {
 /// The length of the bracketed text at the start; `->`, `<=` and `>=` are no brackets, brackets in strings do not count.
 fn balanced_len(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let mut open = vec![];
+    let mut open = smallvec::SmallVec::<[u8; 16]>::new();
     let mut i = 0;
     while i < bytes.len() {
         match bytes[i] {

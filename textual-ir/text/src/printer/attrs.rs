@@ -4,6 +4,7 @@ use super::Printer;
 use crate::{numbers, strings};
 use nim_ir::{Attr, AttrData, AttrKind, AttrList, Expr, FloatKind, Name, Type, TypeData, attrs::Elements};
 use nim_tensor::{DType, f64_of, i64_of};
+use std::fmt::Write as _;
 
 /// Elements beyond this number are written in hexadecimal, as upstream does.
 const HEX_ELEMENTS: usize = 100;
@@ -27,7 +28,7 @@ impl Printer<'_> {
             AttrData::Unit => self.push("unit"),
             AttrData::Bool(value) => self.push(if *value { "true" } else { "false" }),
             AttrData::Int { value, ty } => {
-                self.push(&value.to_string());
+                let _ = write!(self.out, "{value}");
                 if typed || *ty != ctx.int_type(64) {
                     self.push(" : ");
                     self.ty(*ty);
@@ -190,7 +191,11 @@ impl Printer<'_> {
 
     /// `name = attr`, or `name` alone for `unit`.
     pub(super) fn named_attr(&mut self, name: Name, attr: Attr, kind: Option<AttrKind>) {
-        self.push(&strings::key(self.ctx.str(name)));
+        let text = self.ctx.str(name);
+        match strings::is_bare_id(text) {
+            true => self.push(text),
+            false => self.push(&strings::quote(text)),
+        }
         if !matches!(self.ctx.attr_data(attr), AttrData::Unit) {
             self.push(" = ");
             self.attr_of_kind(attr, kind);

@@ -26,7 +26,7 @@ use names::Names;
 use nim_ir::{Attr, Body, Context, Loc, Module, Name, OpDef, OpId, SourceId, Type};
 use nim_tensor::Blob;
 use rustc_hash::FxHashMap;
-use std::rc::Rc;
+use std::{io, rc::Rc};
 
 /// Resources of at least this many bytes go to the file beside the text.
 const BLOB_BYTES: usize = 4096;
@@ -48,6 +48,19 @@ pub fn print_module(ctx: &Context, module: &Module, opts: &PrintOptions) -> Stri
     printer.module(module);
     printer.resource_section(None);
     printer.out
+}
+
+/// Writes a module as text; what is written is not kept. All of its resources are in it.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_module(ctx: &Context, module: &Module, opts: &PrintOptions, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut printer = Printer::new(ctx, opts);
+    printer.sink = Some(Sink { to, result: Ok(()) });
+    printer.module(module);
+    printer.resource_section(None);
+    printer.flush();
+    printer.sink.map_or(Ok(()), |sink| sink.result)
 }
 
 /// A module as text that refers to a file named `blobs_name` for its large constants, and that file, if it needs one.
@@ -110,10 +123,26 @@ struct Frame<'a> {
     nested: FxHashMap<OpId, Rc<Names>>,
 }
 
+/// Where text goes when there is enough of it.
+struct Sink<'a> {
+    to: &'a mut dyn io::Write,
+    result: io::Result<()>,
+}
+
+/// Text is handed on when there is this much of it.
+const FLUSH_BYTES: usize = 1 << 16;
+/// Lines are indented no further than this many steps; else deeply nested text would be mostly white space.
+const MAX_INDENT: usize = 100;
+
 pub(crate) struct Printer<'a> {
     ctx: &'a Context,
     opts: &'a PrintOptions,
     out: String,
+    sink: Option<Sink<'a>>,
+    /// Above zero, what was printed may be taken back, so it is not handed on.
+    holding: u32,
+    /// Types as text, by type: few are printed often.
+    types: FxHashMap<Type, Rc<str>>,
     indent: usize,
     frames: Vec<Frame<'a>>,
     /// Names of the ops whose regions are being printed.
@@ -132,6 +161,9 @@ impl<'a> Printer<'a> {
             ctx,
             opts,
             out: String::new(),
+            sink: None,
+            holding: 0,
+            types: FxHashMap::default(),
             indent: 0,
             frames: vec![],
             parents: vec![],
@@ -153,10 +185,23 @@ impl<'a> Printer<'a> {
     fn push(&mut self, text: &str) {
         self.out.push_str(text);
     }
+    /// Hands on what was printed.
+    fn flush(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            if sink.result.is_ok() {
+                sink.result = sink.to.write_all(self.out.as_bytes());
+            }
+            self.out.clear();
+        }
+    }
     fn new_line(&mut self, extra: usize) {
         self.out.push('\n');
-        for _ in 0..self.indent + extra {
-            self.out.push_str("  ");
+        const SPACES: &str = "                                                                                ";
+        let mut spaces = 2 * (self.indent + extra).min(MAX_INDENT);
+        while spaces > 0 {
+            let now = spaces.min(SPACES.len());
+            self.out.push_str(&SPACES[..now]);
+            spaces -= now;
         }
     }
     /// Items with commas between them.

@@ -5,11 +5,15 @@ use crate::parser::SEGMENTS;
 use nim_ir::{
     Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, Type, ValueDef,
 };
+use smallvec::SmallVec;
 use std::rc::Rc;
 
 impl<'a> Printer<'a> {
     /// An op, from its results to its location.
     pub(super) fn op(&mut self, op: OpId) {
+        if self.holding == 0 && self.out.len() >= super::FLUSH_BYTES {
+            self.flush();
+        }
         let (ctx, body) = (self.ctx, self.body());
         self.result_names(op);
         let name = ctx.op_str(body.op_name(op));
@@ -61,7 +65,9 @@ impl<'a> Printer<'a> {
             return true;
         }
         if def.format.is_some() {
+            self.holding += 1;
             let done = self.formatted(op, def);
+            self.holding -= 1;
             if !done {
                 self.out.truncate(start);
             }
@@ -110,7 +116,9 @@ impl<'a> Printer<'a> {
 
     fn generic(&mut self, op: OpId, name: &str, def: Option<&'static OpDef>) {
         let (ctx, body) = (self.ctx, self.body());
-        self.push(&format!("\"{name}\"("));
+        self.push("\"");
+        self.push(name);
+        self.push("\"(");
         self.operand_list(op);
         self.push(")");
         self.successor_list(op);
@@ -121,7 +129,8 @@ impl<'a> Printer<'a> {
                 None => name == "builtin.module" && ["sym_name", "sym_visibility"].contains(&text),
             }
         };
-        let (mut properties, mut others): (Vec<_>, Vec<_>) = body.attrs(op).iter().partition(|(n, _)| inherent(*n));
+        type Few = SmallVec<[(Name, Attr); 4]>;
+        let (mut properties, mut others): (Few, Few) = body.attrs(op).iter().partition(|(n, _)| inherent(*n));
         let others_known = body.properties(op);
         properties.extend(others_known.iter().flat_map(|list| list.iter()));
         properties.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
@@ -147,8 +156,8 @@ impl<'a> Printer<'a> {
         self.region_list(op, name, least);
         self.discardable(others);
         self.push(" : ");
-        let inputs: Vec<Type> = body.operands(op).iter().map(|&v| body.ty(v)).collect();
-        let results: Vec<Type> = body.results(op).iter().map(|&v| body.ty(v)).collect();
+        let inputs: SmallVec<[Type; 4]> = body.operands_iter(op).map(|v| body.ty(v)).collect();
+        let results: SmallVec<[Type; 4]> = body.results(op).iter().map(|&v| body.ty(v)).collect();
         self.signature(&inputs, &results);
     }
     fn properties(&mut self, list: &[(Name, Attr)]) {

@@ -6,6 +6,15 @@ use nim_ir::{Attr, Dim, Type, TypeData};
 
 impl Printer<'_> {
     pub(super) fn ty(&mut self, ty: Type) {
+        if let Some(text) = self.types.get(&ty) {
+            return self.out.push_str(text);
+        }
+        let start = self.out.len();
+        self.type_text(ty);
+        self.types.insert(ty, self.out[start..].into());
+    }
+
+    fn type_text(&mut self, ty: Type) {
         let ctx = self.ctx;
         match ctx.type_data(ty) {
             TypeData::Complex(element) => {
