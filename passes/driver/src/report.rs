@@ -75,6 +75,33 @@ impl RunReport {
         let _ = writeln!(out, "{:>7.3} s {:>6.3} s  total", time.as_secs_f64(), verify.as_secs_f64());
         out
     }
+    /// The times as JSON: a list of passes with seconds of the pass and of the verifier.
+    pub fn timing_json(&self) -> String {
+        let steps: Vec<String> = self
+            .steps
+            .iter()
+            .map(|s| {
+                let (time, verify) = (s.time.as_secs_f64(), s.verify_time.as_secs_f64());
+                format!("  {{\"pass\": {}, \"seconds\": {time:.6}, \"verify\": {verify:.6}}}", json(&s.step))
+            })
+            .collect();
+        format!("[\n{}\n]\n", steps.join(",\n"))
+    }
+    /// The times as a trace that Chrome and Perfetto show: each pass, then its verifier.
+    pub fn timing_chrome(&self) -> String {
+        let (mut events, mut at) = (vec![], Duration::ZERO);
+        for step in &self.steps {
+            for (name, time) in [(step.step.clone(), step.time), (format!("verify {}", step.step), step.verify_time)] {
+                let (start, length) = (at.as_micros(), time.as_micros());
+                events.push(format!(
+                    "  {{\"name\": {}, \"ph\": \"X\", \"ts\": {start}, \"dur\": {length}, \"pid\": 1, \"tid\": 1}}",
+                    json(&name)
+                ));
+                at += time;
+            }
+        }
+        format!("{{\"traceEvents\": [\n{}\n]}}\n", events.join(",\n"))
+    }
     /// A table of numbers: one line a statistic.
     pub fn statistics_table(&self) -> String {
         let mut out = String::new();
@@ -85,4 +112,17 @@ impl RunReport {
         }
         out
     }
+}
+
+/// A text as JSON.
+fn json(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out + "\""
 }

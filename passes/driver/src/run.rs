@@ -68,7 +68,7 @@ impl Pipeline {
                 return Err(stop(None, found, report));
             }
         }
-        let unmet = contract::check(ctx, registry, self, module);
+        let unmet = contract::check(ctx, registry, self, Some(module));
         if !unmet.is_empty() {
             return Err(stop(None, unmet, report));
         }
@@ -98,6 +98,7 @@ impl Pipeline {
             if bodies == Some(0) {
                 nothing_to_do(step, &mut told);
             }
+            told.diagnostics.extend(contract::leftovers(ctx, registry, step, module));
             hooks.after(&text, module);
             let start = Instant::now();
             if options.verify_each {

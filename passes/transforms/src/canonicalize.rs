@@ -1,16 +1,16 @@
 //! `canonicalize`: a small canonical form.
 //!
-//! Integer arithmetic of constants is folded, neutral elements go away, constants of commutative ops stand on the right, equal
-//! constants of a block are one, `scf.if` of a constant is the region that runs, branches on constants are branches, and what is
+//! Integer arithmetic of constants is folded, neutral elements go away, constants of commutative ops stand on the right, those of
+//! ops of ops are joined, equal constants are one, `scf.if` of a constant is the region that runs, branches on constants are branches, and what is
 //! not used is removed. It deliberately does not touch floats, tensors or loops: dialects have passes of their own.
 
 use crate::{
+    constants::{join_constants, merge_constants},
     dce::{remove_dead_ops, remove_unreachable_blocks},
     fold::{Folded, constant_of, fold},
 };
 use nim_ir::{Body, Builder, Context, Diagnostic, OpId, Trait, ValueId};
 use nim_pass::{BodyPass, Owner, PassContext, PassOption, PassReport};
-use rustc_hash::FxHashMap;
 
 /// The pass.
 pub struct Canonicalize {
@@ -56,6 +56,10 @@ fn round(pass: &PassContext<'_>, body: &mut Body, report: &mut PassReport) -> u6
             "folded"
         } else if constant_to_the_right(ctx, body, op) {
             "operands ordered"
+        } else if join_constants(pass, body, op) {
+            "constants joined"
+        } else if unchanged_in_loop(ctx, body, op) {
+            "loop values that never change"
         } else if constant_if(ctx, body, op) || constant_branch(ctx, body, op) {
             "branches decided"
         } else {
@@ -93,6 +97,32 @@ fn constant_to_the_right(ctx: &Context, body: &mut Body, op: OpId) -> bool {
     }
     body.set_operands(op, &[b, a]);
     true
+}
+
+/// A value that a loop carries but yields as it came, or as it was at first: everybody may use the first one.
+fn unchanged_in_loop(ctx: &Context, body: &mut Body, op: OpId) -> bool {
+    if !body.is(ctx, op, "scf.for") {
+        return false;
+    }
+    let Some(entry) = body.regions(op).first().and_then(|&r| body.entry_block(r)) else { return false };
+    let Some(end) = body.last_op(entry).filter(|&end| body.is(ctx, end, "scf.yield")) else { return false };
+    let (results, args) = (body.results(op).to_vec(), body.block_args(entry).to_vec());
+    let (starts, yields) = (body.operands(op), body.operands(end));
+    let mut changed = false;
+    for (i, &result) in results.iter().enumerate() {
+        // Bounds and step stand before the carried values, the iteration before their arguments.
+        let (Some(&start), Some(&arg), Some(&given)) = (starts.get(3 + i), args.get(1 + i), yields.get(i)) else {
+            return changed;
+        };
+        if given != start && given != arg {
+            continue;
+        }
+        for value in [result, arg] {
+            changed |= body.has_uses(value) && !(value == arg && body.only_use(arg).is_some_and(|u| u.op == end));
+            body.replace_all_uses(value, start);
+        }
+    }
+    changed
 }
 
 /// `scf.if` of a constant: the ops of the region that runs take its place.
@@ -146,28 +176,4 @@ fn constant_branch(ctx: &Context, body: &mut Body, op: OpId) -> bool {
     builder.insert(state);
     body.erase(op);
     true
-}
-
-/// Makes one of the equal constants of each block.
-fn merge_constants(ctx: &Context, body: &mut Body) -> u64 {
-    let mut first: FxHashMap<_, OpId> = FxHashMap::default();
-    let mut merged = 0;
-    for op in body.walk() {
-        let Some(block) = body.block(op).filter(|_| body.is(ctx, op, "arith.constant")) else { continue };
-        let Some(value) = body.attr_named(ctx, op, "value") else { continue };
-        let key = (block, value, body.ty(body.result(op)));
-        match first.get(&key) {
-            // Earlier in the block, since the walk goes forward.
-            Some(&kept) => {
-                let (old, new) = (body.result(op), body.result(kept));
-                body.replace_all_uses(old, new);
-                body.erase(op);
-                merged += 1;
-            }
-            None => {
-                first.insert(key, op);
-            }
-        }
-    }
-    merged
 }

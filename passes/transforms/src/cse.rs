@@ -4,7 +4,7 @@
 //! count. An op is replaced by one that dominates it: an earlier one of its block, of the blocks around, or of the entry block of
 //! its region.
 
-use crate::effects::is_pure;
+use crate::effects::Effects;
 use nim_ir::{BlockId, Body, Context, Diagnostic, OpId, RegionId, Trait, Type, ValueId};
 use nim_pass::{BodyPass, Owner, PassContext, PassReport};
 use rustc_hash::{FxHashMap, FxHasher};
@@ -57,7 +57,7 @@ enum Step {
 
 /// Merges equal ops of a body; tells how many are gone.
 pub fn merge_equal_ops(ctx: &Context, body: &mut Body) -> u64 {
-    let (mut seen, mut merged) = (Seen::default(), 0);
+    let (mut seen, mut merged, effects) = (Seen::default(), 0, Effects::new(ctx, body));
     let mut work: Vec<Step> = body.root_regions().iter().rev().map(|&r| Step::Region(r)).collect();
     while let Some(step) = work.pop() {
         match step {
@@ -82,7 +82,7 @@ pub fn merge_equal_ops(ctx: &Context, body: &mut Body) -> u64 {
                 if let Some(Step::Ops(_, next)) = work.last_mut() {
                     *next = body.next(op);
                 }
-                if let Some(equal) = find(ctx, body, &mut seen, op) {
+                if let Some(equal) = find(ctx, body, &effects, &mut seen, op) {
                     let (old, new) = (body.results(op).to_vec(), body.results(equal).to_vec());
                     for (old, new) in old.into_iter().zip(new) {
                         body.replace_all_uses(old, new);
@@ -99,9 +99,9 @@ pub fn merge_equal_ops(ctx: &Context, body: &mut Body) -> u64 {
 }
 
 /// An equal op that was seen before; else the op is remembered.
-fn find(ctx: &Context, body: &Body, seen: &mut Seen, op: OpId) -> Option<OpId> {
+fn find(ctx: &Context, body: &Body, effects: &Effects, seen: &mut Seen, op: OpId) -> Option<OpId> {
     let terminator = ctx.op_def(body.op_name(op)).is_none_or(|d| d.has(Trait::Terminator));
-    if terminator || !body.successors(op).is_empty() || body.results(op).is_empty() || !is_pure(ctx, body, op) {
+    if terminator || !body.successors(op).is_empty() || body.results(op).is_empty() || !effects.is_pure(op) {
         return None;
     }
     let hash = hash(ctx, body, op);

@@ -1,6 +1,6 @@
 //! `dce`: removes ops without effects whose results are not used, and blocks that nothing reaches.
 
-use crate::effects::is_removable;
+use crate::effects::Effects;
 use nim_ir::{BlockId, Body, Context, Diagnostic, OpId, RegionId};
 use nim_pass::{BodyPass, Owner, PassContext, PassReport};
 use rustc_hash::FxHashSet;
@@ -25,14 +25,14 @@ impl BodyPass for Dce {
 
 /// Removes unused ops without effects, also those that become unused by it; tells how many.
 pub fn remove_dead_ops(ctx: &Context, body: &mut Body) -> u64 {
-    let mut removed = 0;
+    let (mut removed, effects) = (0, Effects::new(ctx, body));
     // Users come behind what they use, so going backwards mostly needs one round.
     let mut work: Vec<OpId> = body.walk();
     while let Some(op) = work.pop() {
         if body.is_erased(op)
             || body.block(op).is_none()
             || body.results(op).iter().any(|&r| body.has_uses(r))
-            || !is_removable(ctx, body, op)
+            || !effects.is_removable(ctx, body, op)
         {
             continue;
         }

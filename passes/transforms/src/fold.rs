@@ -82,7 +82,9 @@ pub fn fold(ctx: &Context, body: &Body, op: OpId) -> Option<Folded> {
             let zero_extended = matches!(name, "arith.index_castui" | "arith.extui");
             make(ctx, if zero_extended { unsigned(value, from) } else { value }, ty)
         }
-        (_, &[a, b]) => binary(ctx, name, a, b, &constants, ty),
+        (_, &[a, b]) => {
+            binary(ctx, name, a, b, &constants, ty).or_else(|| cancel(ctx, body, name, a, b).map(Folded::Value))
+        }
         _ => None,
     }
 }
@@ -152,6 +154,43 @@ fn binary(ctx: &Context, name: &str, a: ValueId, b: ValueId, constants: &[Option
         "remsi" | "remui" if constants[1] == Some(one) => make(ctx, 0, ty),
         "subi" | "xori" if a == b => make(ctx, 0, ty),
         "andi" | "ori" | "maxsi" | "minsi" | "maxui" | "minui" if a == b => Some(left),
+        _ => None,
+    }
+}
+
+/// What an op of `arith` gives for two constants of a type.
+pub fn combine(ctx: &Context, kind: &str, a: Attr, b: Attr, ty: Type) -> Option<Attr> {
+    let width = width(ctx, ty)?;
+    match make(ctx, evaluate(kind, integer(ctx, a)?, integer(ctx, b)?, width)?, ty)? {
+        Folded::Constant(attr) => Some(attr),
+        Folded::Value(_) => None,
+    }
+}
+
+/// What is left where an op undoes the one before it: `(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`.
+fn cancel(ctx: &Context, body: &Body, name: &str, a: ValueId, b: ValueId) -> Option<ValueId> {
+    let of = |value: ValueId, wanted: &str| {
+        let op = body.defining_op(value).filter(|&op| ctx.op_str(body.op_name(op)) == wanted)?;
+        match body.operands(op).as_slice() {
+            &[x, y] => Some((x, y)),
+            _ => None,
+        }
+    };
+    let other = |(x, y): (ValueId, ValueId), known: ValueId| match (x == known, y == known) {
+        (true, _) => Some(y),
+        (_, true) => Some(x),
+        _ => None,
+    };
+    match name {
+        "arith.xori" => {
+            let left = of(a, name).and_then(|pair| other(pair, b));
+            left.or_else(|| of(b, name).and_then(|pair| other(pair, a)))
+        }
+        "arith.addi" => {
+            let undone = |value, known| of(value, "arith.subi").and_then(|(x, y)| (y == known).then_some(x));
+            undone(a, b).or_else(|| undone(b, a))
+        }
+        "arith.subi" => of(a, "arith.addi").and_then(|pair| other(pair, b)),
         _ => None,
     }
 }

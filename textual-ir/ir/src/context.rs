@@ -11,9 +11,20 @@ use std::sync::{PoisonError, RwLock};
 pub struct Name(u32);
 
 impl Name {
-    /// Its number: names are numbered as they are interned.
+    const NUMBER: u32 = 1 << 31;
+
+    /// The name that is this number in decimal digits, as values have in text. It is another name than the interned text,
+    /// and costs nothing: large texts have a million of them.
+    pub fn of_number(number: u32) -> Option<Name> {
+        (number < Name::NUMBER).then_some(Name(number | Name::NUMBER))
+    }
+    /// The number, of a name made of one.
+    pub fn number(self) -> Option<u32> {
+        (self.0 & Name::NUMBER != 0).then_some(self.0 & !Name::NUMBER)
+    }
+    /// Its place among interned names, or the number of a name made of one.
     pub fn index(self) -> usize {
-        self.0 as usize
+        (self.0 & !Name::NUMBER) as usize
     }
 }
 
@@ -103,7 +114,10 @@ impl Context {
     }
     /// The text of a name.
     pub fn str(&self, name: Name) -> &str {
-        self.names.get(name.0)
+        match name.number() {
+            Some(number) => self.str(self.name(&number.to_string())),
+            None => self.names.get(name.0),
+        }
     }
 
     /// Interns the name of an op, registered or not.

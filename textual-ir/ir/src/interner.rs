@@ -11,7 +11,22 @@ use std::{
 /// A `Sync` interner. Interning takes `&self`.
 pub struct Interner<T> {
     items: boxcar::Vec<T>,
-    table: RwLock<HashTable<u32>>,
+    table: RwLock<HashTable<Entry>>,
+}
+
+/// An id and half of its value's hash: enough to tell most values apart, and to move entries, without looking at them.
+#[derive(Copy, Clone)]
+struct Entry {
+    hash: u32,
+    id: u32,
+}
+
+fn half_hash<Q: Hash + ?Sized>(value: &Q) -> u32 {
+    (FxBuildHasher.hash_one(value) >> 32) as u32
+}
+/// Spreads half a hash over the bits that the table looks at.
+fn whole(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 impl<T> Default for Interner<T> {
@@ -31,20 +46,20 @@ impl<T: Hash + Eq> Interner<T> {
     where
         T: Borrow<Q>,
     {
-        let hash = FxBuildHasher.hash_one(value);
+        let hash = half_hash(value);
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        table.find(hash, |&id| self.items[id as usize].borrow() == value).copied()
+        table.find(whole(hash), |e| e.hash == hash && self.items[e.id as usize].borrow() == value).map(|e| e.id)
     }
 
     fn insert(&self, value: T) -> u32 {
-        let hash = FxBuildHasher.hash_one(&value);
+        let hash = half_hash(&value);
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have added it between the two locks.
-        if let Some(&id) = table.find(hash, |&id| self.items[id as usize] == value) {
-            return id;
+        if let Some(known) = table.find(whole(hash), |e| e.hash == hash && self.items[e.id as usize] == value) {
+            return known.id;
         }
         let id = self.items.push(value) as u32;
-        table.insert_unique(hash, id, |&id| FxBuildHasher.hash_one(&self.items[id as usize]));
+        table.insert_unique(whole(hash), Entry { hash, id }, |e| whole(e.hash));
         id
     }
 

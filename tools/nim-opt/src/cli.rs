@@ -1,5 +1,6 @@
 //! The command line. Besides the fixed options each pass has one of its name: `--cse`, `--canonicalize="max-iterations=3"`.
 
+use crate::dump::{Dumps, Which};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, parser::ValueSource, value_parser};
 use nim_pass::Registry;
 use std::path::PathBuf;
@@ -13,14 +14,17 @@ pub struct Config {
     pub split: bool,
     pub verify_diagnostics: bool,
     pub verify_each: bool,
-    pub print_before_all: bool,
-    pub print_after_all: bool,
-    pub print_after_failure: bool,
+    pub dumps: Dumps,
     pub generic: bool,
     pub debug_info: bool,
     pub elide_large: Option<usize>,
     pub allow_unregistered: bool,
-    pub timing: bool,
+    pub timing: Option<Timing>,
+    pub timing_file: Option<PathBuf>,
+    /// Where a reproducer is written; `None` leaves it to faults of passes, and to the folder of temporary files.
+    pub reproducer: Option<String>,
+    pub run_reproducer: bool,
+    pub check_pipeline: bool,
     pub statistics: bool,
     pub dump_pipeline: bool,
     pub no_output: bool,
@@ -35,6 +39,18 @@ pub struct Config {
 pub enum List {
     Passes,
     Dialects,
+}
+
+/// How times are told.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub enum Timing {
+    Text,
+    Json,
+    Chrome,
+}
+
+fn value(name: &'static str, what: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(what).help(help)
 }
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
@@ -72,11 +88,34 @@ pub fn command(registry: &Registry) -> Command {
                 .require_equals(true)
                 .help("Verify before the first and after each pass"),
         )
+        .arg(value("pass-pipeline-file", "FILE", "Passes to run, as `--pass-pipeline` writes them, from a file"))
+        .arg(value("pipeline", "NAME", "A pipeline by its name"))
+        .arg(flag("check-pipeline", "Check what passes need and give; no module is read"))
+        .arg(
+            value("print-ir-before", "PASSES", "Print the module before these passes")
+                .alias("mlir-print-ir-before")
+                .value_delimiter(','),
+        )
+        .arg(
+            value("print-ir-after", "PASSES", "Print the module after these passes")
+                .alias("mlir-print-ir-after")
+                .value_delimiter(','),
+        )
         .arg(flag("print-ir-before-all", "Print the module before each pass").alias("mlir-print-ir-before-all"))
         .arg(flag("print-ir-after-all", "Print the module after each pass").alias("mlir-print-ir-after-all"))
         .arg(
+            flag("print-ir-after-change", "After a pass, print only what it changed: nothing if it is as before")
+                .alias("mlir-print-ir-after-change"),
+        )
+        .arg(
             flag("print-ir-after-failure", "Print the module after a pass that failed")
                 .alias("mlir-print-ir-after-failure"),
+        )
+        .arg(flag("print-ir-diff", "After a pass, print what it changed, line by line"))
+        .arg(
+            value("print-ir-tree-dir", "FOLDER", "Print modules into numbered files of a folder")
+                .alias("mlir-print-ir-tree-dir")
+                .value_parser(value_parser!(PathBuf)),
         )
         .arg(flag("print-op-generic", "Print all ops in generic form").alias("mlir-print-op-generic"))
         .arg(flag("print-debuginfo", "Print where ops come from").alias("mlir-print-debuginfo"))
@@ -89,7 +128,25 @@ pub fn command(registry: &Registry) -> Command {
                 .help("Leave out constants of more than so many bytes"),
         )
         .arg(flag("allow-unregistered-dialect", "Keep ops of dialects that are not known"))
-        .arg(flag("timing", "Tell how long passes took").alias("mlir-timing"))
+        .arg(
+            Arg::new("timing")
+                .long("timing")
+                .alias("mlir-timing")
+                .value_parser(PossibleValuesParser::new(["text", "json", "chrome"]))
+                .default_missing_value("text")
+                .num_args(0..=1)
+                .require_equals(true)
+                .help("Tell how long passes took; `chrome` is a trace for its viewer"),
+        )
+        .arg(
+            value("timing-file", "FILE", "Where times go [default: standard error]")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            value("reproducer", "FILE", "Write module and pipeline here when a pass fails; `none` never does")
+                .alias("mlir-pass-pipeline-crash-reproducer"),
+        )
+        .arg(flag("run-reproducer", "Run the pipeline that the text of a reproducer names"))
         .arg(flag("statistics", "Tell what passes did").alias("mlir-pass-statistics"))
         .arg(flag("dump-pass-pipeline", "Print the pipeline as it is understood"))
         .arg(flag("no-output", "Print no module"))
@@ -132,14 +189,39 @@ impl Config {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
         let set = |name: &str| matches.get_flag(name);
         let short = shortcuts(registry, matches);
-        let pipeline = match (text("pass-pipeline"), short.is_empty()) {
-            (Some(_), false) => {
-                return Err("passes are given by `--pass-pipeline` or by their names, not by both".into());
+        let from_file = match text("pass-pipeline-file") {
+            Some(path) => {
+                let read = std::fs::read_to_string(&path);
+                Some(read.map_err(|e| format!("cannot read `{path}`: {e}"))?.trim().to_string())
             }
-            (Some(text), true) => Some(text),
-            (None, false) => Some(short),
-            (None, true) => None,
+            None => None,
         };
+        let given = [text("pass-pipeline"), from_file, text("pipeline"), Some(short).filter(|s| !s.is_empty())];
+        let mut given = given.into_iter().flatten();
+        let pipeline = given.next();
+        if given.next().is_some() {
+            return Err("passes are given by `--pass-pipeline`, `--pass-pipeline-file`, `--pipeline` or by their \
+                        names, not by several of these"
+                .into());
+        }
+        let list_of = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned().collect::<Vec<_>>();
+        let mut dumps = Dumps {
+            before: Which { all: set("print-ir-before-all"), names: list_of("print-ir-before") },
+            after: Which { all: set("print-ir-after-all"), names: list_of("print-ir-after") },
+            on_change: set("print-ir-after-change"),
+            on_failure: set("print-ir-after-failure"),
+            as_diff: set("print-ir-diff"),
+            folder: matches.get_one("print-ir-tree-dir").cloned(),
+        };
+        if let Some(name) = dumps.before.names.iter().chain(&dumps.after.names).find(|n| registry.get(n).is_none()) {
+            let near = nim_ir::diagnostics::did_you_mean(name, registry.names());
+            let hint = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            return Err(format!("there is no pass `{name}` to print a module around{hint}"));
+        }
+        // A way of printing without a pass means all passes.
+        let told = dumps.on_change || dumps.as_diff || dumps.folder.is_some();
+        let nowhere = dumps.after.names.is_empty() && dumps.before.names.is_empty() && !dumps.before.all;
+        dumps.after.all |= told && nowhere;
         let threads = match set("mlir-disable-threading") {
             true => 1,
             false => {
@@ -158,14 +240,20 @@ impl Config {
             split: set("split-input-file"),
             verify_diagnostics: set("verify-diagnostics"),
             verify_each: text("verify-each").as_deref() != Some("false"),
-            print_before_all: set("print-ir-before-all"),
-            print_after_all: set("print-ir-after-all"),
-            print_after_failure: set("print-ir-after-failure"),
+            dumps,
             generic: set("print-op-generic"),
             debug_info: set("print-debuginfo"),
             elide_large: matches.get_one("elide-large").copied(),
             allow_unregistered: set("allow-unregistered-dialect"),
-            timing: set("timing"),
+            timing: text("timing").map(|how| match how.as_str() {
+                "json" => Timing::Json,
+                "chrome" => Timing::Chrome,
+                _ => Timing::Text,
+            }),
+            timing_file: matches.get_one("timing-file").cloned(),
+            reproducer: text("reproducer"),
+            run_reproducer: set("run-reproducer"),
+            check_pipeline: set("check-pipeline"),
             statistics: set("statistics"),
             dump_pipeline: set("dump-pass-pipeline"),
             no_output: set("no-output"),

@@ -225,6 +225,11 @@ const CODES: &[Entry] = &[
         "A pass needs what neither the module nor a pass before it gives. Passes say what they need and give in `--list-passes`.",
     ),
     ("N0804", "a pass failed", "This is a fault of the pass. `--print-ir-after-all` shows what it was given."),
+    (
+        "N0807",
+        "a pass left what it promised to remove",
+        "The table says which ops are left, how many, and where the first of them is. A later pass that needs them gone will refuse to run.",
+    ),
     ("N0805", "a pass ran on nothing", "No op of the name that it is nested in, or works on, is there."),
     (
         "N0806",

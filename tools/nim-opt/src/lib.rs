@@ -2,7 +2,10 @@
 
 mod cli;
 mod codes;
+mod diff;
+mod dump;
 mod expect;
+mod reproducer;
 mod run;
 
 use nim_ir::{Body, Context, DialectDef};

@@ -1,12 +1,12 @@
 //! Reads, runs, prints.
 
 use crate::{
-    cli::{Config, List},
-    codes, expect,
+    cli::{Config, List, Timing},
+    codes, dump, expect, reproducer,
 };
-use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};
-use nim_pass::{Hooks, Pipeline, Registry, RunOptions, RunReport};
-use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all, write_module};
+use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
+use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
+use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, render_all, write_module};
 use std::{
     fmt::Write as _,
     io::{Read, Write},
@@ -30,6 +30,9 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
             List::Dialects => list_dialects(dialects),
         };
         return write(config, &text).map(|()| true);
+    }
+    if config.check_pipeline {
+        return check_pipeline(registry, dialects, config);
     }
     let (name, text) = read(&config.input)?;
     let parts = if config.split { split(&text) } else { vec![text] };
@@ -121,34 +124,6 @@ fn split(text: &str) -> Vec<String> {
     parts
 }
 
-/// Prints modules around passes on the standard error stream.
-struct Dump<'a> {
-    ctx: &'a Context,
-    config: &'a Config,
-}
-
-impl Dump<'_> {
-    fn print(&self, wanted: bool, when: &str, step: &str, module: &Module) {
-        if wanted {
-            let text = print_module(self.ctx, module, &print_options(self.config));
-            eprint!("// -----// IR Dump {when} {step} //----- //\n{text}\n");
-        }
-    }
-}
-
-impl Hooks for Dump<'_> {
-    fn before(&mut self, step: &str, module: &Module) {
-        self.print(self.config.print_before_all, "Before", step, module);
-    }
-    fn after(&mut self, step: &str, module: &Module) {
-        self.print(self.config.print_after_all, "After", step, module);
-    }
-    fn failed(&mut self, step: &str, module: &Module) {
-        let wanted = self.config.print_after_all || self.config.print_after_failure;
-        self.print(wanted, "After", &format!("{step} Failed"), module);
-    }
-}
-
 fn print_options(config: &Config) -> PrintOptions {
     PrintOptions { generic: config.generic, debug_info: config.debug_info, elide_large: config.elide_large }
 }
@@ -163,19 +138,10 @@ fn one(
     out: &mut Output<'_>,
 ) -> Result<bool, String> {
     let ctx = Context::new(dialects);
-    let pipeline = match &config.pipeline {
-        None => Pipeline::default(),
-        Some(text) => match Pipeline::parse(&ctx, registry, text) {
-            Ok(pipeline) => pipeline,
-            Err(found) => {
-                eprint!("{}", render(&ctx, config, &found));
-                return Ok(false);
-            }
-        },
+    let mut pipeline = match read_pipeline(&ctx, registry, config, config.pipeline.as_deref()) {
+        Some(pipeline) => pipeline,
+        None => return Ok(false),
     };
-    if config.dump_pipeline {
-        eprintln!("{pipeline}");
-    }
     let source = ctx.add_source(name, text);
     let blob_dir = match config.input.as_str() {
         "-" => None,
@@ -185,12 +151,33 @@ fn one(
     };
     let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir };
     let (mut module, mut found) = parse_module(&ctx, source, &options);
+    if config.run_reproducer {
+        let Some(text) = reproducer::pipeline(&ctx) else {
+            return Err(format!("`{name}` is no reproducer: it names no pipeline"));
+        };
+        match read_pipeline(&ctx, registry, config, Some(&text)) {
+            Some(read) => pipeline = read,
+            None => return Ok(false),
+        }
+    }
+    if config.dump_pipeline {
+        eprintln!("{pipeline}");
+    }
     let mut report = RunReport::default();
     if !found.iter().any(Diagnostic::is_error) {
-        report = transform(registry, config, &ctx, &pipeline, &mut module, &mut found);
+        let mut run = Run { registry, dialects, config, ctx: &ctx, pipeline: &pipeline, source };
+        report = run.transform(&mut module, &mut found)?;
     }
-    if config.timing {
-        eprint!("{}", report.timing_table());
+    if let Some(timing) = config.timing {
+        let text = match timing {
+            Timing::Text => report.timing_table(),
+            Timing::Json => report.timing_json(),
+            Timing::Chrome => report.timing_chrome(),
+        };
+        match &config.timing_file {
+            Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write `{}`: {e}", path.display()))?,
+            None => eprint!("{text}"),
+        }
     }
     if config.statistics {
         eprint!("{}", report.statistics_table());
@@ -216,32 +203,81 @@ fn render(ctx: &Context, config: &Config, found: &[Diagnostic]) -> String {
     render_all(ctx, found, &RenderOptions { color: config.color })
 }
 
-/// Runs the pipeline; what it says is added to `found`.
-fn transform(
-    registry: &Registry,
-    config: &Config,
-    ctx: &Context,
-    pipeline: &Pipeline,
-    module: &mut Module,
-    found: &mut Vec<Diagnostic>,
-) -> RunReport {
-    if pipeline.is_empty() {
-        if config.verify_each {
-            found.extend(verify_module(ctx, module));
+/// A pipeline from its text; `None` when something is wrong with it, which is told.
+fn read_pipeline(ctx: &Context, registry: &Registry, config: &Config, text: Option<&str>) -> Option<Pipeline> {
+    match text.map_or(Ok(Pipeline::default()), |text| Pipeline::parse(ctx, registry, text)) {
+        Ok(pipeline) => Some(pipeline),
+        Err(found) => {
+            eprint!("{}", render(ctx, config, &found));
+            None
         }
-        return RunReport::default();
     }
-    let options = RunOptions { verify_each: config.verify_each, threads: config.threads };
-    match pipeline.run(ctx, Some(registry), module, &options, &mut Dump { ctx, config }) {
-        Ok(report) => {
-            found.extend(report.diagnostics().cloned());
-            report
+}
+
+/// `--check-pipeline`: whether the passes fit together; the pipeline as it is understood is printed.
+fn check_pipeline(registry: &Registry, dialects: &[&'static DialectDef], config: &Config) -> Result<bool, String> {
+    let ctx = Context::new(dialects);
+    let Some(pipeline) = read_pipeline(&ctx, registry, config, config.pipeline.as_deref()) else { return Ok(false) };
+    let found = pipeline.check(&ctx, Some(registry));
+    eprint!("{}", render(&ctx, config, &found));
+    if found.is_empty() {
+        write(config, &format!("{pipeline}\n"))?;
+    }
+    Ok(found.is_empty())
+}
+
+/// One pipeline and what it is run on.
+struct Run<'a> {
+    registry: &'a Registry,
+    dialects: &'a [&'static DialectDef],
+    config: &'a Config,
+    ctx: &'a Context,
+    pipeline: &'a Pipeline,
+    source: SourceId,
+}
+
+impl Run<'_> {
+    /// Runs the pipeline; what it says is added to `found`.
+    fn transform(&mut self, module: &mut Module, found: &mut Vec<Diagnostic>) -> Result<RunReport, String> {
+        let (config, ctx) = (self.config, self.ctx);
+        if self.pipeline.is_empty() {
+            if config.verify_each {
+                found.extend(verify_module(ctx, module));
+            }
+            return Ok(RunReport::default());
         }
-        Err(error) => {
-            found.extend(error.report.diagnostics().cloned());
-            found.extend(error.diagnostics);
-            error.report
+        let options = RunOptions { verify_each: config.verify_each, threads: config.threads };
+        let mut dump = dump::Printer::new(ctx, config, print_options(config));
+        let result = self.pipeline.run(ctx, Some(self.registry), module, &options, &mut dump);
+        dump.problem.map_or(Ok(()), Err)?;
+        match result {
+            Ok(report) => {
+                found.extend(report.diagnostics().cloned());
+                Ok(report)
+            }
+            Err(error) => {
+                found.extend(error.report.diagnostics().cloned());
+                if error.step.is_some() {
+                    self.reproduce(&error.diagnostics)?;
+                }
+                found.extend(error.diagnostics);
+                Ok(error.report)
+            }
         }
+    }
+
+    /// Writes a reproducer where one was asked for, or where a pass is at fault.
+    fn reproduce(&self, found: &[Diagnostic]) -> Result<(), String> {
+        let path = match self.config.reproducer.as_deref() {
+            Some("none") => return Ok(()),
+            Some(path) => path.into(),
+            None if reproducer::is_fault(found) && !self.config.verify_diagnostics => reproducer::default_path(),
+            None => return Ok(()),
+        };
+        let text = &self.ctx.source(self.source).text;
+        reproducer::write(self.dialects, self.config, text, self.pipeline, &path)?;
+        eprintln!("note: `nim-opt --run-reproducer {}` does it again", path.display());
+        Ok(())
     }
 }
 

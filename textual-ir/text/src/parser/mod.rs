@@ -90,8 +90,6 @@ fn parse_fragment<T>(
 #[derive(Default)]
 struct Known<'c> {
     names: FxHashMap<&'c str, Name>,
-    /// Names of digits, by their number.
-    numbers: Vec<Option<Name>>,
     ops: FxHashMap<&'c str, OpName>,
     types: FxHashMap<&'c str, Type>,
     attrs: FxHashMap<&'c str, nim_ir::Attr>,
@@ -206,19 +204,10 @@ impl<'c> Parser<'c> {
 
     /// The name of a piece of the text.
     fn name_of(&mut self, text: &'c str) -> Name {
-        let number = match text.as_bytes() {
-            [b'0'] => Some(0),
-            [b'1'..=b'9', ..] if text.len() < 8 => text.parse::<usize>().ok(),
-            _ => None,
-        };
-        let ctx = self.ctx;
-        // Numbers are given one by one; others would only take room.
-        if let Some(number) = number.filter(|&n| n <= 2 * self.known.numbers.len() + 64) {
-            if self.known.numbers.len() <= number {
-                self.known.numbers.resize(number + 1, None);
-            }
-            return *self.known.numbers[number].get_or_insert_with(|| ctx.name(text));
+        if let Some(number) = number_name(text) {
+            return number;
         }
+        let ctx = self.ctx;
         *self.known.names.entry(text).or_insert_with(|| ctx.name(text))
     }
     /// True when what was read since can be taken from the text again without a word.
@@ -317,6 +306,15 @@ impl<'c> Parser<'c> {
 }
 
 const ERROR_TYPE: &str = "<error>";
+
+/// The name of a number without leading zeros.
+fn number_name(text: &str) -> Option<Name> {
+    match text.as_bytes() {
+        [b'0'] => Name::of_number(0),
+        [b'1'..=b'9', ..] => text.parse().ok().and_then(Name::of_number),
+        _ => None,
+    }
+}
 
 /// The start of a long text, for messages.
 fn shorten(text: &str) -> String {

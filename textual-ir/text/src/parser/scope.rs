@@ -27,8 +27,38 @@ struct Entry {
 /// and is put back at its end.
 #[derive(Default)]
 pub(super) struct Table {
-    entries: Vec<Entry>,
+    names: Vec<Entry>,
+    /// Of names that are numbers. Those that nobody would come to by counting would only take room: they are in `far`.
+    numbers: Vec<Entry>,
+    far: FxHashMap<Name, Entry>,
     scopes: u32,
+}
+
+const NOTHING: Entry = Entry { scope: 0, loc: Loc::UNKNOWN, first: 0, count: 0 };
+
+impl Table {
+    fn get(&self, name: Name) -> Option<Entry> {
+        let near = match name.number() {
+            Some(_) => self.numbers.get(name.index()),
+            None => self.names.get(name.index()),
+        };
+        near.filter(|e| e.scope != 0).or_else(|| self.far.get(&name)).copied()
+    }
+    fn slot(&mut self, name: Name) -> &mut Entry {
+        let entries = match name.number() {
+            Some(number) if number as usize > 2 * self.numbers.len() + 64 => {
+                return self.far.entry(name).or_insert(NOTHING);
+            }
+            // Once it is there, it stays there.
+            Some(_) if self.far.contains_key(&name) => return self.far.entry(name).or_insert(NOTHING),
+            Some(_) => &mut self.numbers,
+            None => &mut self.names,
+        };
+        if entries.len() <= name.index() {
+            entries.resize(name.index() + 1, NOTHING);
+        }
+        &mut entries[name.index()]
+    }
 }
 
 /// A use before the definition: the result of an op that stands nowhere takes its place until then.
@@ -76,20 +106,24 @@ impl Parser<'_> {
     /// What a name means in the scope.
     fn meaning(&self, name: Name) -> Option<Entry> {
         let scope = self.scopes.last()?.id;
-        self.table.entries.get(name.index()).copied().filter(|e| e.scope == scope)
+        self.table.get(name).filter(|e| e.scope == scope)
     }
     fn set_meaning(&mut self, name: Name, loc: Loc, first: u32, count: u32) {
         let scope = self.scopes.last_mut().expect("ops are parsed within a scope");
-        let entries = &mut self.table.entries;
-        if entries.len() <= name.index() {
-            entries.resize(name.index() + 1, Entry { scope: 0, loc, first: 0, count: 0 });
-        }
-        let before = std::mem::replace(&mut entries[name.index()], Entry { scope: scope.id, loc, first, count });
+        let before = std::mem::replace(self.table.slot(name), Entry { scope: scope.id, loc, first, count });
         if before.scope != 0 && before.scope != scope.id {
             scope.shadowed.push((name, before));
         }
         if let Some(region) = scope.regions.last_mut() {
             region.names.push(name);
+        }
+    }
+
+    /// Names that dialects' syntax made from text may be numbers too.
+    fn as_number(&self, name: Name) -> Name {
+        match name.number() {
+            Some(_) => name,
+            None => super::number_name(self.ctx.str(name)).unwrap_or(name),
         }
     }
 
@@ -107,7 +141,7 @@ impl Parser<'_> {
     pub(super) fn pop_scope(&mut self) {
         let Some(scope) = self.scopes.pop() else { return };
         for &(name, entry) in &scope.shadowed {
-            self.table.entries[name.index()] = entry;
+            *self.table.slot(name) = entry;
         }
         if scope.orphan || scope.forward.is_empty() {
             return;
@@ -145,7 +179,7 @@ impl Parser<'_> {
         let tell = !(scope.regions.is_empty() && scope.forward.is_empty());
         let id = scope.id;
         for name in region.names {
-            let entry = &mut self.table.entries[name.index()];
+            let entry = self.table.slot(name);
             if entry.scope == id {
                 entry.scope = 0;
                 if tell && entry.count > 0 {
@@ -186,13 +220,15 @@ impl Parser<'_> {
 
     /// Says that a name stands for values. A name of digits is not kept, the printer numbers such values.
     pub(super) fn define_values(&mut self, name: Name, values: &[ValueId], loc: Loc) {
-        let text = self.ctx.str(name);
+        let name = self.as_number(name);
         if let Some(&first) = values.first()
-            && !text.starts_with(|c: char| c.is_ascii_digit())
+            && name.number().is_none()
+            && !self.ctx.str(name).starts_with(|c: char| c.is_ascii_digit())
         {
             self.body_now().set_value_name(first, Some(name));
         }
         if let Some(Entry { loc: there, .. }) = self.meaning(name) {
+            let text = self.ctx.str(name);
             self.emit(
                 Diagnostic::error(codes::REDEFINED_VALUE, loc, format!("the value `%{text}` is defined twice"))
                     .label(there, "first defined here"),
@@ -219,6 +255,7 @@ impl Parser<'_> {
     }
     /// Says that the definition of a name could not be parsed.
     pub(super) fn poison(&mut self, name: Name, loc: Loc) {
+        let name = self.as_number(name);
         if self.meaning(name).is_none() {
             self.set_meaning(name, loc, 0, 0);
             self.scope().forward.remove(&name);
@@ -228,7 +265,7 @@ impl Parser<'_> {
     /// The value of an operand. Without a type it must be defined already.
     pub(super) fn lookup(&mut self, operand: OperandName, ty: Option<Type>) -> ValueId {
         let OperandName { name, index, loc } = operand;
-        let text = self.ctx.str(name);
+        let name = self.as_number(name);
         if let Some(Entry { loc: there, first, count, .. }) = self.meaning(name) {
             if count == 0 {
                 return self.poison_value(ty, loc);
@@ -253,6 +290,7 @@ impl Parser<'_> {
             return value;
         }
         if index >= MAX_RESULTS {
+            let text = self.ctx.str(name);
             self.emit(Diagnostic::error(codes::NO_SUCH_RESULT, loc, format!("`%{text}` has no result {index}")));
             return self.poison_value(ty, loc);
         }
@@ -261,6 +299,7 @@ impl Parser<'_> {
         let Some(ty) = ty else {
             let value = self.poison_value(None, loc);
             if !self.scope().orphan {
+                let text = self.ctx.str(name);
                 self.emit(
                     Diagnostic::error(
                         codes::UNDEFINED_VALUE,

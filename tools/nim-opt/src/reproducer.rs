@@ -1,0 +1,51 @@
+//! Reproducers: a module together with the pipeline that failed on it, in one file that replays it.
+//!
+//! The form is upstream's: the pipeline stands in the resource section, under `mlir_reproducer`, so either tool can run it.
+
+use crate::cli::Config;
+use nim_ir::{Context, Diagnostic, DialectDef};
+use nim_pass::Pipeline;
+use nim_text::{ParseOptions, PrintOptions, parse_module, print_module, strings};
+use std::path::{Path, PathBuf};
+
+const OWNER: &str = "mlir_reproducer";
+
+/// Writes what reproduces a failure: the module as it was read, the pipeline, and the version of the tool.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(
+    dialects: &[&'static DialectDef],
+    config: &Config,
+    text: &str,
+    pipeline: &Pipeline,
+    path: &Path,
+) -> Result<(), String> {
+    let ctx = Context::new(dialects);
+    let source = ctx.add_source(config.input.clone(), text);
+    let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
+    let (module, _) = parse_module(&ctx, source, &options);
+    let version = concat!("nim-opt ", env!("CARGO_PKG_VERSION"));
+    ctx.add_foreign_resource(OWNER, "pipeline", &strings::quote(&pipeline.to_string()));
+    ctx.add_foreign_resource(OWNER, "disable_threading", "true");
+    ctx.add_foreign_resource(OWNER, "verify_each", if config.verify_each { "true" } else { "false" });
+    ctx.add_foreign_resource("nim_reproducer", "version", &strings::quote(version));
+    let out = print_module(&ctx, &module, &PrintOptions { debug_info: true, ..PrintOptions::default() });
+    std::fs::write(path, out).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+}
+
+/// Where a reproducer goes when nobody said where: one file a process.
+pub fn default_path() -> PathBuf {
+    std::env::temp_dir().join(format!("nim-opt-reproducer-{}.nir", std::process::id()))
+}
+
+/// True when the failure is a fault of a pass: it panicked, or what it left is not valid.
+pub fn is_fault(found: &[Diagnostic]) -> bool {
+    found.iter().any(|d| d.code == "N0804" || d.notes.iter().any(|n| n.ends_with("the module was valid before")))
+}
+
+/// The pipeline that the text of a reproducer names.
+pub fn pipeline(ctx: &Context) -> Option<String> {
+    let quoted = ctx.foreign_resources().into_iter().find(|(owner, key, _)| (*owner, *key) == (OWNER, "pipeline"))?.2;
+    strings::unquote(quoted).ok()
+}
