@@ -1,5 +1,10 @@
 // REQUIRES: mlir-opt
-// RUN: mlir-opt %s --allow-unregistered-dialect --mlir-print-op-generic | nim-opt --allow-unregistered-dialect --no-output
+// RUN: mlir-opt --allow-unregistered-dialect --mlir-print-op-generic %s > %t.1
+// RUN: nim-opt --allow-unregistered-dialect --mlir-print-op-generic %t.1 | mlir-opt --allow-unregistered-dialect --mlir-print-op-generic > %t.2
+// RUN: cmp %t.1 %t.2
+// RUN: mlir-opt --allow-unregistered-dialect --mlir-print-op-generic --mlir-print-debuginfo %s > %t.3
+// RUN: nim-opt --allow-unregistered-dialect --mlir-print-op-generic --mlir-print-debuginfo %t.3 | mlir-opt --allow-unregistered-dialect --mlir-print-op-generic --mlir-print-debuginfo > %t.4
+// RUN: cmp %t.3 %t.4
 
 // Regions, blocks, successors, forward references, names, symbols, nesting.
 "s.empty"() ({}) : () -> ()
