@@ -48,7 +48,7 @@ pub struct Return {
 }
 
 /// Calls a function.
-#[op(name = "func.call", parse = parse_call, print = print_call)]
+#[op(name = "func.call", traits(SymbolUser), parse = parse_call, print = print_call)]
 pub struct Call {
     /// the function
     #[attr(SymbolRef)]

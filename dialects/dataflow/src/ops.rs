@@ -135,7 +135,7 @@ pub struct Return {
 }
 
 /// Calls a kernel from the host program.
-#[op(name = "dataflow.invoke", traits(Pure), parse = kernel::parse_invoke, print = kernel::print_invoke)]
+#[op(name = "dataflow.invoke", traits(Pure, SymbolUser), parse = kernel::parse_invoke, print = kernel::print_invoke)]
 pub struct Invoke {
     /// the kernel
     #[attr(SymbolRef)]

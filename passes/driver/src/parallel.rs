@@ -103,6 +103,9 @@ pub(crate) fn run(
     (count, if errors.is_empty() { Ok(report) } else { Err(errors) })
 }
 
+/// The code of a pass that panicked.
+pub(crate) const PANIC: &str = "N0804";
+
 /// Runs a pass; a panic becomes a diagnostic, so that the tool can still name the pass and write a reproducer.
 pub(crate) fn guarded(
     pass: &str,
@@ -116,7 +119,7 @@ pub(crate) fn guarded(
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
         Err(vec![
-            Diagnostic::error("N0804", loc, format!("`{pass}` failed: {text}"))
+            Diagnostic::error(PANIC, loc, format!("`{pass}` failed: {text}"))
                 .note("this is a fault of the pass, not of the program"),
         ])
     })

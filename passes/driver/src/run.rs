@@ -37,6 +37,8 @@ impl Default for RunOptions {
 pub struct PipelineError {
     /// The step that failed as the pipeline's text writes it; `None` when it did not begin.
     pub step: Option<String>,
+    /// The pass is to blame: it panicked, or what it left is not valid.
+    pub fault: bool,
     /// What was found; at least one of them is an error.
     pub diagnostics: Vec<Diagnostic>,
     /// What was done before.
@@ -59,6 +61,7 @@ impl Pipeline {
         let mut report = RunReport::default();
         let stop = |step: Option<&str>, diagnostics: Vec<Diagnostic>, report: RunReport| PipelineError {
             step: step.map(str::to_string),
+            fault: diagnostics.iter().any(|d| d.code == parallel::PANIC),
             diagnostics,
             report,
         };
@@ -107,7 +110,7 @@ impl Pipeline {
                     hooks.failed(&text, module);
                     let note = format!("after `{text}`; the module was valid before");
                     let found = found.into_iter().map(|d| d.note(note.clone())).collect();
-                    return Err(stop(Some(&text), found, report));
+                    return Err(PipelineError { fault: true, ..stop(Some(&text), found, report) });
                 }
             }
             report.steps.push(StepReport { step: text, report: told, time, verify_time: start.elapsed(), bodies });

@@ -67,11 +67,29 @@ impl Pass for Broken {
     }
 }
 
+/// Promises what it does not do.
+struct Idle;
+impl Pass for Idle {
+    fn name(&self) -> &'static str {
+        "idle"
+    }
+    fn description(&self) -> &'static str {
+        "Promises to remove arith"
+    }
+    fn gives(&self) -> &'static [&'static str] {
+        &["no_dialect(arith)"]
+    }
+    fn run(&self, _: &PassContext<'_>, _: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        Ok(PassReport::new())
+    }
+}
+
 fn registry() -> Registry {
     let mut registry = Registry::new();
     registry.body_pass(|o: &mut Options| -> Result<Mark, OptionError> { Ok(Mark { size: o.int("size", 1)? }) });
     registry.module_pass(|_| Ok(Check));
     registry.module_pass(|_| Ok(Broken));
+    registry.module_pass(|_| Ok(Idle));
     registry.pipeline("both", "Marks, then checks", "mark{size=2},check");
     registry
 }
@@ -192,4 +210,46 @@ fn a_fault_of_a_pass_is_a_diagnostic() {
     assert_eq!(error.step.as_deref(), Some("broken"));
     assert_eq!(error.diagnostics[0].code, "N0804");
     assert_eq!(log.0, ["mark{size=1}", "failed broken"]);
+}
+
+#[test]
+fn a_fault_is_not_the_programs() {
+    let ctx = Context::new(nim_builtin::DIALECTS);
+    let (registry, mut module) = (registry(), module(&ctx, 1));
+    let mut fault = |text: &str| {
+        let pipeline = Pipeline::parse(&ctx, &registry, text).unwrap();
+        pipeline.run(&ctx, Some(&registry), &mut module, &RunOptions::default(), &mut ()).unwrap_err().fault
+    };
+    assert!(fault("broken"));
+    assert!(!fault("check,mark"));
+}
+
+#[test]
+fn what_a_pass_promised_and_left_is_told() {
+    let ctx = Context::new(nim_builtin::DIALECTS);
+    let (registry, mut module) = (registry(), module(&ctx, 1));
+    let op = module.ops().next().unwrap();
+    let function = module.body.nested_mut(op).unwrap();
+    let ret = function.first_op(function.entry().unwrap()).unwrap();
+    for value in 0..2 {
+        let ty = ctx.int_type(32);
+        let attr = ctx.int_attr(value, ty);
+        Builder::before(&ctx, function, ret).value("arith.constant", &[], ty, &[("value", attr)]);
+    }
+    let pipeline = Pipeline::parse(&ctx, &registry, "idle").unwrap();
+    let report = pipeline.run(&ctx, Some(&registry), &mut module, &RunOptions::default(), &mut ()).unwrap();
+    let [told] = report.diagnostics().collect::<Vec<_>>()[..] else { panic!("one warning") };
+    assert_eq!((told.code, told.notes.as_slice()), ("N0807", ["arith.constant: 2".to_string()].as_slice()));
+}
+
+#[test]
+fn contracts_are_checked_without_a_module() {
+    let ctx = Context::new(nim_builtin::DIALECTS);
+    let registry = registry();
+    let codes = |text: &str| {
+        let pipeline = Pipeline::parse(&ctx, &registry, text).unwrap();
+        pipeline.check(&ctx, Some(&registry)).iter().map(|d| d.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("check,mark"), ["N0803"]);
+    assert!(codes("mark,check").is_empty() && codes("check").is_empty());
 }

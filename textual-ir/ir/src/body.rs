@@ -142,8 +142,8 @@ pub struct Body {
 impl Drop for Body {
     /// Bodies inside are dropped one after the other, not one inside the other: nesting may be deep.
     fn drop(&mut self) {
-        fn inside(body: &mut Body, out: &mut Vec<Box<Body>>) {
-            out.extend(body.ops.iter_mut().filter_map(|(_, op)| op.rest.as_mut()?.nested.take()));
+        fn inside(body: &mut Body, out: &mut Vec<Body>) {
+            out.extend(body.ops.iter_mut().filter_map(|(_, op)| op.rest.as_mut()?.nested.take().map(|body| *body)));
         }
         let mut bodies = vec![];
         inside(self, &mut bodies);

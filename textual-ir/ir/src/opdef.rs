@@ -146,6 +146,8 @@ pub enum Trait {
     SymbolTable,
     /// It is a symbol: has `sym_name`.
     Symbol,
+    /// Its attribute `callee` names a symbol of the module around it.
+    SymbolUser,
     /// Two operands may be swapped.
     Commutative,
     /// Acts on each element alone, operands broadcast.

@@ -1,10 +1,10 @@
 //! Checks of the IR: structure, dominance, op tables, types, symbols. All findings of a body in one run.
 
 use crate::{
-    Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, OpDef, OpId, Presence, RegionId, Trait,
-    Type, TypeData, ValueId, builder::infer_types, diagnostics::did_you_mean,
+    Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, Name, OpDef, OpId, Presence, RegionId,
+    Trait, Type, TypeData, ValueId, builder::infer_types, diagnostics::did_you_mean,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 mod dominance;
 
@@ -23,17 +23,38 @@ pub fn verify_module(ctx: &Context, module: &Module) -> Vec<Diagnostic> {
 /// Verifies a body and the bodies nested in it. `terminated`: its root blocks must end with a terminator; without, it is
 /// a module, in which values may be used before they are defined.
 pub fn verify_body(ctx: &Context, body: &Body, terminated: bool, found: &mut Vec<Diagnostic>) {
+    verify_in(ctx, body, terminated, None, found);
+}
+
+/// `around`: the symbols of the module that the body is in.
+fn verify_in(ctx: &Context, body: &Body, terminated: bool, around: Option<&Symbols>, found: &mut Vec<Diagnostic>) {
     dominance::check(ctx, body, !terminated, found);
-    let mut verifier = Verifier { ctx, body, found };
+    let own = (!terminated).then(|| symbols_of(ctx, body));
+    let mut verifier = Verifier { ctx, body, symbols: own.as_ref().or(around), found };
     for &region in body.root_regions() {
         verifier.region(region, terminated);
     }
     verifier.symbols();
 }
 
+/// Names of the symbols of a module.
+type Symbols = FxHashSet<Name>;
+
+fn symbols_of(ctx: &Context, body: &Body) -> Symbols {
+    let sym_name = ctx.name("sym_name");
+    let ops = body.root_regions().iter().flat_map(|&r| body.blocks(r)).flat_map(|&b| body.block_ops(b));
+    let name = |op| match body.attr(op, sym_name).map(|a| ctx.attr_data(a)) {
+        Some(AttrData::String(name)) => Some(*name),
+        _ => None,
+    };
+    ops.filter_map(name).collect()
+}
+
 struct Verifier<'a> {
     ctx: &'a Context,
     body: &'a Body,
+    /// Those that ops may name; `None` when nothing is known about the module.
+    symbols: Option<&'a Symbols>,
     found: &'a mut Vec<Diagnostic>,
 }
 
@@ -62,6 +83,9 @@ impl Verifier<'_> {
                     let name = def.name;
                     self.error("N0301", op, format!("`{name}` ends a block but does not stand at its end"));
                 }
+                if def.has(Trait::SymbolUser) {
+                    self.callee(op);
+                }
                 if let Some(verify) = def.verify {
                     verify(self.ctx, self.body, op, self.found);
                 }
@@ -69,7 +93,7 @@ impl Verifier<'_> {
             let inner_terminated = def.is_some_and(|d| !d.has(Trait::NoTerminator));
             stack.extend(self.body.regions(op).iter().map(|&r| (r, inner_terminated)));
             if let Some(nested) = self.body.nested(op) {
-                verify_body(self.ctx, nested, inner_terminated, self.found);
+                verify_in(self.ctx, nested, inner_terminated, self.symbols, self.found);
             }
         }
         if terminated {
@@ -89,6 +113,24 @@ impl Verifier<'_> {
                 }
             }
         }
+    }
+
+    /// What is called must be there.
+    fn callee(&mut self, op: OpId) {
+        let callee = self.body.attr_named(self.ctx, op, "callee").and_then(|a| self.ctx.as_symbol_ref(a));
+        let (Some(name), Some(symbols)) = (callee, self.symbols) else { return };
+        if symbols.contains(&name) {
+            return;
+        }
+        let (text, user) = (self.ctx.str(name), self.ctx.op_str(self.body.op_name(op)));
+        let message = format!("`{user}` calls `@{text}`, but the module has no such symbol");
+        let mut diagnostic = Diagnostic::error("N0312", self.body.loc(op), message);
+        let mut known: Vec<&str> = symbols.iter().map(|&n| self.ctx.str(n)).collect();
+        known.sort_unstable();
+        if let Some(near) = did_you_mean(text, known) {
+            diagnostic = diagnostic.help(format!("did you mean `@{near}`?"));
+        }
+        self.found.push(diagnostic);
     }
 
     fn against_table(&mut self, op: OpId, def: &'static OpDef) {

@@ -44,6 +44,11 @@ const CODES: &[Entry] = &[
         "The written result type contradicts the one that operands and attributes give. Dimensions count as different only where that is proved.",
     ),
     ("N0311", "symbol defined twice", "Names of functions and kernels are unique within their module."),
+    (
+        "N0312",
+        "call of what is not there",
+        "A call names a function or kernel of the module that it stands in. Functions of other places are declared: `func.func private @f(i32)`.",
+    ),
     ("N0350", "malformed op", "The op's own syntax was not followed; its documentation shows it."),
     (
         "N0351",
@@ -225,16 +230,16 @@ const CODES: &[Entry] = &[
         "A pass needs what neither the module nor a pass before it gives. Passes say what they need and give in `--list-passes`.",
     ),
     ("N0804", "a pass failed", "This is a fault of the pass. `--print-ir-after-all` shows what it was given."),
-    (
-        "N0807",
-        "a pass left what it promised to remove",
-        "The table says which ops are left, how many, and where the first of them is. A later pass that needs them gone will refuse to run.",
-    ),
     ("N0805", "a pass ran on nothing", "No op of the name that it is nested in, or works on, is there."),
     (
         "N0806",
         "option that cannot be used",
         "The pass has no such option, or not with this value. `--list-passes` lists options with their defaults.",
+    ),
+    (
+        "N0807",
+        "a pass left what it promised to remove",
+        "The table says which ops are left, how many, and where the first of them is. A later pass that needs them gone will refuse to run.",
     ),
     (
         "N0820",

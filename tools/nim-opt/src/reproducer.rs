@@ -3,7 +3,7 @@
 //! The form is upstream's: the pipeline stands in the resource section, under `mlir_reproducer`, so either tool can run it.
 
 use crate::cli::Config;
-use nim_ir::{Context, Diagnostic, DialectDef};
+use nim_ir::{Context, DialectDef};
 use nim_pass::Pipeline;
 use nim_text::{ParseOptions, PrintOptions, parse_module, print_module, strings};
 use std::path::{Path, PathBuf};
@@ -37,11 +37,6 @@ pub fn write(
 /// Where a reproducer goes when nobody said where: one file a process.
 pub fn default_path() -> PathBuf {
     std::env::temp_dir().join(format!("nim-opt-reproducer-{}.nir", std::process::id()))
-}
-
-/// True when the failure is a fault of a pass: it panicked, or what it left is not valid.
-pub fn is_fault(found: &[Diagnostic]) -> bool {
-    found.iter().any(|d| d.code == "N0804" || d.notes.iter().any(|n| n.ends_with("the module was valid before")))
 }
 
 /// The pipeline that the text of a reproducer names.

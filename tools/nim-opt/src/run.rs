@@ -258,7 +258,7 @@ impl Run<'_> {
             Err(error) => {
                 found.extend(error.report.diagnostics().cloned());
                 if error.step.is_some() {
-                    self.reproduce(&error.diagnostics)?;
+                    self.reproduce(error.fault)?;
                 }
                 found.extend(error.diagnostics);
                 Ok(error.report)
@@ -267,11 +267,11 @@ impl Run<'_> {
     }
 
     /// Writes a reproducer where one was asked for, or where a pass is at fault.
-    fn reproduce(&self, found: &[Diagnostic]) -> Result<(), String> {
+    fn reproduce(&self, fault: bool) -> Result<(), String> {
         let path = match self.config.reproducer.as_deref() {
             Some("none") => return Ok(()),
             Some(path) => path.into(),
-            None if reproducer::is_fault(found) && !self.config.verify_diagnostics => reproducer::default_path(),
+            None if fault && !self.config.verify_diagnostics => reproducer::default_path(),
             None => return Ok(()),
         };
         let text = &self.ctx.source(self.source).text;

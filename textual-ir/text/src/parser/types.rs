@@ -81,7 +81,8 @@ impl<'c> Parser<'c> {
         }
         let end = token.end as usize;
         let brackets = match source.as_bytes().get(end) {
-            Some(b'<') => balanced_len(&source[end..])?,
+            // Not far: types in types would be looked at again and again.
+            Some(b'<') => balanced_len(&source.as_bytes()[end..source.len().min(end + 256)])?,
             _ => 0,
         };
         Some(&source[token.start as usize..end + brackets])
@@ -454,7 +455,7 @@ impl<'c> Parser<'c> {
     pub(super) fn balanced(&mut self, start: usize) -> Parse<Range<usize>> {
         let open = self.tokens.peek();
         let source = self.tokens.source();
-        let Some(len) = balanced_len(&source[open.start as usize..]) else {
+        let Some(len) = balanced_len(&source.as_bytes()[open.start as usize..]) else {
             return Err(self.error(
                 codes::UNEXPECTED,
                 open,
@@ -468,8 +469,7 @@ impl<'c> Parser<'c> {
 }
 
 /// The length of the bracketed text at the start; `->`, `<=` and `>=` are no brackets, brackets in strings do not count.
-fn balanced_len(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
+fn balanced_len(bytes: &[u8]) -> Option<usize> {
     let mut open = smallvec::SmallVec::<[u8; 16]>::new();
     let mut i = 0;
     while i < bytes.len() {
@@ -540,8 +540,8 @@ mod tests {
 
     #[test]
     fn brackets_match() {
-        assert_eq!(balanced_len("<(d0) -> (d0)> rest"), Some(14));
-        assert_eq!(balanced_len("<\">\\\">\"> rest"), Some(8));
-        assert_eq!(balanced_len("<(>)"), None);
+        assert_eq!(balanced_len(b"<(d0) -> (d0)> rest"), Some(14));
+        assert_eq!(balanced_len(b"<\">\\\">\"> rest"), Some(8));
+        assert_eq!(balanced_len(b"<(>)"), None);
     }
 }

@@ -11,7 +11,10 @@ impl Printer<'_> {
         }
         let start = self.out.len();
         self.type_text(ty);
-        self.types.insert(ty, self.out[start..].into());
+        // Long ones have others in them, which would be kept as often as they are nested.
+        if self.out.len() - start <= 256 {
+            self.types.insert(ty, self.out[start..].into());
+        }
     }
 
     fn type_text(&mut self, ty: Type) {
