@@ -244,7 +244,7 @@ fn unravel(mut at: usize, dims: &[usize]) -> Vec<usize> {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(Mismatch { path, difference }) = &self.first else {
-            return write!(f, "{} elements agree, largest error {:e}", self.elements, self.max_abs_error);
+            return write!(f, "{} elements agree, largest error {:.1e}", self.elements, self.max_abs_error);
         };
         if !path.is_empty() {
             write!(f, "at {path}: ")?;
@@ -259,7 +259,7 @@ impl fmt::Display for Comparison {
             Difference::Element { index, found, expected } => write!(
                 f,
                 "{} of {} elements differ, the first at {index:?}: {found} where {expected} is expected; largest error \
-                 {:e}",
+                 {:.1e}",
                 self.failures, self.elements, self.max_abs_error
             ),
         }
@@ -311,7 +311,7 @@ mod tests {
         let result = compare(&x, &y, &LOOSE);
         assert_eq!(
             result.to_string(),
-            "2 of 4 elements differ, the first at [1, 0]: 9 where 3 is expected; largest error 6e0"
+            "2 of 4 elements differ, the first at [1, 0]: 9 where 3 is expected; largest error 6.0e0"
         );
     }
 

@@ -146,6 +146,14 @@ impl Engine {
         }
     }
 
+    /// Bytes of its constants, as kernels read them; not known of the interpreter.
+    pub fn constant_bytes(&self) -> Option<usize> {
+        match &self.runner {
+            Runner::Interpreter { .. } => None,
+            Runner::Program(session) => Some(session.program().constant_bytes()),
+        }
+    }
+
     /// Runs the model on inputs in order; [`Interface::arrange`] checks them.
     ///
     /// # Errors
@@ -160,7 +168,7 @@ impl Engine {
 }
 
 /// The most memory that this process has had, in bytes; Linux only.
-fn process_peak() -> Option<usize> {
+pub fn process_peak() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? << 10)

@@ -106,6 +106,8 @@ impl Report {
     pub fn finish(mut self, cli: &Cli, engine: &Engine) -> Result<bool, Failure> {
         if cli.json {
             self.json.insert("peak_bytes".into(), json!(engine.peak_bytes()));
+            self.json.insert("constant_bytes".into(), json!(engine.constant_bytes()));
+            self.json.insert("process_peak_bytes".into(), json!(nim_tools::engine::process_peak()));
             if self.tested {
                 self.json.insert("passed".into(), json!(self.passed));
                 self.json.insert("failed".into(), json!(self.failed));

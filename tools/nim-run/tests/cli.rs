@@ -88,9 +88,9 @@ fn test_data() {
     data_set(&folder, 1, &[1.0, 2.0, 3.0, 4.0], &[0.0; 4], &[1.0, 2.0, 3.0, 4.001]);
     let out = nim_run(&folder, &["model.nir", "--test-data", "."]);
     let lines: Vec<&str> = text(&out.stdout).lines().collect();
-    assert_eq!(lines[0], "test_data_set_0: ok: output \"sum\": 2 elements agree, largest error 0e0");
+    assert_eq!(lines[0], "test_data_set_0: ok: output \"sum\": 2 elements agree, largest error 0.0e0");
     assert!(
-        lines[1].starts_with("test_data_set_1: ok: output \"sum\": 4 elements agree, largest error 9.99"),
+        lines[1].starts_with("test_data_set_1: ok: output \"sum\": 4 elements agree, largest error 1.0e-3"),
         "{lines:?}"
     );
     assert_eq!((lines[2], out.status.code()), ("2 passed, 0 failed", Some(0)));

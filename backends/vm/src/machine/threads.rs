@@ -1,16 +1,20 @@
 //! Threads that run parts of one kernel at the same time.
 //!
-//! The range is cut into as many equal parts as there are threads, always in the same way, so results do not depend on
-//! timing. Idle threads look for work for a short while, since the next kernel usually follows at once, and then sleep.
+//! The range is cut into a few parts a thread, and whoever is free takes the next one, so that a thread that the system
+//! holds up does not hold up all. Parts do not see each other, so results depend neither on timing nor on their number.
+//! Idle threads look for work for a short while, since the next kernel usually follows at once, and then sleep.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
-/// Rounds of looking for work before a thread sleeps: some tens of microseconds.
-const SPINS: u32 = 20_000;
+/// How long a thread looks for work before it sleeps. Waking a thread costs about as much as this.
+const SPIN: Duration = Duration::from_micros(50);
+/// Parts of a range for each thread.
+const PARTS: usize = 4;
 
 /// What is to be done: called with the part of the range that a thread is to run.
 type Work<'a> = &'a (dyn Fn(Range<i64>) + Sync);
@@ -20,6 +24,8 @@ struct Shared {
     epoch: AtomicU64,
     /// Threads that have not finished yet.
     pending: AtomicUsize,
+    /// The next part that nobody has taken.
+    next: AtomicUsize,
     stop: AtomicBool,
     job: UnsafeCell<Option<Job>>,
     asleep: Box<[AtomicBool]>,
@@ -58,6 +64,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             epoch: AtomicU64::new(0),
             pending: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(None),
             asleep: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
@@ -84,7 +91,8 @@ impl Threads {
     /// Runs `work` on equal parts of a range, on all threads, and waits for the end.
     pub fn run(&mut self, range: Range<i64>, work: Work<'_>) {
         let size = range.end.saturating_sub(range.start).max(0);
-        let parts = self.count().min(usize::try_from(size).unwrap_or(usize::MAX));
+        let most = if self.workers.is_empty() { 1 } else { PARTS * self.count() };
+        let parts = most.min(usize::try_from(size).unwrap_or(usize::MAX));
         if parts <= 1 {
             if size > 0 {
                 work(range);
@@ -101,17 +109,17 @@ impl Threads {
         // reads the job.
         unsafe { *shared.job.get() = Some(job) };
         shared.pending.store(self.workers.len(), Ordering::Relaxed);
+        shared.next.store(0, Ordering::Relaxed);
         shared.epoch.fetch_add(1, Ordering::SeqCst);
         for (asleep, (_, thread)) in shared.asleep.iter().zip(&self.workers) {
             if asleep.load(Ordering::SeqCst) {
                 thread.unpark();
             }
         }
-        work(part(&job, 0));
-        let mut spins = 0;
-        while shared.pending.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        take_parts(shared, &job, work);
+        let done = || shared.pending.load(Ordering::Acquire) == 0;
+        while !spin_until(&done) {
+            std::thread::yield_now();
         }
     }
 }
@@ -135,16 +143,39 @@ fn part(job: &Job, index: usize) -> Range<i64> {
     at(index)..at(index + 1)
 }
 
+/// Runs parts that nobody has taken yet until there are none.
+fn take_parts(shared: &Shared, job: &Job, work: Work<'_>) {
+    loop {
+        let index = shared.next.fetch_add(1, Ordering::Relaxed);
+        if index >= job.parts {
+            return;
+        }
+        work(part(job, index));
+    }
+}
+
+/// Waits for a condition for a short while; whether it came true.
+fn spin_until(condition: &dyn Fn() -> bool) -> bool {
+    // The clock costs more than a look at the condition.
+    const LOOKS: u32 = 64;
+    let start = Instant::now();
+    loop {
+        for _ in 0..LOOKS {
+            if condition() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if start.elapsed() > SPIN {
+            return false;
+        }
+    }
+}
+
 fn worker(shared: &Shared, index: usize) {
     let mut seen = 0;
     loop {
-        let mut spins = 0;
-        while shared.epoch.load(Ordering::Acquire) == seen {
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-                continue;
-            }
+        while !spin_until(&|| shared.epoch.load(Ordering::Acquire) != seen) {
             shared.asleep[index].store(true, Ordering::SeqCst);
             // Looked at again after the flag is up: either we see the new epoch or its maker sees the flag.
             if shared.epoch.load(Ordering::SeqCst) == seen {
@@ -157,11 +188,9 @@ fn worker(shared: &Shared, index: usize) {
             return;
         }
         // SAFETY: the job was written before the epoch was raised, and is not written again before `pending` is 0.
-        if let Some(job) = unsafe { *shared.job.get() }
-            && index + 1 < job.parts
-        {
+        if let Some(job) = unsafe { *shared.job.get() } {
             // SAFETY: the lender waits until `pending` is 0.
-            unsafe { (*job.work)(part(&job, index + 1)) };
+            take_parts(shared, &job, unsafe { &*job.work });
         }
         shared.pending.fetch_sub(1, Ordering::Release);
     }
