@@ -23,7 +23,7 @@ excerpt() { # FILE START LINES [SKIP]: so many lines from the first that matches
     !on && $0 ~ start { on = 1; if (NR > 1) print "    ..." }
     on && $0 ~ skip { left++; next }
     on && shown < count { if (left) { printf "    (constants: %d)\n", left; left = 0 }
-                          print (length($0) > 150) ? substr($0, 1, 147) "..." : $0; shown++; last = NR }
+                          print (length($0) > 150) ? substr($0, 1, 147) "..." : $0; shown++; last = NR; if ($0 == "}") shown = count }
     END { if (last < NR) printf "    ... (%d lines in all)\n", NR }' "$1"
 }
 emit() { run "$bin/nim-compile" "$dir/model.onnx" --emit="$1" -o "$out/model.$1"; }

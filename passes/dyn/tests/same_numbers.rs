@@ -87,7 +87,8 @@ impl Writer {
     }
     fn call(&mut self, kernel: &str, args: &[&str], from: usize, to: usize) {
         let (name, types) = (self.name(), vec![ty(from); args.len()].join(", "));
-        let _ = writeln!(self.text, "{name} = dataflow.invoke @{kernel}({}) : ({types}) -> {}", args.join(", "), ty(to));
+        let _ =
+            writeln!(self.text, "{name} = dataflow.invoke @{kernel}({}) : ({types}) -> {}", args.join(", "), ty(to));
         self.values.push((name, to));
     }
 
@@ -204,7 +205,8 @@ fn planned_programs_give_the_same_numbers() {
         let (ctx, planned, buffers) = prepared(&text, true);
         placed += buffers;
         for (flag, trips, n, m) in [(false, 0, 3, 1), (true, 1, 1, 7), (true, 3, 2, 2), (false, 2, 9, 0)] {
-            let ramp = |count: usize, from: i64| Tensor::new(&[count], (0..count as i64).map(|i| 7 * i + from).collect());
+            let ramp =
+                |count: usize, from: i64| Tensor::new(&[count], (0..count as i64).map(|i| 7 * i + from).collect());
             let inputs: Vec<Value> = vec![
                 Tensor::bools(&[], vec![flag]).into(),
                 Tensor::scalar(trips as i64).into(),
