@@ -1,6 +1,6 @@
 //! Fusion keeps the numbers, and finds what it should in the patterns that models are made of.
 
-#[path = "../../graph/tests/support/mod.rs"]
+#[path = "../../graph/tests/all/support/mod.rs"]
 mod support;
 
 use nim_dataflow_passes::{FuseOptions, fuse, outline};

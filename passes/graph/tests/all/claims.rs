@@ -1,12 +1,10 @@
 //! What ops take for granted about sizes becomes guards, which stop a run instead of wrong numbers.
 
-mod support;
-
+use crate::support::{context, function, ops};
 use nim_graph::GraphBuilder;
 use nim_graph_passes::graph_to_dataflow;
 use nim_ir::{Context, Module, ValueId};
 use nim_tensor::{DType, Tensor, Value};
-use support::{context, function, ops};
 
 fn lowered(ctx: &Context, inputs: &[&str], f: impl FnOnce(&mut GraphBuilder<'_>, &[ValueId]) -> ValueId) -> Module {
     let mut module = function(ctx, inputs, |g, x| vec![f(g, x)]);

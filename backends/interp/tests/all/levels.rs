@@ -120,7 +120,7 @@ func.func @main(%n: memref<i64>, %x: memref<[K]xf32>) -> (memref<[K]xf32>, memre
   dyn.bind %n ["T"] : memref<i64>
   %s = dyn.alloc 16
   %sizes = dyn.view %s[0] : memref<2xi64>
-  dyn.index [T, 2*K + 1], %sizes : memref<2xi64>
+  dyn.index [T, 2*K + 1] outs(%sizes) : memref<2xi64>
   %last, %all = dyn.loop %i trip(%n : memref<i64>) carry(%h = %x : memref<[K]xf32>) -> (memref<[K]xf32>, memref<[T]x[K]xf32>) {
     %t = dyn.alloc 4*K
     %twice = dyn.view %t[0] : memref<[K]xf32>

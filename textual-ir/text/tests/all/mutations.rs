@@ -1,7 +1,6 @@
 //! Broken texts: no mutation of a text makes the parser or the printer panic or hang.
 
-mod common;
-use common::*;
+use crate::common::*;
 
 const SAMPLE: &str = "\
 !t = tensor<[N]x4xf32>

@@ -4,7 +4,7 @@
 mod moves;
 mod steps;
 
-use crate::rng::Rng;
+use super::rng::Rng;
 use nim_compiler::DIALECTS;
 use nim_graph::GraphBuilder;
 use nim_ir::{BlockId, Body, Builder, Context, Expr, Loc, Module, OpState, ValueId};
@@ -48,7 +48,8 @@ pub struct Case {
     needs: Vec<(Expr, i64)>,
     /// How far the elements of each result may be off.
     pub slack: Vec<f64>,
-    seed: u64,
+    /// What it was made from.
+    pub seed: u64,
 }
 
 /// A case in the making.

@@ -1,7 +1,6 @@
 //! Errors: all of a text in one run, each at its place, with what helps.
 
-mod common;
-use common::*;
+use crate::common::*;
 
 /// Codes and lines of everything that is reported.
 fn found(text: &str) -> Vec<(&'static str, usize)> {

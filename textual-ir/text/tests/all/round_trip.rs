@@ -1,7 +1,6 @@
 //! Text to IR and back: what is printed reads back and prints as the same text, in pretty and generic form.
 
-mod common;
-use common::*;
+use crate::common::*;
 
 /// Checks that texts are printed as they stand.
 fn stays(text: &str) {

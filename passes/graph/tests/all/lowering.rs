@@ -1,12 +1,10 @@
 //! Every numeric op becomes maps that verify, with numbers and with named dimensions.
 
-mod support;
-
+use crate::support::{context, function, ops, same_numbers, ty};
 use nim_graph::GraphBuilder;
 use nim_graph_passes::graph_to_dataflow;
 use nim_ir::{Body, Builder, ValueId};
 use nim_tensor::{DType, Tensor};
-use support::{context, function, ops, same_numbers, ty};
 
 /// Lowers an op, which must become `count` maps that give the same numbers.
 #[track_caller]

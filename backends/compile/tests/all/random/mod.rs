@@ -8,7 +8,7 @@ mod generate;
 mod levels;
 mod rng;
 
-use generate::Case;
+use self::generate::Case;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

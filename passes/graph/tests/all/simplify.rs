@@ -1,12 +1,10 @@
 //! Folding and simplification keep the numbers and leave few ops.
 
-mod support;
-
+use crate::support::{context, function, ops, same_numbers};
 use nim_graph::GraphBuilder;
 use nim_graph_passes::{FoldOptions, SimplifyOptions, fold, simplify};
 use nim_ir::{Body, Context, OpId, ValueId};
 use nim_tensor::{Tensor, Value};
-use support::{context, function, ops, same_numbers};
 
 fn interpreter(ctx: &Context, body: &Body, op: OpId, operands: &[Value]) -> Option<Vec<Value>> {
     nim_interp::exec::fold_op(ctx, body, op, operands).ok()

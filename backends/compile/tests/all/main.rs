@@ -1,0 +1,5 @@
+//! Whole programs: what is compiled, what cannot be, and random ones.
+
+mod malformed;
+mod programs;
+mod random;

@@ -1,0 +1,5 @@
+//! The reference interpreter: every level, every shape, every error.
+
+mod any_shape;
+mod errors;
+mod levels;

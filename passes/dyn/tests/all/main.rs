@@ -1,0 +1,4 @@
+//! Host programs and their memory.
+
+mod plan;
+mod to_dyn;

@@ -1,0 +1,6 @@
+//! Text to IR and back, and what is said of texts that are wrong.
+
+mod common;
+mod errors;
+mod mutations;
+mod round_trip;
