@@ -181,6 +181,9 @@ pub fn parse_header(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<Header>
             };
             inputs.push(ty);
             arg_dicts.push(dict(p, &mut any_arg)?);
+            if let (Some(loc), Some((arg, _))) = (p.location()?, args.last_mut()) {
+                arg.loc = loc;
+            }
             if !p.accept(",") {
                 break;
             }

@@ -114,6 +114,8 @@ pub trait AsmParser {
         }
         Ok(list)
     }
+    /// `loc(...)` if it is next.
+    fn location(&mut self) -> Parse<Option<Loc>>;
     /// The value of an operand; its type must be this one. Forward references are allowed.
     fn resolve(&mut self, operand: OperandName, ty: Type) -> Parse<ValueId>;
     /// The value of an operand that must be defined before, whatever its type.

@@ -14,6 +14,7 @@ pub struct Config {
     pub split: bool,
     pub verify_diagnostics: bool,
     pub verify_each: bool,
+    pub verify_roundtrip: bool,
     pub dumps: Dumps,
     pub generic: bool,
     pub debug_info: bool,
@@ -88,6 +89,7 @@ pub fn command(registry: &Registry) -> Command {
                 .require_equals(true)
                 .help("Verify before the first and after each pass"),
         )
+        .arg(flag("verify-roundtrip", "Read back what is printed, in both forms, and compare"))
         .arg(value("pass-pipeline-file", "FILE", "Passes to run, as `--pass-pipeline` writes them, from a file"))
         .arg(value("pipeline", "NAME", "A pipeline by its name"))
         .arg(flag("check-pipeline", "Check what passes need and give; no module is read"))
@@ -240,6 +242,7 @@ impl Config {
             split: set("split-input-file"),
             verify_diagnostics: set("verify-diagnostics"),
             verify_each: text("verify-each").as_deref() != Some("false"),
+            verify_roundtrip: set("verify-roundtrip"),
             dumps,
             generic: set("print-op-generic"),
             debug_info: set("print-debuginfo"),

@@ -6,7 +6,7 @@ use crate::{
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
-use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, render_all, write_module};
+use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all, write_module};
 use std::{
     fmt::Write as _,
     io::{Read, Write},
@@ -191,12 +191,36 @@ fn one(
     if found.iter().any(Diagnostic::is_error) {
         return Ok(false);
     }
+    if config.verify_roundtrip {
+        round_trip(&ctx, &module)?;
+    }
     out.print(&ctx, &module)?;
     if !config.split {
         // The program ends here; taking a large module apart would only take time.
         std::mem::forget((module, ctx));
     }
     Ok(true)
+}
+
+/// Reads back what is printed, in both forms and with locations.
+fn round_trip(ctx: &Context, module: &Module) -> Result<(), String> {
+    for generic in [false, true] {
+        let form = if generic { "generic" } else { "pretty" };
+        let options = PrintOptions { generic, debug_info: true, ..PrintOptions::default() };
+        let printed = print_module(ctx, module, &options);
+        let source = ctx.add_source(format!("<{form} form>"), printed.as_str());
+        let (again, found) = parse_module(ctx, source, &ParseOptions { allow_unregistered: true, blob_dir: None });
+        if let Some(error) = found.into_iter().find(Diagnostic::is_error) {
+            let shown = render_all(ctx, &[error], &RenderOptions::default());
+            return Err(format!("the {form} form that is printed is not read back\n{shown}"));
+        }
+        let once_more = print_module(ctx, &again, &options);
+        if once_more != printed {
+            let changes = crate::diff::diff(&printed, &once_more);
+            return Err(format!("the {form} form changes when it is read back\n{changes}"));
+        }
+    }
+    Ok(())
 }
 
 fn render(ctx: &Context, config: &Config, found: &[Diagnostic]) -> String {

@@ -92,6 +92,9 @@ impl AsmParser for Parser<'_> {
     fn successor(&mut self) -> Parse<BlockId> {
         self.successor_name()
     }
+    fn location(&mut self) -> Parse<Option<Loc>> {
+        self.trailing_location()
+    }
     fn region(&mut self, state: &mut OpState, entry_args: &[(OperandName, Type)]) -> Parse<()> {
         self.region_of(state, Some(entry_args))
     }
