@@ -99,7 +99,12 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             target: Target::host(),
-            llvm: nim_llvm::Options { level: OptLevel::Aggressive, ..nim_llvm::Options::default() },
+            // Schedules have made vectors and unrolled loops where that pays.
+            llvm: nim_llvm::Options {
+                level: OptLevel::Aggressive,
+                auto_vectorize: false,
+                ..nim_llvm::Options::default()
+            },
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             entry: "main".into(),
             fold: true,
