@@ -7,7 +7,7 @@
 //! a unit in the last place plus `f64`'s own error. Integers are exact and then wrap in two's complement.
 
 use crate::kernels::KernelError;
-use nim_tensor::DType;
+use nim_tensor::{DType, Rounding};
 use std::cmp::Ordering;
 
 mod functions;
@@ -17,12 +17,18 @@ pub use functions::{erf, maximum, minimum, pow_int_float};
 pub use ops::{BinaryOp, CompareOp, UnaryOp};
 pub use ops::{bool_binary, float_binary, float_predicate, float_unary, int_binary, int_unary};
 
+/// How a scalar is rounded to a type, as upstream's `arith.truncf` does it: what is too large becomes infinity, or NaN
+/// where there is none; who wants saturation clamps first. Powers of two have neither zero nor infinity and saturate.
+pub fn rounding(dtype: DType) -> Rounding {
+    Rounding { saturate: dtype == DType::F8E8M0FNU, ..Rounding::default() }
+}
+
 /// The nearest number of a floating-point type, ties to even; `x` itself for other types.
 pub fn round_to(dtype: DType, x: f64) -> f64 {
     match dtype {
         DType::F32 => f64::from(x as f32),
         DType::F64 => x,
-        _ if dtype.is_float() => nim_tensor::f64_of(dtype, &nim_tensor::encode_f64(dtype, x)),
+        _ if dtype.is_float() => nim_tensor::f64_of(dtype, &nim_tensor::encode_f64_with(dtype, x, rounding(dtype))),
         _ => x,
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     kernels::index::{product, strides},
-    scalar::{IntType, Scalar},
+    scalar::{IntType, Scalar, rounding},
 };
-use nim_tensor::{DType, Tensor, tensor::cast_elements};
+use nim_tensor::{DType, Tensor, encode_f64_with, tensor::cast_elements};
 
 /// A tensor's elements as registers hold them.
 pub struct Container {
@@ -48,7 +48,9 @@ impl Container {
         if dtype.is_float() {
             let values: Vec<f64> =
                 elements.iter().map(|e| if let Scalar::Float { value, .. } = e { *value } else { f64::NAN }).collect();
-            return Tensor::from_f64s(dtype, &dims, &values).ok();
+            let rounding = rounding(dtype);
+            let bytes = values.iter().flat_map(|&v| encode_f64_with(dtype, v, rounding).to_vec()).collect();
+            return Some(Tensor::from_bytes(dtype, &dims, bytes));
         }
         let unsigned = dtype.is_unsigned_integer();
         let values: Vec<i64> = elements

@@ -266,7 +266,7 @@ fn compare_floats(ctx: &Context, body: &Body, op: OpId, args: &[Scalar]) -> Resu
 fn bitcast(from: Scalar, to: ScalarType) -> Option<Scalar> {
     match (from, to) {
         (Scalar::Float { dtype, value }, ScalarType::Int(ty)) => {
-            let bytes = nim_tensor::encode_f64(dtype, value);
+            let bytes = nim_tensor::encode_f64_with(dtype, value, scalar::rounding(dtype));
             let mut all = [0u8; 16];
             all.get_mut(..bytes.len())?.copy_from_slice(&bytes);
             Some(int(ty, i128::from_le_bytes(all)))

@@ -186,7 +186,31 @@ pub fn cast(l: &mut Lower<'_, '_>) -> Lowered {
         return Ok(x);
     }
     let (from, to) = (l.kind(x)?, l.kind_of(ty)?);
-    broadcast(l, |s, args| s.cast(args[0], from, to))
+    let narrow = l.ctx().dtype_of(ty).filter(|d| d.is_float() && d.size() == 1 && l.bool_attr("saturate", true));
+    let Some(narrow) = narrow else { return broadcast(l, |s, args| s.cast(args[0], from, to)) };
+    // Scalars become infinite or NaN where they are too large: what saturates is clamped before it is rounded.
+    let most = nim_tensor::f64_of(narrow, &nim_tensor::encode_f64(narrow, f64::INFINITY));
+    let middle = match from {
+        Kind::Float(kind) if kind.bits() > 8 => from,
+        _ => Kind::Float(FloatKind::F32),
+    };
+    broadcast(l, |s, args| {
+        let value = s.cast(args[0], from, middle);
+        let (low, high) = (s.constant(middle, -most), s.constant(middle, most));
+        let value = s.op("arith.maximumf", &[value, low]);
+        let value = s.op("arith.minimumf", &[value, high]);
+        s.cast(value, middle, to)
+    })
+}
+
+/// `graph.bitcast`: integers of one width differ in name only.
+pub fn bitcast(l: &mut Lower<'_, '_>) -> Lowered {
+    let (from, to) = (l.kind(l.operand(0))?, l.kind_of(l.result_type())?);
+    let ty = to.ty(l.ctx());
+    broadcast(l, |s, args| match (from, to) {
+        (Kind::Float(_), _) | (_, Kind::Float(_)) => s.b.value("arith.bitcast", args, ty, &[]),
+        _ => args[0],
+    })
 }
 
 /// `graph.bitcast`: the same bits; between signed and unsigned integers, which are one type inside, the same value.
@@ -218,13 +242,38 @@ pub fn pow(l: &mut Lower<'_, '_>) -> Lowered {
     })
 }
 
-/// Modulo two to the width; negative exponents give the exact quotient truncated.
+/// Modulo two to the width, by squaring; negative exponents give the exact quotient truncated, of 0 too.
 fn int_pow(s: &mut Scalars<'_, '_>, base: Kind, exponent: Kind, args: &[ValueId]) -> ValueId {
-    // Wide enough for the values of both to be signed numbers (but for the upper half of ui64).
-    let wide = Kind::Int(64, true);
-    let (a, b) = (s.cast(args[0], base, wide), s.cast(args[1], exponent, wide));
-    let power = s.op("math.ipowi", &[a, b]);
-    s.cast(power, wide, base)
+    let Kind::Int(width, signed) = exponent else { return args[0] };
+    let (zero, one) = (s.integer(base, 0), s.integer(base, 1));
+    let (no_bit, last_bit) = (s.integer(exponent, 0), s.integer(exponent, 1));
+    let (mut power, mut square, mut left) = (one, args[0], args[1]);
+    for bit in 0..width - u32::from(signed) {
+        if bit > 0 {
+            square = s.mul(base, square, square);
+            left = s.op("arith.shrui", &[left, last_bit]);
+        }
+        let odd = s.op("arith.andi", &[left, last_bit]);
+        let odd = s.cmpi("ne", odd, no_bit);
+        let more = s.mul(base, power, square);
+        power = s.select(odd, more, power);
+    }
+    if !signed {
+        return power;
+    }
+    // Of 1 and -1 all powers are whole; those of -1 depend on the exponent's last bit, as the sign bit is left out above.
+    let unit = s.cmpi("eq", args[0], one);
+    let unit = match base {
+        Kind::Int(_, true) => {
+            let minus = s.integer(base, -1);
+            let minus = s.cmpi("eq", args[0], minus);
+            s.op("arith.ori", &[unit, minus])
+        }
+        _ => unit,
+    };
+    let quotient = s.select(unit, power, zero);
+    let negative = s.cmpi("slt", args[1], no_bit);
+    s.select(negative, quotient, power)
 }
 
 /// The real power, truncated and saturated to the type; 0 for NaN.

@@ -20,14 +20,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind of an element type; `None` for those that maps do not compute with (text, complex numbers, 8-bit floats).
+    /// The kind of an element type; `None` for those that maps do not compute with (text, complex numbers).
     pub fn of(ctx: &Context, element: Type) -> Option<Kind> {
         match ctx.type_data(element) {
             TypeData::Integer { width: 1, .. } => Some(Kind::Bool),
             TypeData::Integer { width, sign } if *width <= 64 => Some(Kind::Int(*width, *sign != Signedness::Unsigned)),
-            TypeData::Float(kind @ (FloatKind::F16 | FloatKind::BF16 | FloatKind::F32 | FloatKind::F64)) => {
-                Some(Kind::Float(*kind))
-            }
+            TypeData::Float(kind) if kind.bits() <= 64 && *kind != FloatKind::TF32 => Some(Kind::Float(*kind)),
             _ => None,
         }
     }
@@ -195,7 +193,7 @@ impl<'x, 'b> Scalars<'x, 'b> {
             (Kind::Float(a), Kind::Float(b)) => match a.bits().cmp(&b.bits()) {
                 std::cmp::Ordering::Less => convert(self, "arith.extf"),
                 std::cmp::Ordering::Greater => convert(self, "arith.truncf"),
-                // f16 and bf16: neither holds the other, f32 holds both.
+                // f16 and bf16, or two 8-bit formats: neither holds the other, f32 holds both.
                 std::cmp::Ordering::Equal => {
                     let middle = Kind::Float(FloatKind::F32);
                     let wide = self.cast(v, from, middle);

@@ -460,13 +460,36 @@ impl Emitter<'_> {
 
     /// A float in `f32` rounded to what a short float can hold.
     pub fn round_to(&mut self, kind: FloatKind, value: &Val) -> Emit<Val> {
-        let element = match kind {
-            FloatKind::F16 => Element::F16,
-            FloatKind::BF16 => Element::BF16,
-            kind if kind.bits() <= 8 => Element::Mini(kind),
-            _ => return Ok(value.clone()),
-        };
+        let Some(element) = short_float(kind) else { return Ok(value.clone()) };
         let raw = self.encode_memory(element, value)?;
+        self.decode_memory(element, &raw)
+    }
+
+    /// The bits of a short float, as an integer of 16 or 8 bits.
+    pub fn short_bits(&mut self, kind: FloatKind, value: &Val) -> Emit<Val> {
+        let Some(element) = short_float(kind) else { return Ok(value.clone()) };
+        let raw = self.encode_memory(element, value)?;
+        Ok(match element {
+            Element::F16 => {
+                let (from, to) = (element.typed(raw.lanes), type_text(Reg::Int(16), raw.lanes));
+                self.pure(Reg::Int(16), raw.lanes, &[&raw], format!("arith.bitcast {} : {from} to {to}", raw.name))
+            }
+            _ => raw,
+        })
+    }
+
+    /// The short float of these bits.
+    pub fn short_of_bits(&mut self, kind: FloatKind, bits: &Val) -> Emit<Val> {
+        let Some(element) = short_float(kind) else { return Ok(bits.clone()) };
+        let raw = match element {
+            Element::F16 => {
+                let (from, to) = (bits.ty(), element.typed(bits.lanes));
+                self.pure(Reg::Int(16), bits.lanes, &[bits], format!("arith.bitcast {} : {from} to {to}", bits.name))
+            }
+            // Codes of fewer bits than a byte.
+            _ if bits.reg.bits() < 8 => self.cast("arith.extui", bits, Reg::Int(8)),
+            _ => bits.clone(),
+        };
         self.decode_memory(element, &raw)
     }
 
@@ -487,6 +510,16 @@ impl Emitter<'_> {
         let dims = dims.iter().map(|&d| self.ctx.exprs.constant(d)).collect();
         self.buffers.insert(result, Buffer { pointer, element, dims, private, constant: false, local: true });
         Ok(())
+    }
+}
+
+/// How a float of less than 32 bits lies in memory.
+fn short_float(kind: FloatKind) -> Option<Element> {
+    match kind {
+        FloatKind::F16 => Some(Element::F16),
+        FloatKind::BF16 => Some(Element::BF16),
+        kind if kind.bits() <= 8 => Some(Element::Mini(kind)),
+        _ => None,
     }
 }
 

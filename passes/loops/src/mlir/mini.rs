@@ -1,7 +1,7 @@
 //! 8-bit and narrower floats: one byte each in memory, `f32` in registers.
 //!
-//! Reading is exact. Writing rounds once, half to even, and saturates: what is too large becomes the largest finite
-//! value. The formats are those of "FP8 Formats for Deep Learning" (arXiv 2209.05433), "8-bit Numerical Formats For Deep
+//! Reading is exact. Writing rounds once, half to even; what is too large becomes infinity, or NaN where the format has no
+//! infinity, or the largest value where it has neither. Who wants saturation clamps before. The formats are those of "FP8 Formats for Deep Learning" (arXiv 2209.05433), "8-bit Numerical Formats For Deep
 //! Neural Networks" (arXiv 2206.02915) and the OCP microscaling specification.
 
 use super::core::{Emit, Emitter, Reg, Val};
@@ -58,6 +58,15 @@ impl Format {
             Specials::Ieee => self.infinity() - 1,
             Specials::Fn => self.sign() - 2,
             Specials::Fnuz | Specials::Finite => self.sign() - 1,
+        }
+    }
+    /// What a value too large becomes.
+    fn overflow(self) -> i64 {
+        match self.specials {
+            Specials::Ieee => self.infinity(),
+            Specials::Fn => self.sign() - 1,
+            Specials::Fnuz => self.sign(),
+            Specials::Finite => self.largest(),
         }
     }
 }
@@ -133,9 +142,12 @@ impl Emitter<'_> {
         let magnitude = self.i("arith.andi", &bits, 0x7FFF_FFFF);
         let is_nan = self.compare("uno", &value, &value);
         if kind == FloatKind::F8E8M0FNU {
-            // Rounded up to a power of two.
+            // Rounded up to a power of two; the smallest one is denormal in f32.
             let up = self.i("arith.addi", &magnitude, 0x007F_FFFF);
             let code = self.i("arith.shrui", &up, 23);
+            let (zero, smallest) = (self.i32(0, lanes), self.i32(0x0040_0000, lanes));
+            let is_small = self.compare("ule", &magnitude, &smallest);
+            let code = self.select(&is_small, &zero, &code);
             let code = self.i("arith.minui", &code, 254);
             let nan = self.i32(255, lanes);
             let code = self.select(&is_nan, &nan, &code);
@@ -163,14 +175,18 @@ impl Emitter<'_> {
         let smallest = self.float(2f64.powi(1 - f.bias), Reg::F32, lanes);
         let is_small = self.compare("olt", &absolute, &smallest);
         let code = self.select(&is_small, &denormal, &normal);
-        let code = self.i("arith.minsi", &code, f.largest());
+        let (most, over) = (self.i32(f.largest(), lanes), self.i32(f.overflow(), lanes));
+        let too_large = self.compare("sgt", &code, &most);
+        let code = self.select(&too_large, &over, &code);
         let sign = self.i("arith.shrui", &bits, i64::from(31 - f.exponent - f.mantissa));
         let sign = self.i("arith.andi", &sign, f.sign());
         let mut out = self.op("arith.ori", "", &[&code, &sign]);
         if f.specials == Specials::Fnuz {
+            // Neither zero nor NaN has a sign.
             let zero = self.i32(0, lanes);
             let is_zero = self.compare("eq", &code, &zero);
             out = self.select(&is_zero, &zero, &out);
+            out = self.select(&too_large, &over, &out);
         }
         let quiet = match f.specials {
             Specials::Ieee => f.infinity() | 1 << (f.mantissa - 1),

@@ -165,15 +165,25 @@ impl Emitter<'_> {
         }
     }
 
+    /// Short floats are reinterpreted by way of what memory holds of them.
     fn bitcast(&mut self, source: Option<Type>, ty: Type, to: Reg, a: &Val) -> Emit<Val> {
         let short = |ty: Option<Type>| match ty.map(|t| self.ctx.type_data(t)) {
-            Some(TypeData::Float(kind)) => kind.bits() < 32,
-            _ => false,
+            Some(TypeData::Float(kind)) if kind.bits() < 32 => Some(*kind),
+            _ => None,
         };
-        if short(source) || short(Some(ty)) {
-            return Err(self.error("kernels cannot reinterpret the bits of short floats"));
-        }
-        Ok(self.cast("arith.bitcast", a, to))
+        Ok(match (short(source), short(Some(ty))) {
+            (None, None) => self.cast("arith.bitcast", a, to),
+            (from, into) => {
+                let bits = match from {
+                    Some(kind) => self.short_bits(kind, a)?,
+                    None => a.clone(),
+                };
+                match into {
+                    Some(kind) => self.short_of_bits(kind, &bits)?,
+                    None => self.resize(&bits, to, false),
+                }
+            }
+        })
     }
 
     /// A shift by the width or more gives 0 (or all sign bits) rather than nothing defined.
