@@ -3,7 +3,7 @@
 
 use crate::{
     contents::{Analysis, Contents, Ratio},
-    shape::broadcast_dims,
+    shape::{broadcast_dims, broadcast_shapes},
 };
 use nim_ir::{Attr, AttrKind, BlockId, Builder, Context, Diagnostic, Expr, InsertPoint, OpId, Symbol, Type, ValueId};
 use nim_tensor::{DType, Tensor, convert};
@@ -328,6 +328,19 @@ impl<'a> GraphBuilder<'a> {
             }
         }
         Ok(())
+    }
+    /// The shape that values have when they are broadcast to each other; what is not known to fit is guarded.
+    pub fn common_shape(&mut self, operands: &[ValueId]) -> Built<Vec<Expr>> {
+        self.guard_broadcast(operands)?;
+        let mut common = vec![];
+        for &v in operands {
+            let dims = self.dims(v)?;
+            common = broadcast_shapes(&self.ctx().exprs, &common, &dims).ok_or_else(|| {
+                let types: Vec<String> = operands.iter().map(|&v| self.ctx().display_type(self.ty(v))).collect();
+                self.error("N0402", format!("the shapes of {} do not broadcast", types.join(" and ")))
+            })?;
+        }
+        Ok(common)
     }
     /// A condition on sizes that run time must check, unless it is proved.
     pub fn guard(&mut self, kind: &str, lhs: Expr, rhs: Expr, message: &str) {

@@ -4,7 +4,7 @@ use crate::{
     build::{Built, GraphBuilder},
     contents::Ratio,
 };
-use nim_ir::{BlockId, Dim, Expr, RegionId, Symbol, Type, ValueId};
+use nim_ir::{BlockId, Dim, Expr, RegionId, Symbol, Type, TypeData, ValueId};
 use rustc_hash::FxHashSet;
 
 /// What an iteration of a loop sees.
@@ -103,6 +103,39 @@ impl GraphBuilder<'_> {
             })
             .collect();
         Some(self.ctx().tensor_type(&dims, element))
+    }
+    /// Calls a function of the runtime library; the result types are given.
+    pub fn runtime(&mut self, name: &str, operands: &[ValueId], ints: &[i64], results: &[Type]) -> Vec<ValueId> {
+        let ctx = self.ctx();
+        let mut attrs = vec![("name", ctx.string_attr(name))];
+        if !ints.is_empty() {
+            attrs.push(("ints", ctx.i64_array(ints)));
+        }
+        for &ty in results {
+            self.reserve_symbols(ty);
+        }
+        let op = self.b.op("graph.runtime", operands, results, &attrs);
+        self.b.body.results(op).to_vec()
+    }
+    /// As [`GraphBuilder::runtime`], of a function with one result.
+    pub fn runtime_value(&mut self, name: &str, operands: &[ValueId], ints: &[i64], result: Type) -> ValueId {
+        self.runtime(name, operands, ints, &[result])[0]
+    }
+    /// The type of values of one type: `!graph.sequence<T>`, or `!graph.optional<T>` of one that may be missing.
+    pub fn wrapper_type(&self, name: &str, inner: Type) -> Type {
+        let ctx = self.ctx();
+        let params = vec![ctx.type_attr(inner)];
+        ctx.ty(TypeData::Dialect { name: ctx.name(&format!("graph.{name}")), params })
+    }
+    /// What a `!graph.sequence` or `!graph.optional` (by name) holds; `None` for other types.
+    pub fn wrapped(&self, ty: Type, wrapper: &str) -> Option<Type> {
+        let ctx = self.ctx();
+        match ctx.type_data(ty) {
+            TypeData::Dialect { name, params } if ctx.str(*name).strip_prefix("graph.") == Some(wrapper) => {
+                ctx.as_type(*params.first()?)
+            }
+            _ => None,
+        }
     }
     /// A detached region with one block for the body of a loop: its arguments, the iteration number known as `iv`.
     pub fn loop_block(&mut self, iv: Expr, types: &[Type]) -> (RegionId, BlockId, Iteration) {

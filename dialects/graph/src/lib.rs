@@ -31,7 +31,8 @@ dialect! {
         layout::Pad, layout::Iota, layout::Range, layout::Resize,
         indexing::Gather, indexing::GatherElements, indexing::GatherNd, indexing::ScatterElements,
         indexing::ScatterNd, indexing::TopK, indexing::NonZero, indexing::Unique, indexing::Nms, indexing::Random,
-        control::ShapeOf, control::Index, control::Bind, control::Guard, control::If, control::Loop, control::Yield
+        control::ShapeOf, control::Index, control::Bind, control::Guard, control::Runtime, control::If, control::Loop,
+        control::Yield
     ],
     types["graph.string": "Text, an element type of tensors.", "graph.sequence": "A list of values of one type.",
           "graph.optional": "A value or nothing."]

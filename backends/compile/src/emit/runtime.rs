@@ -76,7 +76,7 @@ impl Emitter<'_, '_> {
                 ints.extend(config.dtype("to"));
                 ints.extend(config.float("seed"));
             }
-            _ => {}
+            _ => ints = config.get("ints").and_then(|a| ctx.as_ints(a)).unwrap_or_default(),
         }
         if missing || nim_vm::runtime::find(&name).is_none() {
             let message = format!("the runtime library has no function `{name}` for these types");

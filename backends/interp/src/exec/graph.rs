@@ -156,12 +156,32 @@ pub(super) fn run_named(frame: &mut Frame<'_>, op: OpId, name: &str, operands: &
         "identity" => return Ok(operands.to_vec()),
         _ => {}
     }
+    if let Some(results) = library(frame, op, name, operands) {
+        return results;
+    }
     let tensors: Vec<&Tensor> = operands
         .iter()
         .map(|v| v.as_tensor().ok_or_else(|| frame.error(op, format!("`graph.{name}` takes tensors"))))
         .collect::<Run<_>>()?;
     let results = compute(frame, op, name, &tensors)?;
     Ok(results.into_iter().map(Value::Tensor).collect())
+}
+
+/// Functions of the runtime library on text, sequences and optional values: there is no second meaning to check them by.
+fn library(frame: &Frame<'_>, op: OpId, name: &str, ins: &[Value]) -> Option<Run<Vec<Value>>> {
+    const FAMILIES: [&str; 4] = ["text.", "sequence.", "optional.", "value."];
+    let a = Attrs { frame, op };
+    let name = if name == "runtime" { a.string("name") } else { name };
+    if !FAMILIES.iter().any(|f| name.starts_with(f)) {
+        return None;
+    }
+    let Some(function) = nim_vm::runtime::find(name) else {
+        return Some(Err(frame.error(op, format!("the runtime library has no function `{name}`"))));
+    };
+    let mut env = nim_vm::runtime::Env { limit: isize::MAX as usize, seeds: nim_vm::runtime::Draws { seed: 0 }, drawn: 0 };
+    let ints = a.ints("ints").unwrap_or_default();
+    let call = &mut nim_vm::runtime::Call { ints: &ints, sizes: &[], ins, env: &mut env };
+    Some(function(call).map_err(|message| frame.error(op, format!("`{name}`: {message}"))))
 }
 
 fn compute(frame: &Frame<'_>, op: OpId, name: &str, x: &[&Tensor]) -> Run<Vec<Tensor>> {

@@ -31,7 +31,6 @@ pub mod resize;
 pub mod roi;
 pub mod scan;
 pub mod scatter;
-pub mod text;
 pub mod window;
 
 pub use error::{KernelError, Result};

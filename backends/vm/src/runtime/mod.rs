@@ -4,9 +4,12 @@
 //! elements of the program's tensors; it gives fresh values. It never panics on any operand: what it cannot do it says.
 
 mod access;
+mod broadcast;
 mod nms;
 mod nonzero;
 mod random;
+mod sequence;
+mod text;
 mod topk;
 mod unique;
 
@@ -50,6 +53,27 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("random.uniform", random::uniform),
     ("random.normal", random::normal),
     ("random.bernoulli", random::bernoulli),
+    ("text.concat", text::concat),
+    ("text.compare", text::compare),
+    ("text.take", text::take),
+    ("text.cast", text::cast),
+    ("text.split", text::split),
+    ("text.normalize", text::normalize),
+    ("text.matches", text::matches),
+    ("text.ngrams", text::ngrams),
+    ("text.lookup", text::lookup),
+    ("sequence.construct", sequence::construct),
+    ("sequence.at", sequence::at),
+    ("sequence.insert", sequence::insert),
+    ("sequence.erase", sequence::erase),
+    ("sequence.length", sequence::length),
+    ("sequence.concat", sequence::concat),
+    ("sequence.split", sequence::split),
+    ("value.same", sequence::same),
+    ("optional.some", sequence::some),
+    ("optional.none", sequence::none),
+    ("optional.has", sequence::has),
+    ("optional.get", sequence::get),
 ];
 
 /// The function of a name.

@@ -56,6 +56,25 @@ pub struct Guard {
     message: Required,
 }
 
+/// Calls a function of the runtime library: what has no elements to compute with, as text and sequences.
+///
+/// The types of the results are given; their bare symbols that have no value yet get what comes.
+#[op(name = "graph.runtime")]
+pub struct Runtime {
+    /// operands as the function wants them
+    #[operand(ANY)]
+    operands: Variadic,
+    /// name of the function
+    #[attr(String)]
+    name: Required,
+    /// integers; their meaning is the function's
+    #[attr(Ints)]
+    ints: Optional,
+    /// what the function gives
+    #[result(ANY)]
+    results: Variadic,
+}
+
 /// Runs one of two regions.
 #[op(name = "graph.if", traits(StructuredControlFlow), verify = verify::if_op)]
 pub struct If {

@@ -36,6 +36,10 @@ impl Lower<'_, '_> {
                 let attrs: Vec<(&str, Attr)> = self.attrs(op);
                 self.builder.op(Guard::NAME, &[], &[], &attrs);
             }
+            "graph.runtime" => {
+                let function = self.source.attr_named(self.ctx, op, "name").and_then(|a| self.ctx.as_string(a));
+                self.runtime(op, function.unwrap_or_default());
+            }
             "graph.if" => self.branch(op),
             "graph.loop" => self.repeat(op),
             // Bodies of branches and loops end by whoever makes them.

@@ -2,7 +2,8 @@
 //!
 //! What only steers the host program stays: constants, sizes, guards, control flow (whose regions are converted), reshapes
 //! (a view of the same elements), and the ops whose result depends on data as a whole (sorting, non-zeros, random numbers).
-//! Ops on text stay as well. What an op takes for granted about sizes becomes guards ([`claims`]). Any other op without a rule is an error; all of them are listed at once.
+//! Text is left to the runtime library; where it is only moved, maps find out which element goes where. What an op takes for
+//! granted about sizes becomes guards ([`claims`]). Any other op without a rule is an error; all of them are listed at once.
 
 mod claims;
 mod contraction;
@@ -13,6 +14,7 @@ mod lower;
 mod reduction;
 mod resize;
 pub mod scalars;
+mod texts;
 mod window;
 
 use claims::Known;
@@ -74,6 +76,7 @@ pub const HOST_OPS: &[&str] = &[
     "nms",
     "random",
     "bernoulli",
+    "runtime",
 ];
 
 fn rule(name: &str) -> Option<Rule> {
@@ -101,6 +104,7 @@ pub fn body_to_dataflow(ctx: &Context, body: &mut Body) -> Vec<Diagnostic> {
 }
 
 fn lower_body(ctx: &Context, body: &mut Body, failures: &mut Failures) {
+    texts::lower_texts(ctx, body);
     let mut known = Known::default();
     for op in body.walk() {
         if body.is_erased(op) {

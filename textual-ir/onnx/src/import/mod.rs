@@ -17,7 +17,7 @@ use crate::{
 };
 use nim_graph::{Built, GraphBuilder};
 use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, Loc, LocData, Module, OpState, Trait, Type, ValueId};
-use nim_tensor::Tensor;
+use nim_tensor::{DType, Tensor};
 pub(crate) use node::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::{
@@ -37,32 +37,24 @@ pub struct ImportOptions {
 /// A name's value in a scope. Optional outputs that are not made are absent.
 type Scope = FxHashMap<String, Item>;
 
-/// What a name of a model can stand for. Lists and optional values exist while importing only: operators on them are
-/// carried out here, so their lengths must be known.
+/// What a name of a model can stand for. Lists and optional values of which everything is known exist while importing only:
+/// operators on them are carried out here.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     /// A tensor.
     Value(ValueId),
-    /// A list of values.
-    Sequence(Rc<[Item]>),
-    /// A value or nothing.
-    Optional(Option<Rc<Item>>),
+    /// A list of tensors of one element type, all of which are known.
+    Sequence(Rc<[Item]>, DType),
+    /// A value or nothing; what it would be, where that is said.
+    Optional(Option<Rc<Item>>, Option<Type>),
 }
 
 impl Item {
-    /// The tensor, if it is one.
+    /// The value of the program, if it is one.
     pub fn value(&self) -> Option<ValueId> {
         match self {
             Item::Value(v) => Some(*v),
             _ => None,
-        }
-    }
-    /// What it is, for messages.
-    pub fn describe(&self) -> &'static str {
-        match self {
-            Item::Value(_) => "a tensor",
-            Item::Sequence(_) => "a sequence",
-            Item::Optional(_) => "an optional value",
         }
     }
 }
@@ -261,12 +253,7 @@ impl<'a> Importer<'a> {
             let item = self.lookup(&output.name).ok_or_else(|| {
                 self.error("N0602", format!("the graph's output {:?} is defined nowhere", output.name))
             })?;
-            let Some(value) = item.value() else {
-                let what = item.describe();
-                return Err(self
-                    .error("N0608", format!("the graph's output {:?} is {what}", output.name))
-                    .note("only tensors can be outputs"));
-            };
+            let value = self.as_value(&item)?;
             results.push(value);
             signature.outputs.push(output.name.clone());
             signature.output_types.push(self.ty(value));
@@ -316,11 +303,8 @@ impl<'a> Importer<'a> {
         let base = value_name(&input.name);
         let symbolic = self.options.symbolic_inputs && !self.fixed.contains(&input.name);
         let fail = |g: &Self, message: String| g.error("N0603", format!("input {:?}: {message}", input.name));
-        match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-            Some(type_proto::Value::TensorType(tensor)) => {
-                types::tensor_type(self.ctx(), tensor, &base, symbolic).map_err(|m| fail(self, m))
-            }
-            Some(_) => Err(fail(self, "only tensors can be taken as inputs".into())),
+        match &input.r#type {
+            Some(ty) => types::value_type(self.ctx(), ty, &base, symbolic).map_err(|m| fail(self, m)),
             None => Err(fail(self, "it has no type".into())),
         }
     }
@@ -448,8 +432,7 @@ impl<'a> Importer<'a> {
     /// Adds operator and input types to an error about a node.
     fn about_node(&self, diagnostic: Diagnostic, node: &Node<'_>) -> Diagnostic {
         let describe = |item: &Option<Item>| match item {
-            Some(Item::Value(v)) => self.ctx().display_type(self.ty(*v)),
-            Some(other) => other.describe().to_string(),
+            Some(item) => self.describe(item),
             None => "nothing".to_string(),
         };
         let inputs: Vec<String> = node.items.iter().map(describe).collect();

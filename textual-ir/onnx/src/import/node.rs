@@ -38,7 +38,7 @@ impl<'a> Node<'a> {
     pub fn input(&self, importer: &Importer<'_>, i: usize) -> Built {
         self.opt(i).ok_or_else(|| match self.items.get(i) {
             Some(Some(item)) => {
-                importer.error("N0610", format!("input {i} must be a tensor, found {}", item.describe()))
+                importer.error("N0610", format!("input {i} must be a tensor, found {}", importer.describe(item)))
             }
             _ => importer.error("N0610", format!("input {i} is missing")),
         })
@@ -116,6 +116,10 @@ impl<'a> Node<'a> {
     /// A tensor.
     pub fn tensor(&self, name: &str) -> Option<&TensorProto> {
         self.attribute(name)?.t.as_ref()
+    }
+    /// A type.
+    pub fn type_proto(&self, name: &str) -> Option<&crate::proto::TypeProto> {
+        self.attribute(name)?.tp.as_ref()
     }
     /// A sparse tensor.
     pub fn sparse_tensor(&self, name: &str) -> Option<&crate::proto::SparseTensorProto> {

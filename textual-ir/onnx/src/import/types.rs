@@ -2,9 +2,9 @@
 
 use crate::{
     dtype_of,
-    proto::{ValueInfoProto, tensor_shape_proto::dimension, type_proto},
+    proto::{TypeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
 };
-use nim_ir::{Context, Dim, Expr, Facts, Type};
+use nim_ir::{Context, Dim, Expr, Facts, Type, TypeData};
 
 /// A symbol for a name of the file: what is not a plain identifier is made one.
 pub fn symbol_expr(ctx: &Context, name: &str) -> Expr {
@@ -13,6 +13,40 @@ pub fn symbol_expr(ctx: &Context, name: &str) -> Expr {
         clean.insert(0, 'd');
     }
     ctx.exprs.named(&clean)
+}
+
+/// The type of an input of any kind. Sequences and optional values know the ranks of their tensors only.
+pub fn value_type(ctx: &Context, ty: &TypeProto, base: &str, symbolic: bool) -> Result<Type, String> {
+    let wrapped = |name: &str, inner: Option<&TypeProto>| {
+        let inner = inner.ok_or("a type inside of another is missing")?;
+        let inner = match &inner.value {
+            Some(type_proto::Value::TensorType(t)) => {
+                let element = ctx.type_of_dtype(dtype_of(t.elem_type).map_err(|e| e.to_string())?);
+                match &t.shape {
+                    Some(shape) => ctx.tensor_type(&vec![Dim::Unknown; shape.dim.len()], element),
+                    None => ctx.ty(TypeData::UnrankedTensor(element)),
+                }
+            }
+            _ => value_type(ctx, inner, base, symbolic)?,
+        };
+        Ok(ctx.ty(TypeData::Dialect { name: ctx.name(name), params: vec![ctx.type_attr(inner)] }))
+    };
+    match &ty.value {
+        Some(type_proto::Value::TensorType(tensor)) => tensor_type(ctx, tensor, base, symbolic),
+        Some(type_proto::Value::SequenceType(s)) => wrapped("graph.sequence", s.elem_type.as_deref()),
+        Some(type_proto::Value::OptionalType(o)) => wrapped("graph.optional", o.elem_type.as_deref()),
+        Some(type_proto::Value::MapType(_)) => Err("maps are not supported".into()),
+        Some(_) => Err("sparse tensors cannot be inputs".into()),
+        None => Err("it has no type".into()),
+    }
+}
+
+/// The rank that the file gives a tensor.
+pub fn declared_rank(info: &ValueInfoProto) -> Option<usize> {
+    match info.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(t) => Some(t.shape.as_ref()?.dim.len()),
+        _ => None,
+    }
 }
 
 /// The type of an input: named dimensions are symbols, dimensions without a name get one made of the input's.

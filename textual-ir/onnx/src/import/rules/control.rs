@@ -2,7 +2,7 @@
 //!
 //! A condition that is known leaves one branch only. Loops are `graph.loop`: the body is imported with the types its
 //! carried values start with; where it changes a dimension, that dimension gets a symbol of its own and the body is
-//! imported again. A loop that carries sequences is unrolled.
+//! imported again. A loop that carries sequences is unrolled where it is known how often it runs.
 
 use super::{Importer, Item, ItemFamily, Items, Node, wrap_axis};
 use crate::proto::{GraphProto, ValueInfoProto, type_proto};
@@ -43,16 +43,9 @@ fn known_truth(im: &Importer<'_>, v: ValueId) -> Option<bool> {
     }
 }
 
-/// The tensors among items; anything else is an error.
-fn tensors(im: &Importer<'_>, items: Vec<Item>, place: &str) -> Built<Vec<ValueId>> {
-    items
-        .into_iter()
-        .map(|item| {
-            item.value().ok_or_else(|| {
-                im.error("N0633", format!("{} is a result of {place} that runs at run time", item.describe()))
-            })
-        })
-        .collect()
+/// Items as values of the program.
+fn values(im: &mut Importer<'_>, items: Vec<Item>) -> Built<Vec<ValueId>> {
+    items.iter().map(|item| im.as_value(item)).collect()
 }
 
 fn if_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
@@ -65,7 +58,7 @@ fn if_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
     let branch = |graph: &'a GraphProto| {
         move |im: &mut Importer<'a>| {
             let out = im.subgraph(graph, &[])?;
-            tensors(im, out, "an If")
+            values(im, out)
         }
     };
     let results = im.choose(cond, branch(yes), branch(no))?;
@@ -105,6 +98,9 @@ impl<'a> Importer<'a> {
             return Err(self.error("N0631", format!("one branch has {} outputs, the other {}", a.len(), b.len())));
         }
         for (x, y) in a.iter_mut().zip(&mut b) {
+            if !self.ctx().is_tensor(self.ty(*x)) || !self.ctx().is_tensor(self.ty(*y)) {
+                continue;
+            }
             let (own, other) = (self.dims(*x)?, self.dims(*y)?);
             let single = |d: &[Expr]| d.iter().all(|&d| self.ctx().exprs.as_const(d) == Some(1));
             if own.len() != other.len() && single(&own) && single(&other) {
@@ -162,22 +158,27 @@ impl<'a> Importer<'a> {
 }
 
 /// What a body gives in one iteration.
-struct Yielded {
-    condition: Option<ValueId>,
-    next: Vec<ValueId>,
-    stacked: Vec<ValueId>,
+pub(super) struct Yielded {
+    /// Whether to go on.
+    pub condition: Option<ValueId>,
+    /// Carried values.
+    pub next: Vec<ValueId>,
+    /// Values that are stacked.
+    pub stacked: Vec<ValueId>,
 }
 
 /// Where a loop begins and ends.
-struct Bounds {
-    trip: Option<ValueId>,
-    condition: Option<ValueId>,
+pub(super) struct Bounds {
+    /// Most iterations.
+    pub trip: Option<ValueId>,
+    /// Whether to begin.
+    pub condition: Option<ValueId>,
     /// Most iterations as an expression.
-    trip_expr: Option<Expr>,
+    pub trip_expr: Option<Expr>,
 }
 
 /// A loop around a body that may change the sizes of what it carries.
-fn run_loop<'a>(
+pub(super) fn run_loop<'a>(
     im: &mut Importer<'a>,
     bounds: &Bounds,
     initial: &[ValueId],
@@ -340,6 +341,11 @@ fn widen(im: &mut Importer<'_>, types: &[Type], next: &[ValueId]) -> Built<Optio
     let mut out = vec![];
     for (i, (&ty, &v)) in types.iter().zip(next).enumerate() {
         let found = im.ty(v);
+        // Sequences and optional values carry no sizes.
+        if ty == found && im.ctx().dims(ty).is_none() {
+            out.push(ty);
+            continue;
+        }
         let shapes = (im.ctx().dims(ty).map(<[Dim]>::to_vec), im.ctx().dims(found).map(<[Dim]>::to_vec));
         let (Some(own), Some(new)) = shapes else { return Err(loop_error(im, i, ty, found)) };
         if own.len() != new.len() || im.ctx().element_type(ty) != im.ctx().element_type(found) {
@@ -456,10 +462,12 @@ fn loop_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
         );
         return Err(im.error("N0632", message).note("it takes the iteration and a condition beside them"));
     }
-    if initial.iter().any(|item| item.value().is_none()) {
+    let count = trip_expr.and_then(|e| im.ctx().exprs.as_const(e)).filter(|&c| c <= MAX_UNROLLED);
+    let begins = first.map_or(Some(true), |c| known_truth(im, c));
+    if initial.iter().any(|item| item.value().is_none()) && count.is_some() && begins.is_some() {
         return unrolled(im, body, trip_expr, first, initial);
     }
-    let initial = tensors(im, initial, "a Loop")?;
+    let initial = values(im, initial)?;
     let bounds = Bounds { trip, condition: first, trip_expr };
     let results = run_loop(im, &bounds, &initial, &|im, it| {
         let yes = im.constant(&Tensor::bools(&[], vec![true]), "true")?;
@@ -467,7 +475,7 @@ fn loop_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
         let yes = as_declared(im, yes, body.input.get(1))?;
         let args: Vec<Item> = [index, yes].iter().chain(&it.carried).map(|&v| Item::Value(v)).collect();
         let out = im.subgraph(body, &args)?;
-        let mut out = tensors(im, out, "a Loop")?.into_iter();
+        let mut out = values(im, out)?.into_iter();
         let cond = out.next().map(|c| condition(im, c)).transpose()?;
         let next = out.by_ref().take(it.carried.len()).collect();
         Ok(Yielded { condition: cond, next, stacked: out.collect() })
@@ -508,8 +516,8 @@ fn unrolled<'a>(
         let cond = condition(im, cond)?;
         go = known_truth(im, cond).ok_or_else(|| unknown_condition(im))?;
         carried = out.by_ref().take(args.len() - 2).collect();
-        let values = tensors(im, out.collect(), "a Loop")?;
-        for (list, v) in stacked.iter_mut().zip(values) {
+        let rest = values(im, out.collect())?;
+        for (list, v) in stacked.iter_mut().zip(rest) {
             list.push(im.unsqueeze(v, &[0])?);
         }
         i += 1;
@@ -617,7 +625,7 @@ fn scan_once<'a>(
             args.push(Item::Value(im.at(v, axis, at)?));
         }
         let out = im.subgraph(body, &args)?;
-        let mut next = tensors(im, out, "a Scan")?;
+        let mut next = values(im, out)?;
         let stacked = next.split_off(it.carried.len());
         Ok(Yielded { condition: None, next, stacked })
     })?;

@@ -142,6 +142,9 @@ fn label_encoder(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             Tensor::from_i64s(d, &[], &[n.int("default_int64", -1)]).map_err(|e| im.error("N0604", e.to_string()))?
         }
     };
+    if im.dtype(x)? == DType::String || values.dtype() == DType::String {
+        return Ok(vec![super::text::lookup(im, x, &keys, &values, &default)?]);
+    }
     let (keys, values) = (im.constant(&keys, "keys")?, im.constant(&values, "values")?);
     let default = im.constant(&default, "default")?;
     let last = im.rank(x)?;

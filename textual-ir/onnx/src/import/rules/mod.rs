@@ -19,6 +19,7 @@ mod sampling;
 mod sequence;
 mod signal;
 mod slicing;
+mod text;
 mod window;
 
 use super::{Importer, Item, Node, specialize::Axes};
@@ -69,6 +70,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", sampling::RULES),
         ("", signal::RULES),
         ("", slicing::RULES),
+        ("", text::RULES),
         ("", window::RULES),
         ("ai.onnx.ml", ml::RULES),
         ("ai.onnx.preview.training", loss::TRAINING),
