@@ -1,6 +1,7 @@
 //! How each operator is composed of `graph` ops, one family a file.
 
 mod attention;
+mod col2im;
 mod contraction;
 mod control;
 mod elementwise;
@@ -15,6 +16,7 @@ mod random;
 mod recurrent;
 mod reduction;
 mod resample;
+mod resample_run_time;
 mod sampling;
 mod sequence;
 mod signal;

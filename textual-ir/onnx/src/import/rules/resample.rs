@@ -1,6 +1,10 @@
 //! Resize and Upsample.
 
-use super::{Family, Importer, Node, Out, wrap_axes};
+use super::{
+    Family, Importer, Node, Out,
+    resample_run_time::{self, How},
+    wrap_axes,
+};
 use nim_graph::Built;
 use nim_ir::{Attr, Expr, ValueId};
 use nim_tensor::DType;
@@ -12,6 +16,16 @@ struct Target {
     sizes: Vec<Expr>,
     /// As the model gives them; 0 where only a size is given.
     scales: Vec<f64>,
+    /// All scales as a vector, where only run time knows them.
+    at_run_time: Option<ValueId>,
+}
+
+/// Regions of interest, two fractions an axis of the result.
+enum Region {
+    /// Starts of all axes, then ends.
+    Known(Vec<f64>),
+    /// Starts of some axes, then ends, as a vector.
+    AtRunTime(ValueId),
 }
 
 /// `floor(size * scale)`: exact for sizes that are symbols, since a float is a fraction.
@@ -33,7 +47,7 @@ fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Tar
     if let Some(scales) = im.floats(scales) {
         let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
         return match sizes {
-            Some(sizes) if scales.len() == dims.len() => Ok(Target { sizes, scales }),
+            Some(sizes) if scales.len() == dims.len() => Ok(Target { sizes, scales, at_run_time: None }),
             _ => Err(im.error("N0626", format!("scales {scales:?} do not fit {} axes", dims.len()))),
         };
     }
@@ -45,7 +59,7 @@ fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Tar
     {
         let sizes =
             contents.iter().flatten().zip(dims).map(|(r, &d)| p.floordiv(p.mul(d, r.num), p.constant(r.den))).collect();
-        return Ok(Target { sizes, scales: vec![0.0; dims.len()] });
+        return Ok(Target { sizes, scales: vec![0.0; dims.len()], at_run_time: None });
     }
     let shape = im.index(dims, false)?;
     let shape = im.cast_to(shape, DType::F32)?;
@@ -53,7 +67,7 @@ fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Tar
     let whole = im.unary("floor", scaled)?;
     let whole = im.cast_to(whole, DType::I64)?;
     let sizes = im.exprs_or_bind(whole, "resized")?;
-    Ok(Target { sizes, scales: vec![0.0; dims.len()] })
+    Ok(Target { sizes, scales: vec![0.0; dims.len()], at_run_time: Some(scales) })
 }
 
 fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
@@ -62,7 +76,7 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     if n.version < 11 {
         let scales = n.input(im, 1)?;
         let target = by_scales(im, &dims, scales)?;
-        return finish(im, n, x, target, "asymmetric", "floor", None);
+        return finish(im, n, x, target, &[], "asymmetric", "floor", None);
     }
     let axes = match n.ints("axes") {
         Some(axes) => wrap_axes(im, &axes, dims.len())?,
@@ -86,13 +100,14 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
                 return Err(im.error("N0626", format!("{} sizes for {} axes", list.len(), axes.len())));
             }
             match im.exprs(sizes) {
-                None => Target { scales: vec![0.0; list.len()], sizes: list },
+                None => Target { scales: vec![0.0; list.len()], sizes: list, at_run_time: None },
                 Some(_) => kept_aspect(im, n, &picked, list)?,
             }
         }
         (None, None) => return Err(im.error("N0610", "neither scales nor sizes are given")),
     };
-    let mut target = Target { sizes: dims.clone(), scales: vec![1.0; dims.len()] };
+    let mut target =
+        Target { sizes: dims.clone(), scales: vec![1.0; dims.len()], at_run_time: part.at_run_time };
     for (i, &axis) in axes.iter().enumerate() {
         (target.sizes[axis], target.scales[axis]) = (part.sizes[i], part.scales[i]);
     }
@@ -101,18 +116,24 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let roi = match n.opt(1).filter(|_| coordinates == "tf_crop_and_resize") {
         None => None,
         Some(v) => {
-            let Some(values) = im.floats(v).filter(|v| v.len() == 2 * axes.len()) else {
-                return Err(im.error("N0612", "the region of interest must be known when the model is compiled"));
-            };
-            let mut roi = vec![0.0; dims.len()];
-            roi.extend(vec![1.0; dims.len()]);
-            for (i, &axis) in axes.iter().enumerate() {
-                (roi[axis], roi[axis + dims.len()]) = (values[i], values[i + axes.len()]);
+            match im.floats(v) {
+                Some(values) if values.len() == 2 * axes.len() => {
+                    let mut roi = vec![0.0; dims.len()];
+                    roi.extend(vec![1.0; dims.len()]);
+                    for (i, &axis) in axes.iter().enumerate() {
+                        (roi[axis], roi[axis + dims.len()]) = (values[i], values[i + axes.len()]);
+                    }
+                    Some(Region::Known(roi))
+                }
+                Some(values) => {
+                    let message = format!("a region of {} numbers for {} axes", values.len(), axes.len());
+                    return Err(im.error("N0626", message));
+                }
+                None => Some(Region::AtRunTime(v)),
             }
-            Some(roi)
         }
     };
-    finish(im, n, x, target, &coordinates, &nearest, roi)
+    finish(im, n, x, target, &axes, &coordinates, &nearest, roi)
 }
 
 /// Sizes that keep the ratio of the sides: as large as the smallest (or largest) of the scales asked for allows.
@@ -120,7 +141,7 @@ fn kept_aspect(im: &Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: Vec<Expr>)
     let policy = n.string("keep_aspect_ratio_policy", "stretch");
     let zeros = vec![0.0; sizes.len()];
     let larger = match policy.as_str() {
-        "stretch" => return Ok(Target { sizes, scales: zeros }),
+        "stretch" => return Ok(Target { sizes, scales: zeros, at_run_time: None }),
         "not_larger" => false,
         "not_smaller" => true,
         other => return Err(im.error("N0614", format!("no policy is named {other:?}"))),
@@ -133,7 +154,7 @@ fn kept_aspect(im: &Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: Vec<Expr>)
     let ratios = from.iter().zip(&to).map(|(f, t)| t / f);
     let scale = if larger { ratios.fold(f64::MIN, f64::max) } else { ratios.fold(f64::MAX, f64::min) };
     let sizes = from.iter().map(|f| p.constant((f * scale + 0.5).floor() as i64)).collect();
-    Ok(Target { sizes, scales: vec![scale; dims.len()] })
+    Ok(Target { sizes, scales: vec![scale; dims.len()], at_run_time: None })
 }
 
 /// As [`kept_aspect`] for sizes that only run time knows.
@@ -158,14 +179,14 @@ fn upsample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             let scales: Vec<f64> = scales.into_iter().map(f64::from).collect();
             let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
             match sizes {
-                Some(sizes) if scales.len() == dims.len() => Target { sizes, scales },
+                Some(sizes) if scales.len() == dims.len() => Target { sizes, scales, at_run_time: None },
                 _ => return Err(im.error("N0626", format!("scales {scales:?} do not fit {} axes", dims.len()))),
             }
         }
         (None, Some(v)) => by_scales(im, &dims, v)?,
         (None, None) => return Err(im.error("N0610", "`scales` is missing")),
     };
-    finish(im, n, x, target, "asymmetric", "floor", None)
+    finish(im, n, x, target, &[], "asymmetric", "floor", None)
 }
 
 fn finish(
@@ -173,9 +194,10 @@ fn finish(
     n: &Node<'_>,
     x: ValueId,
     target: Target,
+    axes: &[usize],
     coordinates: &str,
     nearest: &str,
-    roi: Option<Vec<f64>>,
+    roi: Option<Region>,
 ) -> Out {
     let ctx = im.ctx();
     let float = |x: f64| ctx.float_attr(x, ctx.float_type(nim_ir::FloatKind::F64));
@@ -186,19 +208,85 @@ fn finish(
         "cubic" => "cubic",
         other => return Err(im.error("N0614", format!("no interpolation is named {other:?}"))),
     };
+    let how = How {
+        mode,
+        coordinates,
+        nearest,
+        cubic_coeff_a: n.float("cubic_coeff_a", -0.75).into(),
+        exclude_outside: n.flag("exclude_outside", false),
+        antialias: n.flag("antialias", false),
+        extrapolation: n.float("extrapolation_value", 0.0).into(),
+    };
+    if let Some(y) = at_run_time(im, x, &target, axes, &how, roi.as_ref())? {
+        return Ok(vec![y]);
+    }
     let mut attrs = vec![
         ("sizes", ctx.exprs_attr(&target.sizes)),
         ("scales", floats(&target.scales)),
         ("mode", ctx.string_attr(mode)),
         ("coordinates", ctx.string_attr(coordinates)),
         ("nearest_mode", ctx.string_attr(nearest)),
-        ("cubic_coeff_a", float(n.float("cubic_coeff_a", -0.75) as f64)),
-        ("exclude_outside", ctx.bool_attr(n.flag("exclude_outside", false))),
-        ("extrapolation", float(n.float("extrapolation_value", 0.0) as f64)),
-        ("antialias", ctx.bool_attr(n.flag("antialias", false))),
+        ("cubic_coeff_a", float(how.cubic_coeff_a)),
+        ("exclude_outside", ctx.bool_attr(how.exclude_outside)),
+        ("extrapolation", float(how.extrapolation)),
+        ("antialias", ctx.bool_attr(how.antialias)),
     ];
-    if let Some(roi) = roi {
+    if let Some(Region::Known(roi)) = roi {
         attrs.push(("roi", floats(&roi)));
     }
     Ok(vec![im.value("graph.resize", &[x], &attrs)?])
+}
+
+/// The result where `graph.resize` cannot say what happens: scales or regions come at run time, or the reach of an
+/// antialiasing kernel does.
+fn at_run_time(
+    im: &mut Importer<'_>,
+    x: ValueId,
+    target: &Target,
+    listed: &[usize],
+    how: &How<'_>,
+    roi: Option<&Region>,
+) -> nim_graph::Built<Option<ValueId>> {
+    let dims = im.dims(x)?;
+    let p = &im.ctx().exprs;
+    let known = |e: Expr| p.as_const(e).is_some();
+    let unknown_reach = |i: usize| {
+        target.scales[i] == 0.0 && dims[i] != target.sizes[i] && !(known(dims[i]) && known(target.sizes[i]))
+    };
+    let needed = target.at_run_time.is_some()
+        || matches!(roi, Some(Region::AtRunTime(_)))
+        || how.antialias && how.mode != "nearest" && (0..dims.len()).any(unknown_reach);
+    if !needed {
+        return Ok(None);
+    }
+    let all: Vec<usize> = (0..dims.len()).collect();
+    let listed = if listed.is_empty() { &all } else { listed };
+    let element = |im: &mut Importer<'_>, list: ValueId, i: usize| -> nim_graph::Built {
+        let position = im.num(i as i64);
+        let v = im.at(list, 0, position)?;
+        im.cast_to(v, DType::F64)
+    };
+    let mut axes = vec![];
+    for (i, &axis) in listed.iter().enumerate() {
+        let (from, size) = (dims[axis], target.sizes[axis]);
+        let scale = match (target.at_run_time, target.scales[axis]) {
+            (Some(list), _) => element(im, list, i)?,
+            (None, 0.0) if from == size && roi.is_none() => continue,
+            (None, 0.0) => {
+                let (from, size) = (resample_run_time::number(im, from)?, resample_run_time::number(im, size)?);
+                im.binary("div", size, from)?
+            }
+            (None, 1.0) if from == size && roi.is_none() => continue,
+            (None, scale) => im.scalar(DType::F64, scale)?,
+        };
+        let region = match roi {
+            None => None,
+            Some(Region::Known(roi)) => {
+                Some((im.scalar(DType::F64, roi[axis])?, im.scalar(DType::F64, roi[axis + dims.len()])?))
+            }
+            Some(Region::AtRunTime(v)) => Some((element(im, *v, i)?, element(im, *v, i + listed.len())?)),
+        };
+        axes.push(resample_run_time::Axis { axis, size, scale, region });
+    }
+    resample_run_time::resample(im, x, &axes, how).map(Some)
 }

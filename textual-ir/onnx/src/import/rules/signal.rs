@@ -97,7 +97,12 @@ fn transform(im: &mut Importer<'_>, x: ValueId, t: &Transform) -> Built {
     let rank = dims.len();
     let (points_axis, parts_axis) = (rank - 2, rank - 1);
     let dtype = im.dtype(x)?;
-    let complex = im.ctx().exprs.as_const(dims[parts_axis]) == Some(2);
+    let p = &im.ctx().exprs;
+    // Where it is not known whether there is an imaginary part, one is made of zeros if need be.
+    let complex = p.as_const(dims[parts_axis]) != Some(1);
+    let (two, one) = (p.constant(2), p.constant(1));
+    im.guard("le", one, dims[parts_axis], "parts of the numbers to transform: one or two");
+    im.guard("le", dims[parts_axis], two, "parts of the numbers to transform: one or two");
     let p = &im.ctx().exprs;
     let half = p.add(p.floordiv(t.length, p.constant(2)), p.constant(1));
     // Inputs are cut or filled with zeros to the length; those of an inverse one-sided transform have half of it.
@@ -105,9 +110,9 @@ fn transform(im: &mut Importer<'_>, x: ValueId, t: &Transform) -> Built {
     let wanted = if inverse_real { half } else { t.length };
     let mut fitted = dims.clone();
     fitted[points_axis] = wanted;
+    fitted[parts_axis] = if complex { two } else { one };
     let x = im.pad_to(x, &fitted)?;
     let zero = im.num(0);
-    let one = im.num(1);
     // [..., 1, points]
     let real = im.slice_axis(x, parts_axis, zero, one)?;
     let mut perm: Vec<usize> = (0..rank).collect();
@@ -224,48 +229,68 @@ fn stft(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![transform(im, framed, &t)?])
 }
 
-/// Triangular filters, equally spaced on the mel scale `2595*log10(1 + f/700)`.
+/// Triangular filters, equally spaced on the mel scale `2595*log10(1 + f/700)`: each rises from its left edge to its centre
+/// and falls to its right edge, all three whole points of the spectrum.
 fn mel_weights(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let known = |im: &Importer<'_>, i: usize| -> Built<f64> {
+    let (bins, points) = (n.input(im, 0)?, n.input(im, 1)?);
+    let (bins, points) = (one_size(im, bins, "bins")?, one_size(im, points, "points")?);
+    let scalar = |im: &mut Importer<'_>, i: usize| -> Built {
         let v = n.input(im, i)?;
-        match im.floats(v).as_deref() {
-            Some(&[x]) => Ok(x),
-            _ => Err(im.error("N0612", "mel filters need inputs known when the model is compiled")),
-        }
+        let v = im.reshape(v, &[])?;
+        im.cast_to(v, DType::F64)
     };
-    let (bins, points, rate) = (known(im, 0)?, known(im, 1)?, known(im, 2)?);
-    let (low, high) = (known(im, 3)?, known(im, 4)?);
+    let (rate, low, high) = (scalar(im, 2)?, scalar(im, 3)?, scalar(im, 4)?);
     let dtype = dtype_of(n.int("output_datatype", 1) as i32).map_err(|e| im.error("N0614", e.to_string()))?;
-    let rows = (points / 2.0).floor() as i64 + 1;
-    let cols = bins as i64;
-    if rows < 1 || cols < 0 || rows.saturating_mul(cols) > 1 << 26 || rate <= 0.0 {
-        return Err(im.error("N0615", format!("{bins} filters for {points} points at a rate of {rate}")));
-    }
-    let (rows, cols) = (rows as usize, cols as usize);
-    let mel = |f: f64| 2595.0 * (f / 700.0).ln_1p() / std::f64::consts::LN_10;
-    let step = (mel(high) - mel(low)) / (cols + 2) as f64;
-    let edge = |i: usize| -> usize {
-        let f = 700.0 * ((mel(low) + i as f64 * step) / 2595.0 * std::f64::consts::LN_10).exp_m1();
-        (((points + 1.0) * f) / rate).floor().clamp(0.0, 1e15) as usize
+    let mel = |im: &mut Importer<'_>, f: ValueId| -> Built {
+        let x = im.with_scalar("div", f, 700.0)?;
+        let x = im.with_scalar("add", x, 1.0)?;
+        let x = im.unary("log", x)?;
+        im.with_scalar("mul", x, 2595.0 / std::f64::consts::LN_10)
     };
-    let mut out = vec![0.0; rows * cols];
-    for i in 0..cols {
-        let (left, centre, right) = (edge(i), edge(i + 1), edge(i + 2));
-        let mut set = |row: usize, value: f64| {
-            if row < rows {
-                out[row * cols + i] = value;
-            }
-        };
-        if centre == left {
-            set(centre, 1.0);
-        }
-        for row in left..(centre + (centre > left) as usize).min(rows) {
-            set(row, (row - left) as f64 / (centre - left) as f64);
-        }
-        for row in centre..right.min(rows) {
-            set(row, (right - row) as f64 / (right - centre) as f64);
-        }
-    }
-    let tensor = Tensor::from_f64s(dtype, &[rows, cols], &out).map_err(|e| im.error("N0604", e.to_string()))?;
-    Ok(vec![im.constant(&tensor, "mel")?])
+    let (low, high) = (mel(im, low)?, mel(im, high)?);
+    let p = &im.ctx().exprs;
+    let (one, two) = (p.constant(1), p.constant(2));
+    let (rows, edges) = (p.add(p.floordiv(points, two), one), p.add(bins, two));
+    let number = |im: &mut Importer<'_>, e: Expr| -> Built {
+        let v = im.index(&[e], true)?;
+        im.cast_to(v, DType::F64)
+    };
+    let (count, taps) = (number(im, edges)?, number(im, p.add(points, one))?);
+    let width = im.binary("sub", high, low)?;
+    let step = im.binary("div", width, count)?;
+    let at = im.iota(&[edges], 0, DType::F64)?;
+    let at = im.binary("mul", at, step)?;
+    let at = im.binary("add", at, low)?;
+    // Back from the mel scale, and from frequencies to points.
+    let at = im.with_scalar("mul", at, std::f64::consts::LN_10 / 2595.0)?;
+    let at = im.unary("exp", at)?;
+    let at = im.with_scalar("sub", at, 1.0)?;
+    let at = im.with_scalar("mul", at, 700.0)?;
+    let at = im.binary("mul", at, taps)?;
+    let at = im.binary("div", at, rate)?;
+    let edge = im.unary("floor", at)?;
+    let left = im.slice_axis(edge, 0, Expr::ZERO, bins)?;
+    let centre = im.slice_axis(edge, 0, one, bins)?;
+    let right = im.slice_axis(edge, 0, two, bins)?;
+    let row = im.iota(&[rows, one], 0, DType::F64)?;
+    let (zero, whole) = (im.like(row, 0.0)?, im.like(row, 1.0)?);
+    let span = |im: &mut Importer<'_>, from: ValueId, to: ValueId| -> Built {
+        let d = im.binary("sub", to, from)?;
+        im.binary("max", d, whole)
+    };
+    // A filter without a rising side is 1 at its centre.
+    let (rise, fall) = (span(im, left, centre)?, span(im, centre, right)?);
+    let up = im.binary("sub", row, left)?;
+    let up = im.binary("div", up, rise)?;
+    let flat = im.compare("eq", left, centre)?;
+    let up = im.select(flat, whole, up)?;
+    let down = im.binary("sub", right, row)?;
+    let down = im.binary("div", down, fall)?;
+    let (after, before) = (im.compare("ge", row, left)?, im.compare("le", row, centre)?);
+    let rising = im.binary("and", after, before)?;
+    let (past, short) = (im.compare("ge", row, centre)?, im.compare("lt", row, right)?);
+    let falling = im.binary("and", past, short)?;
+    let rest = im.select(rising, up, zero)?;
+    let y = im.select(falling, down, rest)?;
+    Ok(vec![im.cast_to(y, dtype)?])
 }

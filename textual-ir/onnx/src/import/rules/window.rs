@@ -3,12 +3,12 @@
 use super::{Family, Importer, Node, Out};
 use nim_graph::{Built, shape::window_extent};
 use nim_ir::{Attr, Expr, ValueId};
-use nim_tensor::{DType, Tensor};
+use nim_tensor::DType;
 
 pub(super) const RULES: Family = &[
     ("AveragePool", average_pool),
     ("CausalConvWithState", causal_conv),
-    ("Col2Im", col2im),
+    ("Col2Im", super::col2im::col2im),
     ("Conv", conv),
     ("ConvTranspose", conv_transpose),
     ("GlobalAveragePool", |im, n| global(im, n, "mean")),
@@ -39,7 +39,7 @@ impl Window {
 }
 
 /// Larger windows, strides, dilations and pads are taken for mistakes.
-const MAX_STEP: u64 = 1 << 24;
+pub(super) const MAX_STEP: u64 = 1 << 24;
 /// Windows whose elements are laid side by side may have so many.
 const MAX_TAPS: i64 = 4096;
 
@@ -291,64 +291,6 @@ fn max_unpool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         y = im.pad_to(y, &given)?;
     }
     Ok(vec![y])
-}
-
-/// Sums of blocks laid over each other: a transposed convolution whose weights put each element of a block at its place.
-fn col2im(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, image, block) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
-    let image = im.exprs_or_bind(image, "size")?;
-    let Some(block) = im.ints(block) else {
-        return Err(im.error("N0616", "the size of the blocks must be known when the model is compiled"));
-    };
-    let dims = im.dims(x)?;
-    let spatial = block.len();
-    if image.len() != spatial || dims.len() != 3 || block.iter().any(|&b| b < 1) {
-        let found = im.ctx().display_type(im.ty(x));
-        return Err(im.error("N0615", format!("blocks of {spatial} axes and {} image axes on {found}", image.len())));
-    }
-    let list = |name: &str, default: i64, count: usize| n.ints(name).unwrap_or_else(|| vec![default; count]);
-    let win = Window {
-        strides: list("strides", 1, spatial),
-        pads: list("pads", 0, 2 * spatial),
-        dilations: list("dilations", 1, spatial),
-        kernel: block,
-    };
-    let small = |v: &i64| v.unsigned_abs() <= MAX_STEP;
-    let fits = win.strides.len() == spatial && win.pads.len() == 2 * spatial && win.dilations.len() == spatial;
-    let positive = win.strides.iter().chain(&win.dilations).all(|&v| v > 0 && small(&v));
-    if !fits || !positive || !win.pads.iter().chain(&win.kernel).all(small) {
-        return Err(
-            im.error("N0615", format!("strides, dilations (positive) and pads must be given for {spatial} axes"))
-        );
-    }
-    let p = &im.ctx().exprs;
-    let taps = taps_of(im, &win.kernel)?;
-    let Some(channels) =
-        p.as_const(dims[1]).filter(|c| c % taps == 0 && c.saturating_mul(taps) <= 1 << 24).map(|c| c / taps)
-    else {
-        return Err(im.error("N0616", "the number of channels must be known, and a multiple of the block's size"));
-    };
-    let mut shape = vec![dims[0], dims[1]];
-    for (i, &size) in image.iter().enumerate().take(spatial) {
-        let k = p.constant(win.kernel[i]);
-        let pads = win.pads[i] + win.pads[i + spatial];
-        shape.push(window_extent(p, size, k, win.strides[i], pads, win.dilations[i]));
-    }
-    let blocks = im.reshape(x, &shape)?;
-    let side = taps as usize;
-    let eye: Vec<f32> =
-        (0..channels as usize * side * side).map(|i| ((i / side) % side == i % side) as u8 as f32).collect();
-    let mut weights = vec![channels as usize * side, 1];
-    weights.extend(win.kernel.iter().map(|&k| k as usize));
-    let eye = im.constant(&Tensor::new(&weights, eye), "blocks")?;
-    let element = im.element(x)?;
-    let eye = im.cast(eye, element)?;
-    let mut attrs = win.attrs(im);
-    attrs.push(("groups", im.ctx().i64_attr(channels)));
-    let y = im.value("graph.conv_transpose", &[blocks, eye], &attrs)?;
-    let mut wanted = vec![dims[0], p.constant(channels)];
-    wanted.extend(image);
-    Ok(vec![im.pad_to(y, &wanted)?])
 }
 
 /// Transposed convolution. Where an output shape is asked for, pads follow from it.
