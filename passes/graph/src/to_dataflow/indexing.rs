@@ -1,12 +1,15 @@
 //! Gathers and scatters: indices that are data. What is gathered from is read whole, and loaded at computed places;
 //! scattered writes yield their places.
+//!
+//! Maps clamp the places they load from and drop writes outside, so indices are looked at before: one pass over them finds the
+//! least and the greatest, and guards compare these with the size of the axis.
 
 use super::{
     lower::{Lower, Lowered},
     scalars::{Kind, Scalars},
 };
 use nim_dataflow::{Combine, MapBuilder, load};
-use nim_ir::{Expr, ValueId};
+use nim_ir::{Expr, ValueId, entity::EntityId};
 
 /// An index as `index`; a negative one counts from the end of an axis of size `size`.
 fn wrapped(s: &mut Scalars<'_, '_>, kind: Kind, index: ValueId, size: Expr) -> ValueId {
@@ -20,6 +23,80 @@ fn wrapped(s: &mut Scalars<'_, '_>, kind: Kind, index: ValueId, size: Expr) -> V
     s.select(negative, from_end, index)
 }
 
+/// Guards that all indices lie in an axis of size `size`, counted from its start or from its end. Of tuples in the last axis
+/// only member `column` is meant.
+fn check_indices(l: &mut Lower<'_, '_>, indices: ValueId, column: Option<usize>, axis: usize, size: Expr) -> Lowered<()> {
+    let (ctx, p) = (l.ctx(), l.pool());
+    let (kind, dims) = (l.kind(indices)?, l.dims(indices)?);
+    if let Some(known) = l.constant_of(indices).and_then(|t| t.to_i64s()) {
+        let width = column.and_then(|_| p.as_const(*dims.last()?)).map_or(1, |w| w.max(1) as usize);
+        let picked = || known.iter().skip(column.unwrap_or(0)).step_by(width).copied();
+        let (Some(low), Some(high)) = (picked().min(), picked().max()) else { return Ok(()) };
+        if let Some(n) = p.as_const(size)
+            && (low < -n || high >= n)
+        {
+            let wrong = if low < -n { low } else { high };
+            return l.error(format!("index {wrong} lies outside of axis {axis}, which has {n} elements"));
+        }
+        guard_range(l, l.num(low), l.num(high), axis, size);
+        return Ok(());
+    }
+    let shape = &dims[..dims.len() - usize::from(column.is_some())];
+    let name = |what: &str| p.named(&format!("{what}_index_{}", l.op.index()));
+    let bind = |l: &mut Lower<'_, '_>, v: ValueId, symbol: Expr| {
+        let names = ctx.array_attr(vec![ctx.string_attr(&p.display(symbol).to_string())]);
+        l.b.op("graph.bind", &[v], &[], &[("symbols", names)]);
+    };
+    if column.is_none() && shape.len() < 2 && shape.iter().all(|&d| p.as_const(d) == Some(1)) {
+        let index = name("the");
+        bind(l, indices, index);
+        guard_range(l, index, index, axis, size);
+        return Ok(());
+    }
+    let mut subset = l.ivs(shape.len());
+    subset.extend(column.map(|c| l.num(c as i64)));
+    let mut domain = shape.to_vec();
+    if domain.is_empty() {
+        domain.push(Expr::ONE);
+    }
+    let mut map = MapBuilder::new(&domain);
+    map.read(indices, &subset);
+    let wide = Kind::Int(64, true);
+    let (number, scalar) = (wide.ty(ctx), ctx.tensor_of(&[], wide.ty(ctx)));
+    map.reduce(scalar, &[], Combine::Min, ctx.int_attr(i64::MAX.into(), number));
+    map.reduce(scalar, &[], Combine::Max, ctx.int_attr(i64::MIN.into(), number));
+    let op = map.build(l.b, |b, args| {
+        let index = Scalars::new(b).cast(args[0], kind, wide);
+        vec![index, index]
+    });
+    let column = column.map_or(String::new(), |c| c.to_string());
+    let (low, high) = (name(&format!("least{column}")), name(&format!("greatest{column}")));
+    let found = l.b.body.results(op).to_vec();
+    bind(l, found[0], low);
+    bind(l, found[1], high);
+    guard_range(l, low, high, axis, size);
+    Ok(())
+}
+
+/// `-size <= low` and `high < size`.
+fn guard_range(l: &mut Lower<'_, '_>, low: Expr, high: Expr, axis: usize, size: Expr) {
+    let (ctx, p) = (l.ctx(), l.pool());
+    let op = ctx.op_str(l.b.body.op_name(l.op)).trim_start_matches("graph.").to_string();
+    let message = ctx.string_attr(&format!("an index of {op} lies outside of axis {axis}"));
+    for (lhs, rhs) in [(p.neg(size), low), (p.add(high, Expr::ONE), size)] {
+        if p.prove_le(lhs, rhs, &nim_ir::Facts::default()) {
+            continue;
+        }
+        let attrs = [
+            ("kind", ctx.string_attr("le")),
+            ("lhs", ctx.expr_attr(lhs)),
+            ("rhs", ctx.expr_attr(rhs)),
+            ("message", message),
+        ];
+        l.b.op("graph.guard", &[], &[], &attrs);
+    }
+}
+
 /// `graph.gather`.
 pub fn gather(l: &mut Lower<'_, '_>) -> Lowered {
     let (x, indices, ty) = (l.operand(0), l.operand(1), l.result_type());
@@ -28,6 +105,7 @@ pub fn gather(l: &mut Lower<'_, '_>) -> Lowered {
     let at = l.ivs(dims.len() - 1 + index_rank);
     let (before, rest) = at.split_at(axis);
     let (middle, after) = rest.split_at(index_rank);
+    check_indices(l, indices, None, axis, dims[axis])?;
     if let Some(index) = known_index(l, indices, dims[axis]) {
         let from: Vec<Expr> = before.iter().copied().chain([index]).chain(after.iter().copied()).collect();
         return l.movement(ty, x, &from);
@@ -76,6 +154,7 @@ pub fn gather_elements(l: &mut Lower<'_, '_>) -> Lowered {
     let (dims, kind) = (l.dims(x)?, l.kind(indices)?);
     let axis = l.axis("axis", 0, dims.len())?;
     l.kind(x)?;
+    check_indices(l, indices, None, axis, dims[axis])?;
     let at = l.ivs(dims.len());
     let size = dims[axis];
     l.pointwise(
@@ -111,6 +190,9 @@ pub fn gather_nd(l: &mut Lower<'_, '_>) -> Lowered {
     l.kind(x)?;
     let batch = usize::try_from(l.int_attr("batch_dims", 0)).unwrap_or(0);
     let count = tuple_size(l, &index_dims, dims.len() - batch.min(dims.len()))?;
+    for j in 0..count {
+        check_indices(l, indices, Some(j), batch + j, dims[batch + j])?;
+    }
     let outer = index_dims.len() - 1;
     let at = l.ivs(outer + dims.len() - batch - count);
     l.pointwise(
@@ -149,6 +231,7 @@ pub fn scatter_elements(l: &mut Lower<'_, '_>) -> Lowered {
     let (dims, domain, kind) = (l.dims(x)?, l.dims(indices)?, l.kind(indices)?);
     let axis = l.axis("axis", 0, dims.len())?;
     l.kind(x)?;
+    check_indices(l, indices, None, axis, dims[axis])?;
     let at = l.ivs(domain.len());
     let mut map = MapBuilder::new(&domain);
     map.read(indices, &at);
@@ -172,6 +255,9 @@ pub fn scatter_nd(l: &mut Lower<'_, '_>) -> Lowered {
     let (dims, index_dims, kind) = (l.dims(x)?, l.dims(indices)?, l.kind(indices)?);
     l.kind(x)?;
     let count = tuple_size(l, &index_dims, dims.len())?;
+    for (j, &size) in dims.iter().enumerate().take(count) {
+        check_indices(l, indices, Some(j), j, size)?;
+    }
     let outer = index_dims.len() - 1;
     let domain: Vec<Expr> = index_dims[..outer].iter().chain(&dims[count..]).copied().collect();
     let at = l.ivs(domain.len());
