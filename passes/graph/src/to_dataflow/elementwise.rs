@@ -110,9 +110,21 @@ pub fn table(l: &mut Lower<'_, '_>) -> Lowered {
             let ty = l.ctx().display_type(kind.ty(l.ctx()));
             l.error(format!("it is not defined on {ty}"))
         }
+        // Short floats are computed with in f32, and each op of the graph rounds once.
+        Some(code) if kind.accumulator() != kind && !EXACT.contains(&name) => {
+            let wide = kind.accumulator();
+            broadcast(l, |s, args| {
+                let args: Vec<ValueId> = args.iter().map(|&v| s.cast(v, kind, wide)).collect();
+                let value = emit(s, code, wide, &args);
+                s.cast(value, wide, kind)
+            })
+        }
         Some(code) => broadcast(l, |s, args| emit(s, code, kind, args)),
     }
 }
+
+/// Ops that give one of their operands (or its negative, or a truth value): there is nothing to round.
+const EXACT: &[&str] = &["neg", "abs", "sign", "relu", "isnan", "max", "min"];
 
 /// A map over the result's shape that reads every operand broadcast to it.
 pub fn broadcast(l: &mut Lower<'_, '_>, body: impl FnOnce(&mut Scalars<'_, '_>, &[ValueId]) -> ValueId) -> Lowered {
@@ -232,10 +244,17 @@ pub fn pow(l: &mut Lower<'_, '_>) -> Lowered {
     let known = l.constant_of(l.operand(1)).filter(|t| t.len() == 1).and_then(|t| t.to_f64s()).map(|v| v[0]);
     broadcast(l, |s, args| match (base, exponent, known) {
         (Kind::Float(_), _, Some(1.0)) => args[0],
-        (Kind::Float(_), _, Some(2.0)) => s.mul(base, args[0], args[0]),
+        (Kind::Float(_), _, Some(2.0)) => {
+            let wide = base.accumulator();
+            let x = s.cast(args[0], base, wide);
+            let square = s.mul(wide, x, x);
+            s.cast(square, wide, base)
+        }
         (Kind::Float(_), ..) => {
-            let exponent = s.cast(args[1], exponent, base);
-            s.op("math.powf", &[args[0], exponent])
+            let wide = base.accumulator();
+            let (x, exponent) = (s.cast(args[0], base, wide), s.cast(args[1], exponent, wide));
+            let power = s.op("math.powf", &[x, exponent]);
+            s.cast(power, wide, base)
         }
         (Kind::Int(..), Kind::Float(_), _) => int_pow_float(s, base, exponent, args),
         _ => int_pow(s, base, exponent, args),

@@ -477,10 +477,28 @@ fn loop_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
         let out = im.subgraph(body, &args)?;
         let mut out = values(im, out)?.into_iter();
         let cond = out.next().map(|c| condition(im, c)).transpose()?;
-        let next = out.by_ref().take(it.carried.len()).collect();
+        let mut next: Vec<ValueId> = out.by_ref().take(it.carried.len()).collect();
+        for (new, &old) in next.iter_mut().zip(&it.carried) {
+            // What may be missing at the start of an iteration may be there at its end.
+            if im.wrapped(im.ty(old), "optional") == Some(im.ty(*new)) {
+                let ty = im.ty(old);
+                *new = im.runtime_value("optional.some", &[*new], &[], ty);
+            }
+        }
         Ok(Yielded { condition: cond, next, stacked: out.collect() })
     })?;
-    Ok(results.into_iter().map(Item::Value).collect())
+    let mut items = vec![];
+    for (v, output) in results.into_iter().zip(body.output.iter().skip(1)) {
+        let optional = matches!(
+            output.r#type.as_ref().and_then(|t| t.value.as_ref()),
+            Some(type_proto::Value::OptionalType(_))
+        );
+        items.push(Item::Value(match im.wrapped(im.ty(v), "optional") {
+            Some(inner) if !optional => im.runtime_value("optional.get", &[v], &[], inner),
+            _ => v,
+        }));
+    }
+    Ok(items)
 }
 
 /// A loop whose iterations are imported one by one.

@@ -229,31 +229,42 @@ fn exp_minus_one(im: &mut Importer<'_>, x: ValueId) -> Built {
     im.with_scalar("sub", e, 1.0)
 }
 
+/// The operand in at least 32 bits, and its own type: a function of several steps is rounded once.
+fn widened(im: &mut Importer<'_>, n: &Node<'_>) -> Built<(ValueId, DType)> {
+    let x = n.input(im, 0)?;
+    let own = im.dtype(x)?;
+    let wide = if own.is_float() && own.size() < 4 { DType::F32 } else { own };
+    Ok((im.cast_to(x, wide)?, own))
+}
+
 /// `max(0, x) + min(0, alpha*(exp(x/alpha) - 1))`
 fn celu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
+    let (x, own) = widened(im, n)?;
     let alpha = n.float("alpha", 1.0) as f64;
     let scaled = im.with_scalar("div", x, alpha)?;
     let e = exp_minus_one(im, scaled)?;
     let e = im.with_scalar("mul", e, alpha)?;
-    Ok(vec![positive_or(im, x, e)?])
+    let y = positive_or(im, x, e)?;
+    Ok(vec![im.cast_to(y, own)?])
 }
 
 fn elu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
+    let (x, own) = widened(im, n)?;
     let e = exp_minus_one(im, x)?;
     let e = im.with_scalar("mul", e, n.float("alpha", 1.0) as f64)?;
-    Ok(vec![positive_or(im, x, e)?])
+    let y = positive_or(im, x, e)?;
+    Ok(vec![im.cast_to(y, own)?])
 }
 
 fn selu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
+    let (x, own) = widened(im, n)?;
     // Defaults of opset 1 were given with fewer digits.
     let (alpha, gamma) = if n.version < 6 { (1.6732, 1.0507) } else { (1.673_263_2, 1.050_701) };
     let e = exp_minus_one(im, x)?;
     let e = im.with_scalar("mul", e, n.float("alpha", alpha) as f64)?;
     let y = positive_or(im, x, e)?;
-    Ok(vec![im.with_scalar("mul", y, n.float("gamma", gamma) as f64)?])
+    let y = im.with_scalar("mul", y, n.float("gamma", gamma) as f64)?;
+    Ok(vec![im.cast_to(y, own)?])
 }
 
 /// `0.5*x*(1 + erf(x/sqrt(2)))`, or its approximation by tanh.

@@ -167,8 +167,13 @@ fn label_encoder(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 
 /// What stands behind the scores of a model.
 fn post_transform(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId) -> Built {
+    transformed(im, &n.string("post_transform", "NONE"), x)
+}
+
+/// As [`post_transform`], by its name.
+pub(super) fn transformed(im: &mut Importer<'_>, name: &str, x: ValueId) -> Built {
     let last = im.rank(x)?.saturating_sub(1);
-    match n.string("post_transform", "NONE").as_str() {
+    match name {
         "NONE" => Ok(x),
         "LOGISTIC" => im.unary("sigmoid", x),
         "SOFTMAX" => im.softmax(x, &[last], false),

@@ -22,6 +22,7 @@ mod sequence;
 mod signal;
 mod slicing;
 mod text;
+mod trees;
 mod window;
 
 use super::{Importer, Item, Node, specialize::Axes};
@@ -75,6 +76,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", text::RULES),
         ("", window::RULES),
         ("ai.onnx.ml", ml::RULES),
+        ("ai.onnx.ml", trees::RULES),
         ("ai.onnx.preview.training", loss::TRAINING),
         ("com.microsoft", microsoft::RULES),
         ("com.microsoft", quantization::RULES),
