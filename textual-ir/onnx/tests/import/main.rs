@@ -3,6 +3,7 @@
 mod control;
 mod damage;
 mod errors;
+mod host;
 mod shapes;
 
 use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};

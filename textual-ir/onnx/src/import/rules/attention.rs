@@ -17,7 +17,7 @@ pub(super) const RULES: Family = &[
 pub(super) const PREVIEW: ItemFamily = &[("FlexAttention", flex_attention)];
 
 /// `[batch, length, heads*size]` as `[batch, heads, length, size]`; what has rank 4 stays.
-fn by_heads(im: &mut Importer<'_>, x: ValueId, heads: i64) -> Built {
+pub(super) fn by_heads(im: &mut Importer<'_>, x: ValueId, heads: i64) -> Built {
     let dims = im.dims(x)?;
     match dims.as_slice() {
         [_, _, _, _] => Ok(x),
@@ -45,6 +45,14 @@ fn repeated_heads(im: &mut Importer<'_>, x: ValueId, heads: Expr) -> Built {
     let apart = im.unsqueeze(x, &[2])?;
     let apart = im.broadcast_to(apart, &[dims[0], dims[1], times, dims[2], dims[3]])?;
     im.reshape(apart, &[dims[0], heads, dims[2], dims[3]])
+}
+
+/// `[batch, heads, length, size]` as `[batch, length, heads*size]`.
+pub(super) fn merge_heads(im: &mut Importer<'_>, x: ValueId) -> Built {
+    let x = im.transpose(x, &[0, 2, 1, 3])?;
+    let d = im.dims(x)?;
+    let hidden = im.ctx().exprs.mul(d[2], d[3]);
+    im.reshape(x, &[d[0], d[1], hidden])
 }
 
 /// Scores `q*sqrt(s) @ (k*sqrt(s))'`, which keeps the range of halves.
@@ -135,10 +143,7 @@ fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let probabilities = im.cast(probabilities, element)?;
     let mut y = im.matmul(probabilities, v)?;
     if flat {
-        y = im.transpose(y, &[0, 2, 1, 3])?;
-        let d = im.dims(y)?;
-        let hidden = im.ctx().exprs.mul(d[2], d[3]);
-        y = im.reshape(y, &[d[0], d[1], hidden])?;
+        y = merge_heads(im, y)?;
     }
     let shown = match n.int("qk_matmul_output_mode", 0) {
         1 => capped,

@@ -8,7 +8,9 @@ mod elementwise;
 mod indexing;
 mod layout;
 mod loss;
+mod matmul_nbits;
 mod microsoft;
+mod microsoft_attention;
 mod ml;
 mod normalization;
 mod quantization;
@@ -78,7 +80,9 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("ai.onnx.ml", ml::RULES),
         ("ai.onnx.ml", trees::RULES),
         ("ai.onnx.preview.training", loss::TRAINING),
+        ("com.microsoft", matmul_nbits::RULES),
         ("com.microsoft", microsoft::RULES),
+        ("com.microsoft", microsoft_attention::RULES),
         ("com.microsoft", quantization::RULES),
     ];
     let items: &[(&'static str, ItemFamily)] =

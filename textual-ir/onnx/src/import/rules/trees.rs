@@ -10,8 +10,11 @@ use nim_ir::ValueId;
 use nim_tensor::{DType, Tensor};
 use rustc_hash::FxHashMap;
 
-pub(super) const RULES: Family =
-    &[("TreeEnsemble", tree_ensemble), ("TreeEnsembleRegressor", |im, n| regressor(im, n))];
+pub(super) const RULES: Family = &[
+    ("TreeEnsemble", tree_ensemble),
+    ("TreeEnsembleClassifier", classifier),
+    ("TreeEnsembleRegressor", regressor),
+];
 
 /// When a node is left on its true side.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -311,9 +314,8 @@ fn tree_ensemble(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     forest.build(im, x, &sum)
 }
 
-/// TreeEnsembleRegressor: nodes are named by tree and number, leaves are nodes.
-fn regressor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
+/// Trees whose nodes are named by tree and number, leaves among them; what leaves say is named `prefix`.
+fn named_forest(im: &Importer<'_>, n: &Node<'_>, prefix: &str, total: usize) -> Built<Forest> {
     let trees = ints(im, n, "nodes_treeids", None)?;
     let count = Some(trees.len());
     let ids = ints(im, n, "nodes_nodeids", count)?;
@@ -350,14 +352,14 @@ fn regressor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         nodes.push(Branch { test, feature, split: splits[i], missing, next, members: vec![] });
     }
     let roots = (0..trees.len()).filter(|&i| !inner[i]).collect();
-    let total = usize::try_from(n.int("n_targets", 1)).unwrap_or(0);
     let mut forest = Forest { nodes, roots, weights: vec![], targets: total };
-    let leaf_trees = ints(im, n, "target_treeids", None)?;
+    let name = |what: &str| format!("{prefix}_{what}");
+    let leaf_trees = ints(im, n, &name("treeids"), None)?;
     let count = Some(leaf_trees.len());
-    let (leaf_ids, targets) = (ints(im, n, "target_nodeids", count)?, ints(im, n, "target_ids", count)?);
-    let weights: Vec<f64> = match n.floats("target_weights") {
+    let (leaf_ids, targets) = (ints(im, n, &name("nodeids"), count)?, ints(im, n, &name("ids"), count)?);
+    let weights: Vec<f64> = match n.floats(&name("weights")) {
         Some(v) => v.into_iter().map(f64::from).collect(),
-        None => numbers(im, n, "target_weights_as_tensor")?,
+        None => numbers(im, n, &name("weights_as_tensor"))?,
     };
     if weights.len() != leaf_trees.len() {
         return Err(im.error("N0615", format!("{} weights for {} leaves", weights.len(), leaf_trees.len())));
@@ -366,10 +368,73 @@ fn regressor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         let node = place(im, leaf_trees[i], leaf_ids[i])?;
         forest.weights.push((node, index(im, targets[i], total, "the target")?, weight));
     }
+    Ok(forest)
+}
+
+fn regressor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let total = usize::try_from(n.int("n_targets", 1)).unwrap_or(0);
+    let forest = named_forest(im, n, "target", total)?;
     let sum = Sum {
         aggregate: n.string("aggregate_function", "SUM"),
         post_transform: n.string("post_transform", "NONE"),
         base: n.floats("base_values").unwrap_or_default(),
     };
     forest.build(im, x, &sum)
+}
+
+/// The label of the best class, and the scores of all. Where only one of two classes has scores, these decide by their sign,
+/// or, when none is negative, as a probability does; the other class gets what is left.
+fn classifier(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let x = n.input(im, 0)?;
+    let labels = match (n.ints("classlabels_int64s"), n.strings("classlabels_strings")) {
+        (Some(v), _) if !v.is_empty() => Tensor::new(&[v.len()], v),
+        (_, Some(v)) if !v.is_empty() => Tensor::strings(&[v.len()], v),
+        _ => return Err(im.error("N0610", "class labels are needed")),
+    };
+    let forest = named_forest(im, n, "class", labels.len())?;
+    let post = n.string("post_transform", "NONE");
+    let base = n.floats("base_values").unwrap_or_default();
+    let first = forest.weights.first().map(|w| w.1);
+    let single = first.filter(|f| labels.len() == 2 && forest.weights.iter().all(|w| w.1 == *f));
+    let mut sum = Sum { aggregate: "SUM".into(), post_transform: "NONE".into(), base: vec![] };
+    let Some(class) = single else {
+        sum.base = base;
+        let scores = forest.build(im, x, &sum)?[0];
+        let ctx = im.ctx();
+        let attrs = [("kind", ctx.string_attr("max")), ("axis", ctx.i64_attr(1))];
+        let best = im.value("graph.arg_reduce", &[scores], &attrs)?;
+        let labels = im.constant(&labels, "labels")?;
+        let label = im.gather(labels, best, 0)?;
+        return Ok(vec![label, transformed(im, &post, scores)?]);
+    };
+    let positive = forest.weights.iter().all(|w| w.2 >= 0.0);
+    let scores = forest.build(im, x, &sum)?[0];
+    let (at, one) = (im.num(class as i64), im.num(1));
+    let mut score = im.slice_axis(scores, 1, at, one)?;
+    match base.as_slice() {
+        [] => {}
+        &[base] => score = im.with_scalar("add", score, base.into())?,
+        more => {
+            let message = format!("{} base values where one of two classes has scores are not supported", more.len());
+            return Err(im.error("N0617", message));
+        }
+    }
+    let limit = im.like(score, if positive { 0.5 } else { 0.0 })?;
+    let flat = im.squeeze(score, &[1])?;
+    let best = im.compare("gt", flat, limit)?;
+    let best = im.cast_to(best, DType::I64)?;
+    let labels = im.constant(&labels, "labels")?;
+    let label = im.gather(labels, best, 0)?;
+    let other = match (class, positive && post != "LOGISTIC") {
+        (0, true) => {
+            let whole = im.like(score, 1.0)?;
+            im.binary("sub", whole, score)?
+        }
+        (0, false) => im.unary("neg", score)?,
+        _ => im.with_scalar("mul", score, 0.0)?,
+    };
+    let both = im.concat(&[other, score], 1)?;
+    let post = if class == 0 && post == "SOFTMAX" { "NONE" } else { &post };
+    Ok(vec![label, transformed(im, post, both)?])
 }

@@ -1,0 +1,188 @@
+//! Attention as `com.microsoft` writes it: Attention with one matrix for queries, keys and values, and MultiHeadAttention.
+
+use super::{
+    Family, Importer, Node, Out,
+    attention::{by_heads, merge_heads},
+};
+use nim_graph::Built;
+use nim_ir::{Expr, ValueId};
+use nim_tensor::DType;
+
+pub(super) const RULES: Family = &[("Attention", attention), ("MultiHeadAttention", multi_head_attention)];
+
+/// Number of heads, which must be given.
+fn heads(im: &Importer<'_>, n: &Node<'_>) -> Built<i64> {
+    match n.int("num_heads", 0) {
+        heads if heads > 0 => Ok(heads),
+        other => Err(im.error("N0614", format!("`num_heads` must be positive, found {other}"))),
+    }
+}
+
+fn rank3(im: &Importer<'_>, x: ValueId) -> Built<[Expr; 3]> {
+    <[Expr; 3]>::try_from(im.dims(x)?).map_err(|_| {
+        let found = im.ctx().display_type(im.ty(x));
+        im.error("N0635", format!("a sequence [batch, length, size] is needed, found {found}"))
+    })
+}
+
+/// `x` cut along its last axis into parts of these sizes.
+fn parts(im: &mut Importer<'_>, x: ValueId, sizes: &[Expr]) -> Built<Vec<ValueId>> {
+    let axis = im.rank(x)?.saturating_sub(1);
+    let mut start = im.num(0);
+    let mut out = vec![];
+    for &size in sizes {
+        out.push(im.slice_axis(x, axis, start, size)?);
+        start = im.ctx().exprs.add(start, size);
+    }
+    Ok(out)
+}
+
+fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, w) = (n.input(im, 0)?, n.input(im, 1)?);
+    if n.int("do_rotary", 0) != 0 || n.opt(6).is_some() {
+        return Err(im.error("N0617", "Attention with rotary embedding or a buffer for the past is not supported"));
+    }
+    let count = heads(im, n)?;
+    rank3(im, x)?;
+    let mut qkv = im.matmul(x, w)?;
+    if let Some(bias) = n.opt(2) {
+        qkv = im.binary("add", qkv, bias)?;
+    }
+    let whole = rank3(im, qkv)?[2];
+    let p = &im.ctx().exprs;
+    let sizes: Vec<Expr> = match n.ints("qkv_hidden_sizes").filter(|s| !s.is_empty()) {
+        Some(list) if list.len() == 3 => list.into_iter().map(|s| p.constant(s)).collect(),
+        Some(list) => return Err(im.error("N0614", format!("`qkv_hidden_sizes` has {} entries, not 3", list.len()))),
+        None => vec![p.floordiv(whole, p.constant(3)); 3],
+    };
+    let split = parts(im, qkv, &sizes)?;
+    let (q, mut k, mut v) =
+        (by_heads(im, split[0], count)?, by_heads(im, split[1], count)?, by_heads(im, split[2], count)?);
+    let mut past = im.num(0);
+    if let Some(both) = n.opt(4) {
+        let (zero, one) = (im.num(0), im.num(1));
+        let (past_k, past_v) = (im.at(both, 0, zero)?, im.at(both, 0, one)?);
+        past = im.dims(past_k)?.get(2).copied().unwrap_or(past);
+        k = im.concat(&[past_k, k], 2)?;
+        v = im.concat(&[past_v, v], 2)?;
+    }
+    let y = attend(im, n, [q, k, v], n.opt(3), n.opt(5), past)?;
+    let (k, v) = (im.unsqueeze(k, &[0])?, im.unsqueeze(v, &[0])?);
+    Ok(vec![y, im.concat(&[k, v], 0)?])
+}
+
+fn multi_head_attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let q = n.input(im, 0)?;
+    let (Some(k), Some(v)) = (n.opt(1), n.opt(2)) else {
+        return Err(im.error("N0617", "MultiHeadAttention with packed queries, keys and values is not supported"));
+    };
+    if im.rank(q)? != 3 {
+        return Err(im.error("N0617", "MultiHeadAttention with packed queries, keys and values is not supported"));
+    }
+    let count = heads(im, n)?;
+    let (mut q, mut k, mut v) = (q, k, v);
+    if let Some(bias) = n.opt(3) {
+        let size = |im: &Importer<'_>, x: ValueId| -> Built<Expr> {
+            let dims = im.dims(x)?;
+            Ok(match dims.as_slice() {
+                &[_, heads, _, size] => im.ctx().exprs.mul(heads, size),
+                dims => dims.last().copied().unwrap_or(Expr::ONE),
+            })
+        };
+        let sizes = [size(im, q)?, size(im, k)?, size(im, v)?];
+        let split = parts(im, bias, &sizes)?;
+        q = im.binary("add", q, split[0])?;
+        // Keys and values of a cache have their bias already.
+        if im.rank(k)? == 3 {
+            (k, v) = (im.binary("add", k, split[1])?, im.binary("add", v, split[2])?);
+        }
+    }
+    let q = by_heads(im, q, count)?;
+    let (mut k, mut v) = (by_heads(im, k, count)?, by_heads(im, v, count)?);
+    let mut past = im.num(0);
+    if let (Some(past_k), Some(past_v)) = (n.opt(6), n.opt(7)) {
+        past = im.dims(past_k)?.get(2).copied().unwrap_or(past);
+        k = im.concat(&[past_k, k], 2)?;
+        v = im.concat(&[past_v, v], 2)?;
+    }
+    if n.opt(8).is_some() {
+        return Err(im.error("N0617", "MultiHeadAttention with a length of the past is not supported"));
+    }
+    let y = attend(im, n, [q, k, v], n.opt(4), n.opt(5), past)?;
+    Ok(vec![y, k, v])
+}
+
+/// `softmax(q @ k' * scale + bias) @ v` by heads, `[batch, length, heads*size]`. What a mask hides gets the filter value, a
+/// large negative number, rather than minus infinity.
+fn attend(
+    im: &mut Importer<'_>,
+    n: &Node<'_>,
+    [q, k, v]: [ValueId; 3],
+    mask: Option<ValueId>,
+    bias: Option<ValueId>,
+    past: Expr,
+) -> Built {
+    let (q_dims, keys) = (im.dims(q)?, im.dims(k)?[2]);
+    let turned = im.transpose(k, &[0, 1, 3, 2])?;
+    let mut x = im.matmul(q, turned)?;
+    let given = f64::from(n.float("scale", 0.0));
+    let scale = match given {
+        s if s != 0.0 => im.like(x, s)?,
+        _ => {
+            let size = im.index(&[q_dims[3]], true)?;
+            let size = im.cast_to(size, DType::F64)?;
+            let root = im.unary("sqrt", size)?;
+            let inverse = im.unary("reciprocal", root)?;
+            let element = im.element(x)?;
+            im.cast(inverse, element)?
+        }
+    };
+    x = im.binary("mul", x, scale)?;
+    if let Some(bias) = bias {
+        x = im.binary("add", x, bias)?;
+    }
+    let filter = f64::from(n.float("mask_filter_value", -10000.0));
+    if let Some(mask) = mask {
+        let kept = kept(im, mask, q_dims[0], keys)?;
+        let (zero, hidden) = (im.like(x, 0.0)?, im.like(x, filter)?);
+        let added = im.select(kept, zero, hidden)?;
+        x = im.binary("add", x, added)?;
+    }
+    if n.flag("unidirectional", false) {
+        let shape = [q_dims[2], keys];
+        let (row, column) = (im.iota(&shape, 0, DType::I64)?, im.iota(&shape, 1, DType::I64)?);
+        let offset = im.index(&[past], true)?;
+        let row = im.binary("add", row, offset)?;
+        let seen = im.compare("le", column, row)?;
+        let hidden = im.like(x, f64::NEG_INFINITY)?;
+        x = im.select(seen, x, hidden)?;
+    }
+    let p = im.softmax(x, &[3], false)?;
+    let y = im.matmul(p, v)?;
+    merge_heads(im, y)
+}
+
+/// Which keys are seen: masks of ranks 2 to 4, or one length a batch element.
+fn kept(im: &mut Importer<'_>, mask: ValueId, batch: Expr, keys: Expr) -> Built {
+    let zero = im.like(mask, 0.0)?;
+    match im.rank(mask)? {
+        1 => {
+            let count = im.dims(mask)?[0];
+            im.guard("eq", count, batch, "lengths of the sequences of an attention: one for each");
+            let lengths = im.cast_to(mask, DType::I64)?;
+            let lengths = im.unsqueeze(lengths, &[1, 2, 3])?;
+            let at = im.iota(&[keys], 0, DType::I64)?;
+            im.compare("lt", at, lengths)
+        }
+        2 => {
+            let seen = im.compare("gt", mask, zero)?;
+            im.unsqueeze(seen, &[1, 2])
+        }
+        3 => {
+            let seen = im.compare("gt", mask, zero)?;
+            im.unsqueeze(seen, &[1])
+        }
+        4 => im.compare("gt", mask, zero),
+        rank => Err(im.error("N0635", format!("a mask of rank {rank} is not known"))),
+    }
+}
