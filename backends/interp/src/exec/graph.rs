@@ -178,7 +178,8 @@ fn library(frame: &Frame<'_>, op: OpId, name: &str, ins: &[Value]) -> Option<Run
     let Some(function) = nim_vm::runtime::find(name) else {
         return Some(Err(frame.error(op, format!("the runtime library has no function `{name}`"))));
     };
-    let mut env = nim_vm::runtime::Env { limit: isize::MAX as usize, seeds: nim_vm::runtime::Draws { seed: 0 }, drawn: 0 };
+    let mut env =
+        nim_vm::runtime::Env { limit: isize::MAX as usize, seeds: nim_vm::runtime::Draws { seed: 0 }, drawn: 0 };
     let ints = a.ints("ints").unwrap_or_default();
     let call = &mut nim_vm::runtime::Call { ints: &ints, sizes: &[], ins, env: &mut env };
     Some(function(call).map_err(|message| frame.error(op, format!("`{name}`: {message}"))))

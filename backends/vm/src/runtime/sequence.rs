@@ -115,7 +115,10 @@ pub(super) fn concat(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
     let widths: Vec<usize> = shapes.iter().map(|d| d[axis..].iter().product()).collect();
     if first.as_strings().is_some() {
         let part = |r: usize| {
-            tensors.iter().zip(&widths).flat_map(move |(t, &w)| t.as_strings().unwrap_or(&[])[r * w..(r + 1) * w].iter())
+            tensors
+                .iter()
+                .zip(&widths)
+                .flat_map(move |(t, &w)| t.as_strings().unwrap_or(&[])[r * w..(r + 1) * w].iter())
         };
         let all = (0..before).flat_map(part).cloned().collect();
         return Ok(vec![Tensor::strings(&dims, all).into()]);

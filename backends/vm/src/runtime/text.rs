@@ -247,9 +247,7 @@ pub(super) fn lookup(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
             });
             x.iter().map(|s| known.get(s.as_str()).copied()).collect()
         }
-        (Elements::Ints(x), Elements::Ints(keys)) => {
-            x.iter().map(|v| keys.iter().position(|k| k == v)).collect()
-        }
+        (Elements::Ints(x), Elements::Ints(keys)) => x.iter().map(|v| keys.iter().position(|k| k == v)).collect(),
         (Elements::Floats(x), Elements::Floats(keys)) => {
             x.iter().map(|v| keys.iter().position(|k| k == v || k.is_nan() && v.is_nan())).collect()
         }

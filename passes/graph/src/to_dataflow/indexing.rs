@@ -25,7 +25,13 @@ fn wrapped(s: &mut Scalars<'_, '_>, kind: Kind, index: ValueId, size: Expr) -> V
 
 /// Guards that all indices lie in an axis of size `size`, counted from its start or from its end. Of tuples in the last axis
 /// only member `column` is meant.
-fn check_indices(l: &mut Lower<'_, '_>, indices: ValueId, column: Option<usize>, axis: usize, size: Expr) -> Lowered<()> {
+fn check_indices(
+    l: &mut Lower<'_, '_>,
+    indices: ValueId,
+    column: Option<usize>,
+    axis: usize,
+    size: Expr,
+) -> Lowered<()> {
     let (ctx, p) = (l.ctx(), l.pool());
     let (kind, dims) = (l.kind(indices)?, l.dims(indices)?);
     if let Some(known) = l.constant_of(indices).and_then(|t| t.to_i64s()) {

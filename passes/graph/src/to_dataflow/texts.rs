@@ -8,8 +8,17 @@ use nim_tensor::DType;
 
 /// Ops that choose among elements and look at none.
 const MOVES: &[&str] = &[
-    "broadcast_to", "transpose", "concat", "slice", "pad", "gather", "gather_elements", "gather_nd", "scatter_elements",
-    "scatter_nd", "select",
+    "broadcast_to",
+    "transpose",
+    "concat",
+    "slice",
+    "pad",
+    "gather",
+    "gather_elements",
+    "gather_nd",
+    "scatter_elements",
+    "scatter_nd",
+    "select",
 ];
 
 /// Makes calls of the runtime library of ops on text, as far as it has functions for them.
@@ -82,11 +91,7 @@ fn moved(ctx: &Context, body: &mut Body, op: OpId) -> Option<ValueId> {
         let dims = ctx.dim_exprs(b.body.ty(v))?;
         let count = ctx.exprs.product(dims.iter().copied());
         let flat = ctx.tensor_of(&[count], i64_type);
-        let iota = [
-            ("shape", ctx.exprs_attr(&[count])),
-            ("axis", ctx.i64_attr(0)),
-            ("type", ctx.type_attr(i64_type)),
-        ];
+        let iota = [("shape", ctx.exprs_attr(&[count])), ("axis", ctx.i64_attr(0)), ("type", ctx.type_attr(i64_type))];
         let numbers = b.value("graph.iota", &[], flat, &iota);
         let scalar = ctx.tensor_of(&[], i64_type);
         let first = [("exprs", ctx.exprs_attr(&[start])), ("scalar", ctx.bool_attr(true))];

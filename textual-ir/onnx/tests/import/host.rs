@@ -68,7 +68,7 @@ fn a_tensor_of_unknown_rank_is_refused_with_the_reason() {
 #[test]
 fn a_map_over_a_sequence_of_run_time_is_a_loop() {
     let mut out = named("b");
-    out.r#type = info("", F32, "").r#type;
+    out.r#type = info("", F32, "M").r#type;
     let body = nim_onnx::proto::GraphProto {
         input: vec![info("a", F32, "M")],
         node: vec![node("Neg(a) -> b", vec![])],

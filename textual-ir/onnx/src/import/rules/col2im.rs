@@ -82,8 +82,7 @@ fn at_run_time(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId, image: &[Expr], 
     }
     let p = &im.ctx().exprs;
     // The image with its padding, which is cut off at the end: every element of a block has a place in it.
-    let padded: Vec<Expr> =
-        (0..spatial).map(|i| p.add(image[i], p.constant(pads[i] + pads[i + spatial]))).collect();
+    let padded: Vec<Expr> = (0..spatial).map(|i| p.add(image[i], p.constant(pads[i] + pads[i + spatial]))).collect();
     let steps: Vec<Expr> = (0..spatial)
         .map(|i| window_extent(p, image[i], block[i], strides[i], pads[i] + pads[i + spatial], dilations[i]))
         .collect();
@@ -117,8 +116,7 @@ fn at_run_time(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId, image: &[Expr], 
     let sums = im.transpose(sums, &[1, 0])?;
     let shape: Vec<Expr> = [dims[0], channels].into_iter().chain(padded.iter().copied()).collect();
     let sums = im.reshape(sums, &shape)?;
-    let starts: Vec<Expr> =
-        (0..spatial + 2).map(|k| p.constant(if k < 2 { 0 } else { pads[k - 2] })).collect();
+    let starts: Vec<Expr> = (0..spatial + 2).map(|k| p.constant(if k < 2 { 0 } else { pads[k - 2] })).collect();
     let ones = vec![one; spatial + 2];
     let sizes: Vec<Expr> = [dims[0], channels].into_iter().chain(image.iter().copied()).collect();
     Ok(vec![im.slice(sums, &starts, &ones, &sizes)?])

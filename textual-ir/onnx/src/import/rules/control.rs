@@ -489,10 +489,8 @@ fn loop_op<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
     })?;
     let mut items = vec![];
     for (v, output) in results.into_iter().zip(body.output.iter().skip(1)) {
-        let optional = matches!(
-            output.r#type.as_ref().and_then(|t| t.value.as_ref()),
-            Some(type_proto::Value::OptionalType(_))
-        );
+        let optional =
+            matches!(output.r#type.as_ref().and_then(|t| t.value.as_ref()), Some(type_proto::Value::OptionalType(_)));
         items.push(Item::Value(match im.wrapped(im.ty(v), "optional") {
             Some(inner) if !optional => im.runtime_value("optional.get", &[v], &[], inner),
             _ => v,

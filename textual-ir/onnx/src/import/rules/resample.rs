@@ -106,8 +106,7 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         }
         (None, None) => return Err(im.error("N0610", "neither scales nor sizes are given")),
     };
-    let mut target =
-        Target { sizes: dims.clone(), scales: vec![1.0; dims.len()], at_run_time: part.at_run_time };
+    let mut target = Target { sizes: dims.clone(), scales: vec![1.0; dims.len()], at_run_time: part.at_run_time };
     for (i, &axis) in axes.iter().enumerate() {
         (target.sizes[axis], target.scales[axis]) = (part.sizes[i], part.scales[i]);
     }
@@ -115,23 +114,21 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let nearest = n.string("nearest_mode", "round_prefer_floor");
     let roi = match n.opt(1).filter(|_| coordinates == "tf_crop_and_resize") {
         None => None,
-        Some(v) => {
-            match im.floats(v) {
-                Some(values) if values.len() == 2 * axes.len() => {
-                    let mut roi = vec![0.0; dims.len()];
-                    roi.extend(vec![1.0; dims.len()]);
-                    for (i, &axis) in axes.iter().enumerate() {
-                        (roi[axis], roi[axis + dims.len()]) = (values[i], values[i + axes.len()]);
-                    }
-                    Some(Region::Known(roi))
+        Some(v) => match im.floats(v) {
+            Some(values) if values.len() == 2 * axes.len() => {
+                let mut roi = vec![0.0; dims.len()];
+                roi.extend(vec![1.0; dims.len()]);
+                for (i, &axis) in axes.iter().enumerate() {
+                    (roi[axis], roi[axis + dims.len()]) = (values[i], values[i + axes.len()]);
                 }
-                Some(values) => {
-                    let message = format!("a region of {} numbers for {} axes", values.len(), axes.len());
-                    return Err(im.error("N0626", message));
-                }
-                None => Some(Region::AtRunTime(v)),
+                Some(Region::Known(roi))
             }
-        }
+            Some(values) => {
+                let message = format!("a region of {} numbers for {} axes", values.len(), axes.len());
+                return Err(im.error("N0626", message));
+            }
+            None => Some(Region::AtRunTime(v)),
+        },
     };
     finish(im, n, x, target, &axes, &coordinates, &nearest, roi)
 }
@@ -250,9 +247,8 @@ fn at_run_time(
     let dims = im.dims(x)?;
     let p = &im.ctx().exprs;
     let known = |e: Expr| p.as_const(e).is_some();
-    let unknown_reach = |i: usize| {
-        target.scales[i] == 0.0 && dims[i] != target.sizes[i] && !(known(dims[i]) && known(target.sizes[i]))
-    };
+    let unknown_reach =
+        |i: usize| target.scales[i] == 0.0 && dims[i] != target.sizes[i] && !(known(dims[i]) && known(target.sizes[i]));
     let needed = target.at_run_time.is_some()
         || matches!(roi, Some(Region::AtRunTime(_)))
         || how.antialias && how.mode != "nearest" && (0..dims.len()).any(unknown_reach);

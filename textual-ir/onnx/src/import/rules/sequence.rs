@@ -110,7 +110,8 @@ impl<'a> Importer<'a> {
                 Ok(self.runtime_value("optional.some", &[value], &[], ty))
             }
             Item::Optional(None, inner) => {
-                let inner = inner.ok_or_else(|| self.error("N0641", "what an empty optional would hold is not said"))?;
+                let inner =
+                    inner.ok_or_else(|| self.error("N0641", "what an empty optional would hold is not said"))?;
                 let ty = self.wrapper_type("optional", self.plain(inner));
                 Ok(self.runtime_value("optional.none", &[], &[], ty))
             }
@@ -343,9 +344,7 @@ fn split_to_sequence<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
 /// The element type that the file gives a value, if it is a tensor.
 fn declared(im: &Importer<'_>, info: Option<&crate::proto::ValueInfoProto>) -> Built<DType> {
     match info.and_then(|i| i.r#type.as_ref()).and_then(|t| t.value.as_ref()) {
-        Some(type_proto::Value::TensorType(t)) => {
-            dtype_of(t.elem_type).map_err(|e| im.error("N0614", e.to_string()))
-        }
+        Some(type_proto::Value::TensorType(t)) => dtype_of(t.elem_type).map_err(|e| im.error("N0614", e.to_string())),
         _ => Err(im.error("N0640", "the body of a SequenceMap must say of its outputs which tensors they are")),
     }
 }

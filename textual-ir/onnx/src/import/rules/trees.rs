@@ -10,11 +10,8 @@ use nim_ir::ValueId;
 use nim_tensor::{DType, Tensor};
 use rustc_hash::FxHashMap;
 
-pub(super) const RULES: Family = &[
-    ("TreeEnsemble", tree_ensemble),
-    ("TreeEnsembleClassifier", classifier),
-    ("TreeEnsembleRegressor", regressor),
-];
+pub(super) const RULES: Family =
+    &[("TreeEnsemble", tree_ensemble), ("TreeEnsembleClassifier", classifier), ("TreeEnsembleRegressor", regressor)];
 
 /// When a node is left on its true side.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -137,14 +134,17 @@ impl Forest {
         let shape = [rows, im.num(self.roots.len() as i64)];
         let start = im.broadcast_to(roots, &shape)?;
         let steps = im.num(self.depth(im)? as i64);
-        let walked = im.repeat(steps, &[start], |g, it| Ok((vec![step(g, x, table, width, it.carried[0])?], vec![])))?;
+        let walked =
+            im.repeat(steps, &[start], |g, it| Ok((vec![step(g, x, table, width, it.carried[0])?], vec![])))?;
         Ok(walked[0])
     }
 
     fn build(&self, im: &mut Importer<'_>, x: ValueId, sum: &Sum) -> Out {
         if self.roots.is_empty() || self.targets == 0 || self.targets.saturating_mul(self.nodes.len()) > 1 << 27 {
             let (trees, targets) = (self.roots.len(), self.targets);
-            return Err(im.error("N0615", format!("{trees} trees with {} nodes for {targets} targets", self.nodes.len())));
+            return Err(
+                im.error("N0615", format!("{trees} trees with {} nodes for {targets} targets", self.nodes.len()))
+            );
         }
         let result = if im.dtype(x)? == DType::F64 { DType::F64 } else { DType::F32 };
         let leaves = self.leaves(im, x)?;
@@ -305,10 +305,7 @@ fn tree_ensemble(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let name = |list: &[&str], i: i64| usize::try_from(i).ok().and_then(|i| list.get(i)).map_or("?", |s| s).to_string();
     let sum = Sum {
         aggregate: name(&["AVERAGE", "SUM", "MIN", "MAX"], n.int("aggregate_function", 1)),
-        post_transform: name(
-            &["NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"],
-            n.int("post_transform", 0),
-        ),
+        post_transform: name(&["NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"], n.int("post_transform", 0)),
         base: vec![],
     };
     forest.build(im, x, &sum)
