@@ -215,16 +215,6 @@ pub fn cast(l: &mut Lower<'_, '_>) -> Lowered {
     })
 }
 
-/// `graph.bitcast`: integers of one width differ in name only.
-pub fn bitcast(l: &mut Lower<'_, '_>) -> Lowered {
-    let (from, to) = (l.kind(l.operand(0))?, l.kind_of(l.result_type())?);
-    let ty = to.ty(l.ctx());
-    broadcast(l, |s, args| match (from, to) {
-        (Kind::Float(_), _) | (_, Kind::Float(_)) => s.b.value("arith.bitcast", args, ty, &[]),
-        _ => args[0],
-    })
-}
-
 /// `graph.bitcast`: the same bits; between signed and unsigned integers, which are one type inside, the same value.
 pub fn bitcast(l: &mut Lower<'_, '_>) -> Lowered {
     let to = l.kind_of(l.result_type())?.ty(l.b.ctx);

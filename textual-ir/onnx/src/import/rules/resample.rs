@@ -18,6 +18,14 @@ struct Target {
     scales: Vec<f64>,
     /// All scales as a vector, where only run time knows them.
     at_run_time: Option<ValueId>,
+    /// The axes that this vector and regions of interest are of; none for all.
+    listed: Vec<usize>,
+}
+
+impl Target {
+    fn known(sizes: Vec<Expr>, scales: Vec<f64>) -> Target {
+        Target { sizes, scales, at_run_time: None, listed: vec![] }
+    }
 }
 
 /// Regions of interest, two fractions an axis of the result.
@@ -47,7 +55,7 @@ fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Tar
     if let Some(scales) = im.floats(scales) {
         let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
         return match sizes {
-            Some(sizes) if scales.len() == dims.len() => Ok(Target { sizes, scales, at_run_time: None }),
+            Some(sizes) if scales.len() == dims.len() => Ok(Target::known(sizes, scales)),
             _ => Err(im.error("N0626", format!("scales {scales:?} do not fit {} axes", dims.len()))),
         };
     }
@@ -59,7 +67,7 @@ fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Tar
     {
         let sizes =
             contents.iter().flatten().zip(dims).map(|(r, &d)| p.floordiv(p.mul(d, r.num), p.constant(r.den))).collect();
-        return Ok(Target { sizes, scales: vec![0.0; dims.len()], at_run_time: None });
+        return Ok(Target::known(sizes, vec![0.0; dims.len()]));
     }
     let shape = im.index(dims, false)?;
     let shape = im.cast_to(shape, DType::F32)?;
@@ -67,7 +75,7 @@ fn by_scales(im: &mut Importer<'_>, dims: &[Expr], scales: ValueId) -> Built<Tar
     let whole = im.unary("floor", scaled)?;
     let whole = im.cast_to(whole, DType::I64)?;
     let sizes = im.exprs_or_bind(whole, "resized")?;
-    Ok(Target { sizes, scales: vec![0.0; dims.len()], at_run_time: Some(scales) })
+    Ok(Target { at_run_time: Some(scales), ..Target::known(sizes, vec![0.0; dims.len()]) })
 }
 
 fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
@@ -76,7 +84,7 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     if n.version < 11 {
         let scales = n.input(im, 1)?;
         let target = by_scales(im, &dims, scales)?;
-        return finish(im, n, x, target, &[], "asymmetric", "floor", None);
+        return finish(im, n, x, target, "asymmetric", "floor", None);
     }
     let axes = match n.ints("axes") {
         Some(axes) => wrap_axes(im, &axes, dims.len())?,
@@ -100,13 +108,17 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
                 return Err(im.error("N0626", format!("{} sizes for {} axes", list.len(), axes.len())));
             }
             match im.exprs(sizes) {
-                None => Target { scales: vec![0.0; list.len()], sizes: list, at_run_time: None },
+                None => {
+                    let zeros = vec![0.0; list.len()];
+                    Target::known(list, zeros)
+                }
                 Some(_) => kept_aspect(im, n, &picked, list)?,
             }
         }
         (None, None) => return Err(im.error("N0610", "neither scales nor sizes are given")),
     };
-    let mut target = Target { sizes: dims.clone(), scales: vec![1.0; dims.len()], at_run_time: part.at_run_time };
+    let mut target = Target::known(dims.clone(), vec![1.0; dims.len()]);
+    (target.at_run_time, target.listed) = (part.at_run_time, axes.clone());
     for (i, &axis) in axes.iter().enumerate() {
         (target.sizes[axis], target.scales[axis]) = (part.sizes[i], part.scales[i]);
     }
@@ -130,7 +142,7 @@ fn resize(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             None => Some(Region::AtRunTime(v)),
         },
     };
-    finish(im, n, x, target, &axes, &coordinates, &nearest, roi)
+    finish(im, n, x, target, &coordinates, &nearest, roi)
 }
 
 /// Sizes that keep the ratio of the sides: as large as the smallest (or largest) of the scales asked for allows.
@@ -138,7 +150,7 @@ fn kept_aspect(im: &Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: Vec<Expr>)
     let policy = n.string("keep_aspect_ratio_policy", "stretch");
     let zeros = vec![0.0; sizes.len()];
     let larger = match policy.as_str() {
-        "stretch" => return Ok(Target { sizes, scales: zeros, at_run_time: None }),
+        "stretch" => return Ok(Target::known(sizes, zeros)),
         "not_larger" => false,
         "not_smaller" => true,
         other => return Err(im.error("N0614", format!("no policy is named {other:?}"))),
@@ -151,7 +163,7 @@ fn kept_aspect(im: &Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes: Vec<Expr>)
     let ratios = from.iter().zip(&to).map(|(f, t)| t / f);
     let scale = if larger { ratios.fold(f64::MIN, f64::max) } else { ratios.fold(f64::MAX, f64::min) };
     let sizes = from.iter().map(|f| p.constant((f * scale + 0.5).floor() as i64)).collect();
-    Ok(Target { sizes, scales: vec![scale; dims.len()], at_run_time: None })
+    Ok(Target::known(sizes, vec![scale; dims.len()]))
 }
 
 /// As [`kept_aspect`] for sizes that only run time knows.
@@ -176,14 +188,14 @@ fn upsample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             let scales: Vec<f64> = scales.into_iter().map(f64::from).collect();
             let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
             match sizes {
-                Some(sizes) if scales.len() == dims.len() => Target { sizes, scales, at_run_time: None },
+                Some(sizes) if scales.len() == dims.len() => Target::known(sizes, scales),
                 _ => return Err(im.error("N0626", format!("scales {scales:?} do not fit {} axes", dims.len()))),
             }
         }
         (None, Some(v)) => by_scales(im, &dims, v)?,
         (None, None) => return Err(im.error("N0610", "`scales` is missing")),
     };
-    finish(im, n, x, target, &[], "asymmetric", "floor", None)
+    finish(im, n, x, target, "asymmetric", "floor", None)
 }
 
 fn finish(
@@ -191,7 +203,6 @@ fn finish(
     n: &Node<'_>,
     x: ValueId,
     target: Target,
-    axes: &[usize],
     coordinates: &str,
     nearest: &str,
     roi: Option<Region>,
@@ -214,7 +225,7 @@ fn finish(
         antialias: n.flag("antialias", false),
         extrapolation: n.float("extrapolation_value", 0.0).into(),
     };
-    if let Some(y) = at_run_time(im, x, &target, axes, &how, roi.as_ref())? {
+    if let Some(y) = at_run_time(im, x, &target, &how, roi.as_ref())? {
         return Ok(vec![y]);
     }
     let mut attrs = vec![
@@ -240,7 +251,6 @@ fn at_run_time(
     im: &mut Importer<'_>,
     x: ValueId,
     target: &Target,
-    listed: &[usize],
     how: &How<'_>,
     roi: Option<&Region>,
 ) -> nim_graph::Built<Option<ValueId>> {
@@ -256,7 +266,7 @@ fn at_run_time(
         return Ok(None);
     }
     let all: Vec<usize> = (0..dims.len()).collect();
-    let listed = if listed.is_empty() { &all } else { listed };
+    let listed = if target.listed.is_empty() { &all } else { &target.listed };
     let element = |im: &mut Importer<'_>, list: ValueId, i: usize| -> nim_graph::Built {
         let position = im.num(i as i64);
         let v = im.at(list, 0, position)?;
