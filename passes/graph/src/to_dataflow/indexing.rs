@@ -1,8 +1,8 @@
 //! Gathers and scatters: indices that are data. What is gathered from is read whole, and loaded at computed places;
 //! scattered writes yield their places.
 //!
-//! Maps clamp the places they load from and drop writes outside, so indices are looked at before: one pass over them finds the
-//! least and the greatest, and guards compare these with the size of the axis.
+//! Maps clamp the places they load from and drop writes outside, so indices are looked at before: one pass over them finds how
+//! many elements the axis must have for all of them, and a guard compares that with the size of the axis.
 
 use super::{
     lower::{Lower, Lowered},
@@ -44,21 +44,10 @@ fn check_indices(
             let wrong = if low < -n { low } else { high };
             return l.error(format!("index {wrong} lies outside of axis {axis}, which has {n} elements"));
         }
-        guard_range(l, l.num(low), l.num(high), axis, size);
+        guard_needed(l, l.num((high.saturating_add(1)).max(low.saturating_neg())), axis, size);
         return Ok(());
     }
     let shape = &dims[..dims.len() - usize::from(column.is_some())];
-    let name = |what: &str| p.named(&format!("{what}_index_{}", l.op.index()));
-    let bind = |l: &mut Lower<'_, '_>, v: ValueId, symbol: Expr| {
-        let names = ctx.array_attr(vec![ctx.string_attr(&p.display(symbol).to_string())]);
-        l.b.op("graph.bind", &[v], &[], &[("symbols", names)]);
-    };
-    if column.is_none() && shape.len() < 2 && shape.iter().all(|&d| p.as_const(d) == Some(1)) {
-        let index = name("the");
-        bind(l, indices, index);
-        guard_range(l, index, index, axis, size);
-        return Ok(());
-    }
     let mut subset = l.ivs(shape.len());
     subset.extend(column.map(|c| l.num(c as i64)));
     let mut domain = shape.to_vec();
@@ -69,38 +58,41 @@ fn check_indices(
     map.read(indices, &subset);
     let wide = Kind::Int(64, true);
     let (number, scalar) = (wide.ty(ctx), ctx.tensor_of(&[], wide.ty(ctx)));
-    map.reduce(scalar, &[], Combine::Min, ctx.int_attr(i64::MAX.into(), number));
-    map.reduce(scalar, &[], Combine::Max, ctx.int_attr(i64::MIN.into(), number));
+    map.reduce(scalar, &[], Combine::Max, ctx.int_attr(0, number));
+    // Index i needs i + 1 elements, index -i needs i: symbols of sizes are never negative.
     let op = map.build(l.b, |b, args| {
-        let index = Scalars::new(b).cast(args[0], kind, wide);
-        vec![index, index]
+        let s = &mut Scalars::new(b);
+        let index = s.cast(args[0], kind, wide);
+        let (one, last) = (s.integer(wide, 1), s.integer(wide, i128::from(i64::MAX) - 1));
+        let sign = s.integer(wide, 63);
+        let sign = s.op("arith.shrsi", &[index, sign]);
+        let reach = s.op("arith.xori", &[index, sign]);
+        let reach = s.op("arith.minsi", &[reach, last]);
+        vec![s.op("arith.addi", &[reach, one])]
     });
     let column = column.map_or(String::new(), |c| c.to_string());
-    let (low, high) = (name(&format!("least{column}")), name(&format!("greatest{column}")));
-    let found = l.b.body.results(op).to_vec();
-    bind(l, found[0], low);
-    bind(l, found[1], high);
-    guard_range(l, low, high, axis, size);
+    let needed = p.named(&format!("indexed{column}_{}", l.op.index()));
+    let names = ctx.array_attr(vec![ctx.string_attr(&p.display(needed).to_string())]);
+    let found = l.b.body.result(op);
+    l.b.op("graph.bind", &[found], &[], &[("symbols", names)]);
+    guard_needed(l, needed, axis, size);
     Ok(())
 }
 
-/// `-size <= low` and `high < size`.
-fn guard_range(l: &mut Lower<'_, '_>, low: Expr, high: Expr, axis: usize, size: Expr) {
+/// An axis must have as many elements as its indices need.
+fn guard_needed(l: &mut Lower<'_, '_>, needed: Expr, axis: usize, size: Expr) {
     let (ctx, p) = (l.ctx(), l.pool());
-    let op = ctx.op_str(l.b.body.op_name(l.op)).trim_start_matches("graph.").to_string();
-    let message = ctx.string_attr(&format!("an index of {op} lies outside of axis {axis}"));
-    for (lhs, rhs) in [(p.neg(size), low), (p.add(high, Expr::ONE), size)] {
-        if p.prove_le(lhs, rhs, &nim_ir::Facts::default()) {
-            continue;
-        }
-        let attrs = [
-            ("kind", ctx.string_attr("le")),
-            ("lhs", ctx.expr_attr(lhs)),
-            ("rhs", ctx.expr_attr(rhs)),
-            ("message", message),
-        ];
-        l.b.op("graph.guard", &[], &[], &attrs);
+    if p.prove_le(needed, size, &nim_ir::Facts::default()) {
+        return;
     }
+    let op = ctx.op_str(l.b.body.op_name(l.op)).trim_start_matches("graph.").to_string();
+    let attrs = [
+        ("kind", ctx.string_attr("le")),
+        ("lhs", ctx.expr_attr(needed)),
+        ("rhs", ctx.expr_attr(size)),
+        ("message", ctx.string_attr(&format!("elements that the indices of {op} need along axis {axis}"))),
+    ];
+    l.b.op("graph.guard", &[], &[], &attrs);
 }
 
 /// `graph.gather`.
