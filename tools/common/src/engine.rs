@@ -55,7 +55,7 @@ pub struct Engine {
 }
 
 enum Runner {
-    Interpreter { ctx: Box<Context>, module: Module },
+    Interpreter { ctx: Box<Context>, module: Box<Module> },
     Program(Box<Session>),
 }
 
@@ -86,7 +86,7 @@ impl Engine {
 
     /// Interprets a module that is lowered as far as it shall be; that took `compile_ms`.
     pub fn interpreter(interface: Interface, ctx: Context, module: Module, compile_ms: f64) -> Engine {
-        Engine { interface, runner: Runner::Interpreter { ctx: Box::new(ctx), module }, compile_ms }
+        Engine { interface, runner: Runner::Interpreter { ctx: Box::new(ctx), module: Box::new(module) }, compile_ms }
     }
 
     /// Runs a program that took `compile_ms` to make.
