@@ -160,7 +160,7 @@ impl Forest {
             *place = if neutral == 0.0 { *place + weight } else { weight };
         }
         let weights = Tensor::from_f64s(result, &[self.nodes.len(), self.targets], &weights);
-        let weights = weights.map_err(|e| im.error("N0404", e.to_string()))?;
+        let weights = weights.map_err(|e| im.error("N0615", e.to_string()))?;
         let weights = im.constant(&weights, "weights")?;
         let votes = im.gather(weights, leaves, 0)?;
         let kind = match sum.aggregate.as_str() {
