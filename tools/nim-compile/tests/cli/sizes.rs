@@ -132,9 +132,12 @@ fn nothing_is_read_from_what_is_empty() {
         said.contains("an axis that is gathered from must have an element") && said.contains("(node `ga`)"),
         "{said}"
     );
-    // Indices outside are moved inside, wherever they point.
-    let far = "i=4xi64=9223372036854775807,-9223372036854775808,5,-100";
-    assert_eq!(accepted(&run(&f, &["x=1x4xf32=1", far])).lines().count(), 1);
+    // Indices outside are told, wherever they point; those that count from the end are inside.
+    assert_eq!(accepted(&run(&f, &["x=2x4xf32=1", "i=2xi64=-2,1"])).lines().count(), 1);
+    for far in ["1", "-2", "9223372036854775807", "-9223372036854775808"] {
+        let said = refused(&run(&f, &["x=1x4xf32=1", &format!("i=2xi64=0,{far}")]));
+        assert!(said.contains("along axis 0") && said.contains("(node `ga`)"), "{far}: {said}");
+    }
 }
 
 #[test]
