@@ -2,7 +2,8 @@
 
 use crate::kernels::pack;
 use nim_builtin::func;
-use nim_dyn::{Constant, Invoke, Reshape};
+use nim_dataflow::Invoke;
+use nim_graph::ops::layout::{Constant, Reshape};
 use nim_ir::{Attr, Body, Builder, Context, Diagnostic, Module, Name, OpId, ValueId};
 use nim_loops_passes::Packing;
 use nim_tensor::Tensor;

@@ -265,11 +265,12 @@ impl<'a> Run<'a> {
             run.kernels = kernels_to_loops(ctx, module, &options)?;
             Ok(())
         })?;
+        // At once, so that host and kernels agree at every level from here on.
+        self.stage("pack constants", module, |_, module| pack_constants(ctx, module).map(|_| ()))?;
         if level == Level::Loops {
             return Ok(());
         }
         self.stage("graph-to-dyn", module, |_, module| errors(nim_dyn_passes::graph_to_dyn(ctx, module).1))?;
-        self.stage("pack constants", module, |_, module| pack_constants(ctx, module).map(|_| ()))?;
         if self.options.plan {
             self.stage("dyn-plan-memory", module, |_, module| {
                 each_function(ctx, module, |body| {

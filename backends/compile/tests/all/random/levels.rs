@@ -49,7 +49,7 @@ pub fn check(case: &Case) -> Result<(), String> {
         ("dataflow", Level::Dataflow, &plain),
         ("dataflow, fused", Level::Dataflow, &one_thread),
         ("loops, naive", Level::Loops, &plain),
-        // scheduled loops run at the level of `dyn`: only there constants are packed as their kernels want them
+        ("loops", Level::Loops, &one_thread),
         ("dyn", Level::Dyn, &one_thread),
     ];
     for (name, level, options) in ways {
