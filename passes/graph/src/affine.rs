@@ -134,7 +134,7 @@ fn chain(ctx: &Context, body: &Body, root: OpId, rank: usize, axis: usize, chann
         let Some(Use { op, index }) = body.only_use(value) else { break };
         if body.block(op) != body.block(root)
             || body.operand_count(op) != 2
-            || body.ty(body.result(op)) != body.ty(value)
+            || body.results(op).iter().map(|&result| body.ty(result)).ne([body.ty(value)])
         {
             break;
         }
