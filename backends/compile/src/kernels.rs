@@ -2,14 +2,14 @@
 
 use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
 use nim_llvm::{CompileError, KernelSource, Target};
-use nim_loops_passes::{Options, Packing, TargetInfo, loops_to_mlir_text, lower_kernel_to_loops};
+use nim_loops_passes::{Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops};
 use nim_tensor::{Tensor, tensor::element_count};
 use nim_vm::code_image::CodeImage;
 
 /// What the host program has to know of a kernel to call it.
 #[derive(Clone, Debug)]
 pub struct KernelInfo {
-    /// Its symbol in the module and in the code image.
+    /// Its symbol in the module; the code image has its [`function_name`].
     pub name: String,
     /// Symbols it is given, in the order of the ABI.
     pub symbols: Vec<String>,
@@ -64,7 +64,7 @@ pub fn kernels_to_loops(
     if failed.is_empty() { Ok(infos) } else { Err(failed) }
 }
 
-/// Each `loops.kernel` of a module as upstream MLIR: symbol and text.
+/// Each `loops.kernel` of a module as upstream MLIR: the function that it becomes, and the text.
 ///
 /// # Errors
 /// One diagnostic for each kernel that machine code has no form for.
@@ -76,7 +76,7 @@ pub fn kernel_texts(
     let (mut texts, mut failed) = (vec![], vec![]);
     for op in module.ops().filter(|&op| module.body.is(ctx, op, "loops.kernel")) {
         match loops_to_mlir_text(ctx, &module.body, op, target) {
-            Ok(text) => texts.push((module.symbol_name(ctx, op).unwrap_or("kernel").to_string(), text)),
+            Ok(text) => texts.push((function_name(module.symbol_name(ctx, op).unwrap_or_default()), text)),
             Err(diagnostic) => failed.push(diagnostic),
         }
     }

@@ -142,7 +142,9 @@ impl Program {
         let nimx::Limited { contents, code } = loaded;
         let functions = verify(&contents)?;
         let kernel = |name: &String| {
-            let address = code.as_ref().and_then(|c| c.symbol(name)).ok_or_else(|| LoadError::Kernel(name.clone()))?;
+            // The prefix is the compiler's: kernels are no functions of the C library, whatever they are called.
+            let address = code.as_ref().and_then(|c| c.symbol(&format!("nim_{name}")));
+            let address = address.ok_or_else(|| LoadError::Kernel(name.clone()))?;
             // SAFETY: the compiler gives every kernel this signature (see docs/ARCHITECTURE.md). Machine code of a file is
             // trusted as any program is; it stays mapped as long as `_code` beside it.
             Ok(unsafe { std::mem::transmute::<*const u8, KernelFn>(address) })

@@ -12,5 +12,5 @@ mod register;
 pub mod schedule;
 
 pub use lower::{LoopsKernel, Options, Packing, lower_kernel_to_loops};
-pub use mlir::{TargetInfo, loops_to_mlir_text, phases};
+pub use mlir::{TargetInfo, function_name, loops_to_mlir_text, phases};
 pub use register::register;

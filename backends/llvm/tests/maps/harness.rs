@@ -91,7 +91,7 @@ pub fn compile<'c>(ctx: &'c Context, module: &Body, op: OpId, options: &nim_loop
     let text = loops_to_mlir_text(ctx, &out, op, &options.target).expect("prints");
     let printed = start.elapsed();
     let start = Instant::now();
-    let source = KernelSource { symbol: "k", text: &text };
+    let source = KernelSource { symbol: "nim_k", text: &text };
     if let Ok(path) = std::env::var("NIM_DUMP") {
         std::fs::write(path, &text).expect("dump");
     }
@@ -140,7 +140,7 @@ impl Compiled<'_> {
             .iter()
             .map(|name| symbols.iter().find(|(n, _)| n == name).map(|(_, v)| *v).expect("symbol"))
             .collect();
-        let entry = self.code.symbol("k").expect("entry");
+        let entry = self.code.symbol("nim_k").expect("entry");
         // SAFETY: the ABI of kernels; the code lives as long as `self`.
         let entry: extern "C" fn(*const *mut u8, *const i64, i64, i64) = unsafe { std::mem::transmute(entry) };
         let mut begin = 0;
@@ -158,7 +158,7 @@ impl Compiled<'_> {
     pub fn phase_seconds(&self, inputs: &[&[u8]], outputs: &mut [Vec<u8>], symbols: &[(&str, i64)]) -> Vec<f64> {
         let mut pointers: Vec<*mut u8> = inputs.iter().map(|b| b.as_ptr().cast_mut()).collect();
         pointers.extend(outputs.iter_mut().map(|b| b.as_mut_ptr()));
-        let entry = self.code.symbol("k").expect("entry");
+        let entry = self.code.symbol("nim_k").expect("entry");
         // SAFETY: the ABI of kernels; the code lives as long as `self`.
         let entry: extern "C" fn(*const *mut u8, *const i64, i64, i64) = unsafe { std::mem::transmute(entry) };
         let values: Vec<i64> = symbols.iter().map(|s| s.1).collect();

@@ -24,7 +24,7 @@ pub(crate) use write::{emit, to_bytes, write_file};
 /// First bytes of a file.
 pub const MAGIC: [u8; 8] = *b"NIMX\r\n\x1a\n";
 /// The version that this crate writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const HEADER: usize = 32;
 const ENTRY: usize = 32;

@@ -170,7 +170,14 @@ impl Emitter<'_> {
     }
 }
 
+/// The function that a kernel becomes. The prefix keeps kernels apart from the functions of the C library that machine
+/// code calls and whose meaning LLVM knows: a kernel may be called `exp`.
+pub fn function_name(kernel: &str) -> String {
+    format!("nim_{kernel}")
+}
+
 fn module_text(name: &str, body: &str, buffers: usize, inputs: usize, symbols: usize) -> String {
+    let name = function_name(name);
     let quoted = |suffix: &str| format!("@\"{name}{suffix}\"");
     let mut out = String::from("module {\n");
     let mut params: Vec<String> = (0..buffers)
