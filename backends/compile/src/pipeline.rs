@@ -49,24 +49,28 @@ pub enum Level {
 }
 
 impl Level {
-    /// All levels with their names, in order.
-    pub const NAMES: [(Level, &'static str); 8] = [
-        (Level::Graph, "graph"),
-        (Level::Dataflow, "dataflow"),
-        (Level::Loops, "loops"),
-        (Level::Dyn, "dyn"),
-        (Level::Mlir, "mlir"),
-        (Level::Llvm, "llvm"),
-        (Level::Asm, "asm"),
-        (Level::Bytecode, "bytecode"),
+    /// All levels in order, with their names and what stands in them.
+    pub const ALL: [(Level, &'static str, &'static str); 8] = [
+        (Level::Graph, "graph", "Whole tensors, cleaned up"),
+        (Level::Dataflow, "dataflow", "Maps in kernels, and a host function that invokes them"),
+        (Level::Loops, "loops", "Kernels as loop nests"),
+        (Level::Dyn, "dyn", "The host function with its memory"),
+        (Level::Mlir, "mlir", "Kernels as upstream MLIR"),
+        (Level::Llvm, "llvm", "Kernels as optimised LLVM IR"),
+        (Level::Asm, "asm", "Kernels as assembly"),
+        (Level::Bytecode, "bytecode", "The host program as bytecode, disassembled"),
     ];
     /// Its name.
     pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize].1
+        Self::ALL[self as usize].1
+    }
+    /// What stands in a module of this level.
+    pub fn description(self) -> &'static str {
+        Self::ALL[self as usize].2
     }
     /// The level of a name.
     pub fn from_name(name: &str) -> Option<Level> {
-        Self::NAMES.iter().find(|(_, n)| *n == name).map(|(l, _)| *l)
+        Self::ALL.iter().find(|(_, n, _)| *n == name).map(|(level, ..)| *level)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Each thing that can be written.
 
 use crate::archive;
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValue};
 use nim_compiler::{Level, Options, kernels};
 use nim_ir::{Context, Diagnostic, Module};
 use nim_llvm::{Compiler, KernelSource};
@@ -9,44 +9,37 @@ use nim_tools::{Failure, Stage, files, text};
 use std::{path::Path, time::Duration};
 
 /// What to write.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Emit {
-    /// Whole tensors, cleaned up.
-    Graph,
-    /// Maps in kernels, and a host function that invokes them.
-    Dataflow,
-    /// Kernels as loop nests.
-    Loops,
-    /// The host function with its memory.
-    Dyn,
-    /// Kernels as upstream MLIR.
-    Mlir,
-    /// Kernels as optimised LLVM IR.
-    Llvm,
-    /// Kernels as assembly.
-    Asm,
+    /// The module at a level.
+    At(Level),
     /// Kernels as ELF objects in an archive.
-    Obj,
-    /// The host program as bytecode, disassembled.
-    Bytecode,
+    Objects,
     /// The program, for nim-run.
-    Nimx,
+    Program,
 }
 
-impl Emit {
-    /// The level to stop at; none for the things that go all the way.
-    fn level(self) -> Option<Level> {
-        Some(match self {
-            Emit::Graph => Level::Graph,
-            Emit::Dataflow => Level::Dataflow,
-            Emit::Loops => Level::Loops,
-            Emit::Dyn => Level::Dyn,
-            Emit::Mlir => Level::Mlir,
-            Emit::Llvm => Level::Llvm,
-            Emit::Asm => Level::Asm,
-            Emit::Bytecode => Level::Bytecode,
-            Emit::Obj | Emit::Nimx => return None,
-        })
+impl ValueEnum for Emit {
+    fn value_variants<'a>() -> &'a [Emit] {
+        const ALL: [Emit; Level::ALL.len() + 2] = {
+            let mut all = [Emit::Objects; Level::ALL.len() + 2];
+            let mut at = 0;
+            while at < Level::ALL.len() {
+                all[at] = Emit::At(Level::ALL[at].0);
+                at += 1;
+            }
+            all[at + 1] = Emit::Program;
+            all
+        };
+        &ALL
+    }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Emit::At(level) => (level.name(), level.description()),
+            Emit::Objects => ("obj", "Kernels as ELF objects in an archive"),
+            Emit::Program => ("nimx", "The program, for nim-run"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
@@ -56,7 +49,7 @@ pub type Times = Vec<(&'static str, Duration)>;
 /// Compiles a module as far as needed and writes it.
 pub fn emit(ctx: &Context, module: &mut Module, options: &Options, what: Emit, path: &Path) -> Result<Times, Failure> {
     let fail = |found: Vec<Diagnostic>| Failure::diagnostics(Stage::Compile, ctx, &found);
-    if let Some(level) = what.level() {
+    if let Emit::At(level) = what {
         // A text that is to be read back needs all of its constants.
         if level <= Level::Dyn && path.extension().is_some_and(|e| e == "nir") {
             nim_compiler::lower(ctx, module, options, level).map_err(fail)?;
@@ -67,7 +60,7 @@ pub fn emit(ctx: &Context, module: &mut Module, options: &Options, what: Emit, p
         }
         return Ok(vec![]);
     }
-    if what == Emit::Obj {
+    if what == Emit::Objects {
         files::write(path, &objects(ctx, module, options)?)?;
         return Ok(vec![]);
     }
