@@ -1,4 +1,4 @@
-//! What the tests must reach: every op, every pass with its options, every diagnostic code. What is missing is listed.
+//! What the tests must reach: every op, every pass with its options, every rewrite rule, every diagnostic code. What is missing is listed.
 
 use crate::lit::script::Script;
 use crate::lit::suite::discover;
@@ -12,9 +12,10 @@ use std::process::Command;
 pub type Check = fn(&Path, &Path) -> Result<(), String>;
 
 /// All of it: the name of the test, and what it says is missing.
-pub const CHECKS: [(&str, Check); 4] = [
+pub const CHECKS: [(&str, Check); 5] = [
     ("coverage/ops", every_op_has_an_example),
     ("coverage/passes", every_pass_and_option_is_run),
+    ("coverage/rewrites", every_rule_fires),
     ("coverage/codes", every_code_is_expected),
     ("coverage/meanings", every_code_has_one_meaning),
 ];
@@ -83,6 +84,21 @@ fn every_pass_and_option_is_run(root: &Path, tools: &Path) -> Result<(), String>
         }
     }
     complain("passes and options that no RUN line names", &missing)
+}
+
+/// Each rewrite rule is seen to fire: a test checks a line of `--trace-rewrites` that says so.
+fn every_rule_fires(root: &Path, tools: &Path) -> Result<(), String> {
+    let mut checks = String::new();
+    for name in discover(root).map_err(|why| format!("{}: {why}", root.display()))? {
+        let text = read(&root.join(&name))?;
+        for line in text.lines().filter(|line| line.contains("fired") && line.trim_start().starts_with("//")) {
+            checks.push_str(line);
+        }
+    }
+    let listed = listed(tools, "--list-rewrites")?;
+    let rules = listed.lines().filter_map(|line| line.strip_prefix("    ")?.split_whitespace().next());
+    let missing = rules.filter(|rule| !checks.contains(&format!("`{rule}` on `"))).map(str::to_owned).collect();
+    complain("rewrite rules that no test sees fire", &missing)
 }
 
 fn has_word(text: &str, word: &str) -> bool {

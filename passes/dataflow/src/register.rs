@@ -2,7 +2,7 @@
 
 use crate::{fuse, outline, report};
 use nim_ir::{Body, Diagnostic, Module, Severity};
-use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry};
+use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
@@ -58,8 +58,11 @@ impl BodyPass for Fuse {
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        fuse::RULES.to_vec()
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
-        let done = fuse::fuse_body(pass.ctx, body, self.0);
+        let done = fuse::fuse_under(pass.ctx, body, self.0, pass.rules);
         let mut report = PassReport::new();
         report.count("producers inlined", done.inlined as u64);
         report.count("epilogues", done.epilogues as u64);

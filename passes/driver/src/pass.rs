@@ -1,6 +1,6 @@
 //! What a pass is.
 
-use crate::PassReport;
+use crate::{PassReport, RuleInfo, Rules};
 use nim_ir::{AttrList, Body, Context, Diagnostic, Loc, Module};
 
 /// An option of a pass, with the value it has.
@@ -30,6 +30,8 @@ pub struct PassContext<'a> {
     pub pass: &'a str,
     /// Threads that may be used.
     pub threads: usize,
+    /// What is asked before a named rule is applied.
+    pub rules: Rules<'a>,
 }
 
 impl PassContext<'_> {
@@ -69,6 +71,10 @@ pub trait Pass: Send + Sync {
     fn gives(&self) -> &'static [&'static str] {
         &[]
     }
+    /// Its rewrite rules by name.
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![]
+    }
     /// Runs.
     ///
     /// # Errors
@@ -93,6 +99,10 @@ pub trait BodyPass: Send + Sync {
     /// See [`Pass::gives`].
     fn gives(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// See [`Pass::rules`].
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![]
     }
     /// Names of the ops whose bodies it works on; empty for all, the module's own included.
     fn anchors(&self) -> &'static [&'static str] {
@@ -136,4 +146,6 @@ forward! {
     needs -> &'static [&'static str];
     /// See [`Pass::gives`].
     gives -> &'static [&'static str];
+    /// See [`Pass::rules`].
+    rules -> Vec<RuleInfo>;
 }

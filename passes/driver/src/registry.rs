@@ -1,6 +1,6 @@
 //! Passes by name.
 
-use crate::{AnyPass, BodyPass, OptionError, Options, Pass, PassOption};
+use crate::{AnyPass, BodyPass, OptionError, Options, Pass, PassOption, RuleInfo};
 use std::collections::BTreeMap;
 
 type Make = Box<dyn Fn(&mut Options) -> Result<AnyPass, OptionError> + Send + Sync>;
@@ -17,6 +17,8 @@ pub struct PassInfo {
     pub needs: &'static [&'static str],
     /// What holds afterwards.
     pub gives: &'static [&'static str],
+    /// Its rewrite rules.
+    pub rules: Vec<RuleInfo>,
     make: Make,
 }
 
@@ -75,6 +77,7 @@ impl Registry {
             options: pass.options(),
             needs: pass.needs(),
             gives: pass.gives(),
+            rules: pass.rules(),
             make,
         };
         let before = self.passes.insert(info.name, info);
@@ -92,6 +95,10 @@ impl Registry {
     /// All passes by name.
     pub fn passes(&self) -> impl Iterator<Item = &PassInfo> {
         self.passes.values()
+    }
+    /// All rewrite rules with the passes that have them.
+    pub fn rules(&self) -> impl Iterator<Item = (&PassInfo, &RuleInfo)> {
+        self.passes.values().flat_map(|pass| pass.rules.iter().map(move |rule| (pass, rule)))
     }
     /// Named pipelines: name, description, text.
     pub fn pipelines(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {

@@ -1,8 +1,10 @@
 //! Running a pipeline.
 
-use crate::{AnyPass, PassContext, PassReport, Pipeline, Registry, RunReport, StepReport, contract, parallel};
+use crate::{
+    AnyPass, PassContext, PassReport, Pipeline, Registry, RuleControl, Rules, RunReport, StepReport, contract, parallel,
+};
 use nim_ir::{Context, Diagnostic, Module, Severity, verifier::verify_module};
-use std::{num::NonZero, time::Instant};
+use std::{num::NonZero, sync::Arc, time::Instant};
 
 /// What is called around passes.
 pub trait Hooks {
@@ -24,11 +26,17 @@ pub struct RunOptions {
     pub verify_each: bool,
     /// Threads for body passes.
     pub threads: usize,
+    /// What is wanted of rewrite rules; with it there is one thread only.
+    pub rules: Option<Arc<RuleControl>>,
 }
 
 impl Default for RunOptions {
     fn default() -> RunOptions {
-        RunOptions { verify_each: true, threads: std::thread::available_parallelism().map_or(1, NonZero::get) }
+        RunOptions {
+            verify_each: true,
+            threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+            rules: None,
+        }
     }
 }
 
@@ -77,7 +85,10 @@ impl Pipeline {
         }
         for step in &self.steps {
             let text = step.to_string();
-            let context = PassContext { ctx, pass: step.pass.name(), threads: options.threads.max(1) };
+            let (name, rules) = (step.pass.name(), options.rules.as_deref());
+            // Counters count in the order of the text.
+            let threads = if rules.is_some() { 1 } else { options.threads.max(1) };
+            let context = PassContext { ctx, pass: name, threads, rules: Rules::new(name, rules) };
             hooks.before(&text, module);
             let start = Instant::now();
             let (bodies, result) = match &step.pass {

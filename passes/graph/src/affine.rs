@@ -4,7 +4,8 @@
 //! the weights, so a factor per output channel may as well scale the weights: real arithmetic, rounded elsewhere.
 
 use crate::fold::constant;
-use nim_ir::{AttrData, Body, Builder, Context, Expr, OpId, Use, ValueId};
+use nim_ir::{AttrData, Body, Builder, Context, Expr, OpId, OpState, Use, ValueId};
+use nim_pass::{Miss, Site};
 use nim_tensor::{DType, Tensor};
 
 /// The number that a constant is everywhere.
@@ -33,9 +34,20 @@ struct Chain {
     terms: usize,
 }
 
-/// Folds what stands behind a contraction into its weights and one bias. Answers whether it did.
-pub fn fold_behind(ctx: &Context, body: &mut Body, op: OpId) -> bool {
-    try_fold(ctx, body, op).is_some()
+/// Folds what stands behind a contraction into its weights and one bias.
+pub fn fold_behind(site: &mut Site<'_>) -> Result<(), Miss> {
+    let plan = plan(site.ctx, site.body, site.op)?;
+    site.fire()?;
+    apply(site, plan)
+}
+
+/// What takes the place of a contraction and the chain behind it.
+struct Plan {
+    chain: Chain,
+    /// The operand that holds the weights, and the new ones, where there are factors.
+    weights: Option<(usize, Tensor)>,
+    /// The term of each channel, where there are terms.
+    bias: Option<Tensor>,
 }
 
 /// Weights of a contraction: the operand, the axis of the weights that makes the channels, and the channels' axis of the
@@ -56,44 +68,60 @@ fn weights(ctx: &Context, body: &Body, op: OpId) -> Option<(usize, usize, usize)
     }
 }
 
-fn try_fold(ctx: &Context, body: &mut Body, op: OpId) -> Option<()> {
-    let (operand, weight_axis, axis) = weights(ctx, body, op)?;
-    let w = constant(ctx, body, body.operand(op, operand))?;
+fn plan(ctx: &Context, body: &Body, op: OpId) -> Result<Plan, Miss> {
+    const SHAPE: Miss = Miss("the weights' channels are not those of the result");
+    let (operand, weight_axis, axis) =
+        weights(ctx, body, op).ok_or(Miss("it has groups, or weights of another rank"))?;
+    let w = constant(ctx, body, body.operand(op, operand)).ok_or(Miss("the weights are no constant"))?;
     if !matches!(w.dtype(), DType::F32 | DType::F64) {
-        return None;
+        return Err(Miss("the weights are neither f32 nor f64"));
     }
-    let channels = *w.dims().get(weight_axis)?;
-    let result = ctx.dim_exprs(body.ty(body.result(op)))?;
-    if ctx.exprs.as_const(*result.get(axis)?) != Some(channels as i64) {
-        return None;
+    let channels = *w.dims().get(weight_axis).ok_or(SHAPE)?;
+    let result = ctx.dim_exprs(body.ty(body.result(op))).ok_or(SHAPE)?;
+    if ctx.exprs.as_const(*result.get(axis).ok_or(SHAPE)?) != Some(channels as i64) {
+        return Err(SHAPE);
     }
-    let chain = chain(ctx, body, op, result.len(), axis, channels)?;
+    let chain = chain(ctx, body, op, result.len(), axis, channels);
+    let chain = chain.ok_or(Miss("no constant factor or term follows, or the result has other users"))?;
     // One factor less to multiply by, or one term less to add.
     if chain.factors == 0 && chain.terms < 2 {
-        return None;
+        return Err(Miss("one term alone is better left where it is"));
     }
     if chain.factor.iter().chain(&chain.term).any(|v| !v.is_finite()) {
-        return None;
+        return Err(Miss("a factor or term is not finite"));
     }
-    let (last, ty) = (chain.last, body.ty(body.result(chain.last)));
+    const HOST: Miss = Miss("the new weights have no host form");
+    let weights = match chain.factors {
+        0 => None,
+        _ => Some((operand, scaled(&w, weight_axis, &chain.factor).ok_or(HOST)?)),
+    };
+    let mut dims = vec![1; result.len() - axis];
+    dims[0] = channels;
+    let bias = match chain.terms {
+        0 => None,
+        _ => Some(Tensor::from_f64s(w.dtype(), &dims, &chain.term).map_err(|_| HOST)?),
+    };
+    Ok(Plan { chain, weights, bias })
+}
+
+fn apply(site: &mut Site<'_>, plan: Plan) -> Result<(), Miss> {
+    let (ctx, op, loc, made_at) = (site.ctx, site.op, site.body.loc(site.op), site.loc());
+    let body = &mut *site.body;
+    let (last, ty) = (plan.chain.last, body.ty(body.result(plan.chain.last)));
     let mut operands = body.operands(op).to_vec();
     let attrs = body.attrs(op).clone();
-    let (name, loc) = (ctx.op_str(body.op_name(op)).to_string(), body.loc(op));
+    let name = body.op_name(op);
     let key = ctx.loc_name(loc).unwrap_or("weights").to_string();
     let mut b = Builder::before(ctx, body, last);
-    b.loc = ctx.derived_loc(crate::simplify::NAME, loc);
-    if chain.factors > 0 {
-        let scaled = scaled(&w, weight_axis, &chain.factor)?;
+    b.loc = made_at;
+    if let Some((operand, scaled)) = plan.weights {
         operands[operand] = make_constant(&mut b, &scaled, &key);
     }
-    let mut state = b.state(&name).operands(&operands).results(&[ty]);
+    let mut state = OpState::of(name, made_at).operands(&operands).results(&[ty]);
     state.attrs = attrs;
     let made = b.insert(state);
     let mut value = b.body.result(made);
-    if chain.terms > 0 {
-        let mut dims = vec![1; result.len() - axis];
-        dims[0] = channels;
-        let bias = Tensor::from_f64s(w.dtype(), &dims, &chain.term).ok()?;
+    if let Some(bias) = plan.bias {
         let bias = make_constant(&mut b, &bias, &format!("{key}.bias"));
         value = b.value("graph.add", &[value, bias], ty, &[]);
     }
@@ -107,10 +135,11 @@ fn try_fold(ctx: &Context, body: &mut Body, op: OpId) -> Option<()> {
             .iter()
             .find_map(|&v| body.defining_op(v).filter(|&d| !body.is(ctx, d, "graph.constant")));
         body.erase(unused);
-        unused = before?;
+        let Some(before) = before else { return Ok(()) };
+        unused = before;
     }
     body.erase(op);
-    Some(())
+    Ok(())
 }
 
 fn make_constant(b: &mut Builder<'_>, tensor: &Tensor, key: &str) -> ValueId {

@@ -3,6 +3,7 @@
 //! How an op is computed is not known here: a [`ConstantFolder`] is passed in, in practice the interpreter.
 
 use nim_ir::{Body, Builder, Context, Module, OpId, Trait};
+use nim_pass::{RuleInfo, Rules};
 use nim_tensor::{Tensor, Value, tensor::element_count};
 
 /// The name of the pass.
@@ -44,10 +45,28 @@ pub fn fold(ctx: &Context, module: &mut Module, folder: &dyn ConstantFolder, opt
 
 /// Folds the ops of one function; tells how many.
 pub fn fold_body(ctx: &Context, body: &mut Body, folder: &dyn ConstantFolder, options: FoldOptions) -> usize {
+    fold_under(ctx, body, folder, options, Rules::default())
+}
+
+/// The rule's name and what it does.
+pub(crate) const COMPUTE: RuleInfo =
+    RuleInfo { name: "compute-constants", description: "compute an op whose operands are constants" };
+
+pub(crate) fn fold_under(
+    ctx: &Context,
+    body: &mut Body,
+    folder: &dyn ConstantFolder,
+    options: FoldOptions,
+    rules: Rules<'_>,
+) -> usize {
     let mut folded = 0;
     // Operands come before their users, so one walk sees what it folds itself.
     for op in body.walk() {
-        if let Some(results) = evaluate(ctx, body, op, folder, options) {
+        let Some(results) = evaluate(ctx, body, op, folder, options) else {
+            rules.missed(COMPUTE.name, ctx, body, op, "an operand is no constant, or the result is too large");
+            continue;
+        };
+        if rules.may(COMPUTE.name, ctx, body, op) {
             replace(ctx, body, op, &results);
             folded += 1;
         }

@@ -6,7 +6,7 @@ use crate::{
     to_dataflow,
 };
 use nim_ir::{Body, Diagnostic, Module};
-use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry};
+use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 use std::sync::Arc;
 
 /// Adds all passes of this crate but `graph-fold`, which needs somebody who computes (see [`register_fold`]).
@@ -59,9 +59,12 @@ impl BodyPass for Simplify {
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        simplify::RULES.iter().map(|rule| rule.info).collect()
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        report.count("rewrites", simplify::simplify_body(pass.ctx, body, self.0) as u64);
+        simplify::simplify_under(pass.ctx, body, self.0, pass.rules, &mut |rule| report.count(rule, 1));
         Ok(report)
     }
 }
@@ -85,9 +88,13 @@ impl BodyPass for Fold {
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![fold::COMPUTE]
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        report.count("folded", fold::fold_body(pass.ctx, body, self.folder.as_ref(), self.options) as u64);
+        let folded = fold::fold_under(pass.ctx, body, self.folder.as_ref(), self.options, pass.rules);
+        report.count("folded", folded as u64);
         Ok(report)
     }
 }

@@ -7,10 +7,31 @@
 use crate::{
     constants::{join_constants, merge_constants},
     dce::{remove_dead_ops, remove_unreachable_blocks},
-    fold::{Folded, constant_of, fold},
+    fold::{self, constant_of},
 };
-use nim_ir::{Body, Builder, Context, Diagnostic, OpId, Trait, ValueId};
-use nim_pass::{BodyPass, Owner, PassContext, PassOption, PassReport};
+use nim_ir::{Body, Builder, Diagnostic, OpId, Trait, ValueId};
+use nim_pass::{BodyPass, Miss, Owner, PassContext, PassOption, PassReport, Rule, RuleInfo, RuleSet, Site};
+
+/// Its rules, in the order in which an op is tried.
+const RULES: &[Rule] = &[
+    Rule::new("fold-constants", "compute integer ops of constants", FOLDED, fold::constants),
+    Rule::new("choose-constant", "a choice by a constant is the value chosen", &["arith.select"], fold::choose),
+    Rule::new("drop-neutral", "`x + 0`, `x * 1`, `x & -1` are `x`", &["arith.*"], fold::neutral),
+    Rule::new("absorb", "`x * 0`, `x & 0`, `x % 1` are 0", &["arith.*"], fold::absorb),
+    Rule::new("equal-operands", "`x - x`, `x & x`, `x == x` are known", &["arith.*"], fold::equal_operands),
+    Rule::new("undo", "`(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`", UNDONE, fold::undo),
+    Rule::new("constant-right", "constants of commutative ops stand on the right", &["arith.*"], constant_right),
+    Rule::new("join-constants", "`(x + 2) + 3` is `x + 5`, `(x * 2) * 3` is `x * 6`", JOINED, join_constants),
+    Rule::new("unchanged-in-loop", "a value that a loop hands on unchanged", &["scf.for"], unchanged_in_loop),
+    Rule::new("constant-if", "`scf.if` of a constant is the region that runs", &["scf.if"], constant_if),
+    Rule::new("constant-branch", "a branch on a constant goes one way", &["cf.cond_br"], constant_branch),
+];
+const FOLDED: &[&str] = &["arith.*", "dataflow.index", "loops.index"];
+const UNDONE: &[&str] = &["arith.addi", "arith.subi", "arith.xori"];
+const JOINED: &[&str] = &["arith.addi", "arith.subi", "arith.muli"];
+
+/// The rule that is not about one op: equal constants are one.
+const MERGE: RuleInfo = RuleInfo { name: "merge-constants", description: "equal constants are one" };
 
 /// The pass.
 pub struct Canonicalize {
@@ -28,10 +49,14 @@ impl BodyPass for Canonicalize {
     fn options(&self) -> Vec<PassOption> {
         vec![PassOption::new("max-iterations", "rounds after which it gives up", self.max_iterations)]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        RULES.iter().map(|rule| rule.info).chain([MERGE]).collect()
+    }
     fn run(&self, pass: &PassContext<'_>, owner: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
+        let mut rules = RuleSet::new(pass.rules, RULES);
         for _ in 0..self.max_iterations {
-            let changes = round(pass, body, &mut report);
+            let changes = round(pass, &mut rules, body, &mut report);
             let dead = remove_unreachable_blocks(body) + remove_dead_ops(pass.ctx, body);
             report.count("removed", dead);
             if changes == 0 {
@@ -44,136 +69,105 @@ impl BodyPass for Canonicalize {
     }
 }
 
-fn round(pass: &PassContext<'_>, body: &mut Body, report: &mut PassReport) -> u64 {
-    let ctx = pass.ctx;
+fn round(pass: &PassContext<'_>, rules: &mut RuleSet<'_>, body: &mut Body, report: &mut PassReport) -> u64 {
     let mut changes = 0;
     for op in body.walk() {
         if body.is_erased(op) || body.block(op).is_none() {
             continue;
         }
-        let done = if let Some(folded) = fold(ctx, body, op) {
-            replace(pass, body, op, folded);
-            "folded"
-        } else if constant_to_the_right(ctx, body, op) {
-            "operands ordered"
-        } else if join_constants(pass, body, op) {
-            "constants joined"
-        } else if unchanged_in_loop(ctx, body, op) {
-            "loop values that never change"
-        } else if constant_if(ctx, body, op) || constant_branch(ctx, body, op) {
-            "branches decided"
-        } else {
-            continue;
-        };
-        report.count(done, 1);
-        changes += 1;
+        if let Some(rule) = rules.apply(pass.ctx, body, op) {
+            report.count(rule, 1);
+            changes += 1;
+        }
     }
-    let merged = merge_constants(ctx, body);
-    report.count("constants merged", merged);
+    let merged = merge_constants(pass.ctx, body, pass.rules, MERGE.name);
+    report.count(MERGE.name, merged);
     changes + merged
 }
 
-fn replace(pass: &PassContext<'_>, body: &mut Body, op: OpId, folded: Folded) {
-    let result = body.result(op);
-    let value = match folded {
-        Folded::Value(value) => value,
-        Folded::Constant(attr) => {
-            let ty = body.ty(result);
-            let mut builder = Builder::before(pass.ctx, body, op);
-            builder.loc = pass.derived(builder.loc);
-            builder.value("arith.constant", &[], ty, &[("value", attr)])
-        }
-    };
-    body.replace_all_uses(result, value);
-    body.erase(op);
-}
-
-fn constant_to_the_right(ctx: &Context, body: &mut Body, op: OpId) -> bool {
-    let operands = body.operands(op);
-    let commutative = ctx.op_def(body.op_name(op)).is_some_and(|d| d.has(Trait::Commutative));
-    let &[a, b] = operands.as_slice() else { return false };
-    if !commutative || constant_of(ctx, body, a).is_none() || constant_of(ctx, body, b).is_some() {
-        return false;
+fn constant_right(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op) = (site.ctx, site.op);
+    let &[a, b] = site.body.operands(op).as_slice() else { return Err(Miss("it has no two operands")) };
+    if !ctx.op_def(site.body.op_name(op)).is_some_and(|d| d.has(Trait::Commutative)) {
+        return Err(Miss("the op is not commutative"));
     }
-    body.set_operands(op, &[b, a]);
-    true
+    if constant_of(ctx, site.body, a).is_none() || constant_of(ctx, site.body, b).is_some() {
+        return Err(Miss("the left operand is no constant, or the right one is one too"));
+    }
+    site.fire()?;
+    site.body.set_operands(op, &[b, a]);
+    Ok(())
 }
 
 /// A value that a loop carries but yields as it came, or as it was at first: everybody may use the first one.
-fn unchanged_in_loop(ctx: &Context, body: &mut Body, op: OpId) -> bool {
-    if !body.is(ctx, op, "scf.for") {
-        return false;
-    }
-    let Some(entry) = body.regions(op).first().and_then(|&r| body.entry_block(r)) else { return false };
-    let Some(end) = body.last_op(entry).filter(|&end| body.is(ctx, end, "scf.yield")) else { return false };
-    let (results, args) = (body.results(op).to_vec(), body.block_args(entry).to_vec());
+fn unchanged_in_loop(site: &mut Site<'_>) -> Result<(), Miss> {
+    const SHAPE: Miss = Miss("the loop has no body that ends in `scf.yield`");
+    let (ctx, op) = (site.ctx, site.op);
+    let body = &*site.body;
+    let entry = body.regions(op).first().and_then(|&r| body.entry_block(r)).ok_or(SHAPE)?;
+    let end = body.last_op(entry).filter(|&end| body.is(ctx, end, "scf.yield")).ok_or(SHAPE)?;
     let (starts, yields) = (body.operands(op), body.operands(end));
-    let mut changed = false;
-    for (i, &result) in results.iter().enumerate() {
+    let mut known: Vec<(ValueId, ValueId)> = vec![];
+    for (i, &result) in body.results(op).iter().enumerate() {
         // Bounds and step stand before the carried values, the iteration before their arguments.
-        let (Some(&start), Some(&arg), Some(&given)) = (starts.get(3 + i), args.get(1 + i), yields.get(i)) else {
-            return changed;
-        };
-        if given != start && given != arg {
-            continue;
-        }
-        for value in [result, arg] {
-            changed |= body.has_uses(value) && !(value == arg && body.only_use(arg).is_some_and(|u| u.op == end));
-            body.replace_all_uses(value, start);
+        let carried = (starts.get(3 + i), body.block_args(entry).get(1 + i), yields.get(i));
+        let (Some(&start), Some(&arg), Some(&given)) = carried else { break };
+        if given == start || given == arg {
+            let handed_on = |v| v == arg && body.only_use(arg).is_some_and(|u| u.op == end);
+            known.extend([result, arg].into_iter().filter(|&v| body.has_uses(v) && !handed_on(v)).map(|v| (v, start)));
         }
     }
-    changed
+    if known.is_empty() {
+        return Err(Miss("each value that it carries changes, or is not used"));
+    }
+    site.fire()?;
+    known.into_iter().for_each(|(value, start)| site.body.replace_all_uses(value, start));
+    Ok(())
+}
+
+/// Which of two regions or blocks a constant condition, the first operand, takes: 0 when it is true.
+fn decided(site: &Site<'_>) -> Result<usize, Miss> {
+    let condition = site.body.operands_iter(site.op).next().and_then(|c| constant_of(site.ctx, site.body, c));
+    let condition = condition.and_then(|a| site.ctx.as_bool(a)).ok_or(Miss("the condition is no constant"))?;
+    Ok(usize::from(!condition))
 }
 
 /// `scf.if` of a constant: the ops of the region that runs take its place.
-fn constant_if(ctx: &Context, body: &mut Body, op: OpId) -> bool {
-    if !body.is(ctx, op, "scf.if") {
-        return false;
-    }
-    let Some(condition) = constant_of(ctx, body, body.operand(op, 0)).and_then(|a| ctx.as_bool(a)) else {
-        return false;
-    };
-    let region = body.regions(op).get(usize::from(!condition)).copied();
-    let block = region.and_then(|r| body.entry_block(r));
-    let mut values: Vec<ValueId> = vec![];
-    if let Some(block) = block {
-        let ops: Vec<OpId> = body.block_ops(block).collect();
-        for inner in ops {
-            if body.is(ctx, inner, "scf.yield") {
-                values = body.operands(inner).to_vec();
-            } else {
-                body.detach(inner);
-                body.insert_before(op, inner);
-            }
-        }
-    }
-    let results = body.results(op).to_vec();
+fn constant_if(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op, side) = (site.ctx, site.op, decided(site)?);
+    let block = site.body.regions(op).get(side).and_then(|&r| site.body.entry_block(r));
+    let ops: Vec<OpId> = block.map_or(vec![], |block| site.body.block_ops(block).collect());
+    let (ends, ops): (Vec<OpId>, Vec<OpId>) = ops.into_iter().partition(|&o| site.body.is(ctx, o, "scf.yield"));
+    let values = ends.last().map_or(vec![], |&end| site.body.operands(end).to_vec());
+    let results = site.body.results(op).to_vec();
     if values.len() != results.len() {
-        return false;
+        return Err(Miss("the region that runs does not yield the results"));
+    }
+    site.fire()?;
+    for inner in ops {
+        site.body.detach(inner);
+        site.body.insert_before(op, inner);
     }
     for (result, value) in results.into_iter().zip(values) {
-        body.replace_all_uses(result, value);
+        site.body.replace_all_uses(result, value);
     }
-    body.erase(op);
-    true
+    site.body.erase(op);
+    Ok(())
 }
 
 /// `cf.cond_br` of a constant becomes `cf.br`.
-fn constant_branch(ctx: &Context, body: &mut Body, op: OpId) -> bool {
-    if !body.is(ctx, op, "cf.cond_br") {
-        return false;
-    }
-    let Some(condition) = constant_of(ctx, body, body.operand(op, 0)).and_then(|a| ctx.as_bool(a)) else {
-        return false;
+fn constant_branch(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op, side) = (site.ctx, site.op, decided(site)?);
+    let values = nim_ir::verifier::operand_groups(ctx, site.body, op).and_then(|g| g.get(1 + side).cloned());
+    let (Some(values), Some(&target)) = (values, site.body.successors(op).get(side)) else {
+        return Err(Miss("its operands do not fit its successors"));
     };
-    let side = usize::from(!condition);
-    let values = nim_ir::verifier::operand_groups(ctx, body, op).and_then(|g| g.get(1 + side).cloned());
-    let (Some(values), Some(&target)) = (values, body.successors(op).get(side)) else { return false };
-    let operands = body.operands(op)[values].to_vec();
-    let mut builder = Builder::before(ctx, body, op);
+    site.fire()?;
+    let operands = site.body.operands(op)[values].to_vec();
+    let mut builder = Builder::before(ctx, site.body, op);
     let mut state = builder.state("cf.br").operands(&operands);
     state.successors.push(target);
     builder.insert(state);
-    body.erase(op);
-    true
+    site.body.erase(op);
+    Ok(())
 }

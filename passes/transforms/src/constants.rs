@@ -1,8 +1,8 @@
 //! Constants: those of ops of ops are joined, equal ones are made one.
 
 use crate::fold::{combine, constant_of};
-use nim_ir::{Attr, BlockId, Body, Builder, Context, OpId, Type, ValueId};
-use nim_pass::PassContext;
+use nim_ir::{Attr, BlockId, Body, Context, OpId, Type, ValueId};
+use nim_pass::{Miss, Rules, Site};
 use rustc_hash::FxHashMap;
 
 /// An op with one constant operand: what it does to the other one.
@@ -33,21 +33,20 @@ fn zero(ctx: &Context, ty: Type) -> Option<Attr> {
 }
 
 /// `(x + 2) + 3` becomes `x + 5`, `3 - (x - 2)` becomes `5 - x`, `(x * 2) * 3` becomes `x * 6`.
-pub fn join_constants(pass: &PassContext<'_>, body: &mut Body, op: OpId) -> bool {
-    let ctx = pass.ctx;
-    let Some((name, operands)) = joined(ctx, body, op) else { return false };
-    let ty = body.ty(body.result(op));
+pub fn join_constants(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op) = (site.ctx, site.op);
+    let (name, operands) = joined(ctx, site.body, op).ok_or(Miss("there are no two steps with a constant each"))?;
+    site.fire()?;
+    let (ty, loc) = (site.body.ty(site.body.result(op)), site.loc());
     let (x, negative, constant) = operands;
-    let mut builder = Builder::before(ctx, body, op);
-    builder.loc = pass.derived(builder.loc);
-    let constant = builder.value("arith.constant", &[], ty, &[("value", constant)]);
-    let loc = builder.loc;
+    let constant = site.builder().value("arith.constant", &[], ty, &[("value", constant)]);
+    let body = &mut *site.body;
     body.set_operands(op, &if negative { [constant, x] } else { [x, constant] });
     body.set_op_name(op, ctx.op_name(name));
     // Neither of two steps overflows: that says nothing about the one that takes their place.
     body.attrs_mut(op).remove(ctx.name("overflowFlags"));
     body.set_loc(op, loc);
-    true
+    Ok(())
 }
 
 /// The name and operands of the op that does what an op and the one before it do.
@@ -82,7 +81,7 @@ fn home(ctx: &Context, body: &Body, op: OpId) -> Option<BlockId> {
 
 /// Makes one of equal constants; tells how many are gone. Where they stand in different blocks it moves to the front of
 /// the function, which all of them see.
-pub fn merge_constants(ctx: &Context, body: &mut Body) -> u64 {
+pub fn merge_constants(ctx: &Context, body: &mut Body, rules: Rules<'_>, rule: &'static str) -> u64 {
     let mut first: FxHashMap<(BlockId, Attr, Type), OpId> = FxHashMap::default();
     let mut merged = 0;
     let constant = ctx.op_name("arith.constant");
@@ -93,7 +92,7 @@ pub fn merge_constants(ctx: &Context, body: &mut Body) -> u64 {
         let (Some(value), Some(home)) = (body.attr_named(ctx, op, "value"), home(ctx, body, op)) else { continue };
         let key = (home, value, body.ty(body.result(op)));
         match first.get(&key) {
-            Some(&kept) => {
+            Some(&kept) if rules.may(rule, ctx, body, op) => {
                 if ![Some(home), body.block(op)].contains(&body.block(kept)) {
                     body.detach(kept);
                     match body.first_op(home) {
@@ -106,6 +105,7 @@ pub fn merge_constants(ctx: &Context, body: &mut Body) -> u64 {
                 body.erase(op);
                 merged += 1;
             }
+            Some(_) => {}
             None => {
                 first.insert(key, op);
             }

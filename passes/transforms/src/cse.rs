@@ -6,9 +6,11 @@
 
 use crate::effects::Effects;
 use nim_ir::{BlockId, Body, Context, Diagnostic, OpId, RegionId, Trait, Type, ValueId};
-use nim_pass::{BodyPass, Owner, PassContext, PassReport};
+use nim_pass::{BodyPass, Owner, PassContext, PassReport, RuleInfo, Rules};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
+
+const MERGE: RuleInfo = RuleInfo { name: "merge-equal", description: "an op is an equal one that dominates it" };
 
 /// The pass.
 pub struct Cse;
@@ -22,8 +24,11 @@ impl BodyPass for Cse {
     }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        report.count("ops merged", merge_equal_ops(pass.ctx, body));
+        report.count("ops merged", merge(pass.ctx, body, pass.rules));
         Ok(report)
+    }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![MERGE]
     }
 }
 
@@ -57,6 +62,10 @@ enum Step {
 
 /// Merges equal ops of a body; tells how many are gone.
 pub fn merge_equal_ops(ctx: &Context, body: &mut Body) -> u64 {
+    merge(ctx, body, Rules::default())
+}
+
+fn merge(ctx: &Context, body: &mut Body, rules: Rules<'_>) -> u64 {
     let (mut seen, mut merged, effects) = (Seen::default(), 0, Effects::new(ctx, body));
     let mut work: Vec<Step> = body.root_regions().iter().rev().map(|&r| Step::Region(r)).collect();
     while let Some(step) = work.pop() {
@@ -82,7 +91,9 @@ pub fn merge_equal_ops(ctx: &Context, body: &mut Body) -> u64 {
                 if let Some(Step::Ops(_, next)) = work.last_mut() {
                     *next = body.next(op);
                 }
-                if let Some(equal) = find(ctx, body, &effects, &mut seen, op) {
+                if let Some(equal) = find(ctx, body, &effects, &mut seen, op)
+                    && rules.may(MERGE.name, ctx, body, op)
+                {
                     let (old, new) = (body.results(op).to_vec(), body.results(equal).to_vec());
                     for (old, new) in old.into_iter().zip(new) {
                         body.replace_all_uses(old, new);

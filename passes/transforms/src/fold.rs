@@ -4,10 +4,12 @@
 //! width or more) is left alone. Floats are not folded here.
 
 use nim_ir::{Attr, AttrData, Body, Context, OpId, Type, TypeData, ValueId};
+use nim_pass::{Miss, Site};
+use smallvec::SmallVec;
 
 /// What an op can be replaced by.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Folded {
+enum Folded {
     /// A constant of the result's type.
     Constant(Attr),
     /// A value that is there already.
@@ -52,40 +54,165 @@ fn integer(ctx: &Context, attr: Attr) -> Option<i128> {
     }
 }
 
-fn make(ctx: &Context, value: i128, ty: Type) -> Option<Folded> {
+fn make(ctx: &Context, value: i128, ty: Type) -> Option<Attr> {
     let width = width(ctx, ty)?;
-    let attr = match (width, ctx.type_data(ty)) {
+    Some(match (width, ctx.type_data(ty)) {
         (1, TypeData::Integer { .. }) => ctx.bool_attr(value & 1 != 0),
         _ => ctx.int_attr(wrap(value, width), ty),
-    };
-    Some(Folded::Constant(attr))
+    })
 }
 
-/// What the op can be replaced by, if it has one result.
-pub fn fold(ctx: &Context, body: &Body, op: OpId) -> Option<Folded> {
-    let name = ctx.op_str(body.op_name(op));
+/// The op with its operands and the constants that they are.
+struct Known<'c> {
+    name: &'c str,
+    operands: SmallVec<[ValueId; 4]>,
+    constants: SmallVec<[Option<i128>; 4]>,
+    ty: Type,
+}
+
+fn known<'c>(ctx: &'c Context, body: &Body, op: OpId) -> Option<Known<'c>> {
     let (operands, &[result]) = (body.operands(op), body.results(op)) else { return None };
-    let ty = body.ty(result);
-    if let "dataflow.index" | "loops.index" = name {
-        let expr = ctx.as_expr(body.attr_named(ctx, op, "expr")?)?;
-        return make(ctx, ctx.exprs.as_const(expr)?.into(), ty);
-    }
-    if !name.starts_with("arith.") {
-        return None;
-    }
-    let constants: Vec<Option<i128>> = operands.iter().map(|&v| wrap_of(ctx, body, v)).collect();
-    match (name, operands.as_slice()) {
-        ("arith.select", &[_, a, b]) => select(&constants, a, b),
-        ("arith.cmpi", &[a, b]) => compare(ctx, body, op, a, b, &constants),
-        ("arith.index_cast" | "arith.index_castui" | "arith.extsi" | "arith.extui" | "arith.trunci", &[a]) => {
-            let (value, from) = (constants[0]?, width(ctx, body.ty(a))?);
-            let zero_extended = matches!(name, "arith.index_castui" | "arith.extui");
-            make(ctx, if zero_extended { unsigned(value, from) } else { value }, ty)
+    let constants = operands.iter().map(|&v| wrap_of(ctx, body, v)).collect();
+    Some(Known { name: ctx.op_str(body.op_name(op)), operands, constants, ty: body.ty(result) })
+}
+
+/// Rule `fold-constants`: an op whose operands are all constants is one.
+pub fn constants(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op) = (site.ctx, site.op);
+    let Known { name, operands, constants, ty } = known(ctx, site.body, op).ok_or(Miss("it has no single result"))?;
+    let attr = if let "dataflow.index" | "loops.index" = name {
+        let expr = site.body.attr_named(ctx, op, "expr").and_then(|a| ctx.as_expr(a));
+        let number = expr.and_then(|e| ctx.exprs.as_const(e)).ok_or(Miss("the expression is no number"))?;
+        make(ctx, number.into(), ty)
+    } else {
+        let values: Option<SmallVec<[i128; 4]>> = constants.iter().copied().collect();
+        match *values.ok_or(Miss("an operand is no integer constant"))?.as_slice() {
+            [x, y] if name == "arith.cmpi" => {
+                let width = width(ctx, site.body.ty(operands[0])).ok_or(Miss("the type is no integer"))?;
+                Some(ctx.bool_attr(compare(ctx, site.body, op, x, y, width).ok_or(Miss("unknown predicate"))?))
+            }
+            [x] => {
+                let from = width(ctx, site.body.ty(operands[0])).ok_or(Miss("the type is no integer"))?;
+                match name {
+                    "arith.index_castui" | "arith.extui" => make(ctx, unsigned(x, from), ty),
+                    "arith.index_cast" | "arith.extsi" | "arith.trunci" => make(ctx, x, ty),
+                    _ => None,
+                }
+            }
+            [x, y] => {
+                let kind = name.strip_prefix("arith.").unwrap_or(name);
+                width(ctx, ty).and_then(|width| evaluate(kind, x, y, width)).and_then(|value| make(ctx, value, ty))
+            }
+            _ => None,
         }
-        (_, &[a, b]) => {
-            binary(ctx, name, a, b, &constants, ty).or_else(|| cancel(ctx, body, name, a, b).map(Folded::Value))
+    };
+    let attr = attr.ok_or(Miss("it has no value for these constants, or is not computed here"))?;
+    site.fire()?;
+    put_constant(site, attr, ty);
+    Ok(())
+}
+
+fn put_constant(site: &mut Site<'_>, attr: Attr, ty: Type) {
+    let value = site.builder().value("arith.constant", &[], ty, &[("value", attr)]);
+    site.replace(value);
+}
+
+/// Rule `choose-constant`: `select` of a constant is one of the two.
+pub fn choose(site: &mut Site<'_>) -> Result<(), Miss> {
+    let &[condition, a, b] = site.body.operands(site.op).as_slice() else {
+        return Err(Miss("it has no three operands"));
+    };
+    let condition = wrap_of(site.ctx, site.body, condition).ok_or(Miss("the condition is no constant"))?;
+    site.fire()?;
+    site.replace(if condition != 0 { a } else { b });
+    Ok(())
+}
+
+/// Rule `drop-neutral`: `x + 0`, `x * 1`, `x & -1` are `x`.
+pub fn neutral(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (Known { operands, constants, .. }, one, kind) = binary(site)?;
+    // Constants of commutative ops stand on the right in canonical form; both sides are looked at all the same.
+    let (left, right) = match kind {
+        "addi" | "ori" | "xori" => (Some(0), Some(0)),
+        "subi" | "shli" | "shrsi" | "shrui" => (None, Some(0)),
+        "muli" => (Some(one), Some(one)),
+        "divsi" | "divui" | "floordivsi" | "ceildivsi" | "ceildivui" => (None, Some(one)),
+        "andi" => (Some(-1), Some(-1)),
+        _ => return Err(Miss("the op has no neutral operand")),
+    };
+    let value = match () {
+        () if constants[1].is_some() && constants[1] == right => operands[0],
+        () if constants[0].is_some() && constants[0] == left => operands[1],
+        () => return Err(Miss("no operand is the neutral constant")),
+    };
+    site.fire()?;
+    site.replace(value);
+    Ok(())
+}
+
+/// Rule `absorb`: `x * 0`, `x & 0`, `x % 1` are 0.
+pub fn absorb(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (Known { constants, ty, .. }, one, kind) = binary(site)?;
+    match kind {
+        "muli" | "andi" if constants.contains(&Some(0)) => {}
+        "remsi" | "remui" if constants[1] == Some(one) => {}
+        _ => return Err(Miss("no constant makes the result 0 whatever the other operand is")),
+    }
+    let zero = make(site.ctx, 0, ty).ok_or(Miss("the type is no integer"))?;
+    site.fire()?;
+    put_constant(site, zero, ty);
+    Ok(())
+}
+
+/// Rule `equal-operands`: `x - x` is 0, `x & x` is `x`, `x == x` is true, a choice between equals is none.
+pub fn equal_operands(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op) = (site.ctx, site.op);
+    let Known { name, operands, ty, .. } = known(ctx, site.body, op).ok_or(Miss("it has no single result"))?;
+    let (a, b) = match (name, operands.as_slice()) {
+        ("arith.select", &[_, a, b]) | (_, &[a, b]) => (a, b),
+        _ => return Err(Miss("it has no two operands")),
+    };
+    if a != b {
+        return Err(Miss("the operands are different values"));
+    }
+    let folded = match name.strip_prefix("arith.") {
+        Some("subi" | "xori") => make(ctx, 0, ty).map(Folded::Constant),
+        Some("andi" | "ori" | "maxsi" | "minsi" | "maxui" | "minui" | "select") => Some(Folded::Value(a)),
+        Some("cmpi") => {
+            let width = width(ctx, site.body.ty(a)).ok_or(Miss("the type is no integer"))?;
+            compare(ctx, site.body, op, 0, 0, width).map(|holds| Folded::Constant(ctx.bool_attr(holds)))
         }
         _ => None,
+    };
+    let folded = folded.ok_or(Miss("equal operands say nothing about the result"))?;
+    site.fire()?;
+    match folded {
+        Folded::Value(value) => site.replace(value),
+        Folded::Constant(attr) => put_constant(site, attr, ty),
+    }
+    Ok(())
+}
+
+/// Rule `undo`: `(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`.
+pub fn undo(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (Known { name, operands, .. }, ..) = binary(site)?;
+    let value = cancel(site.ctx, site.body, name, operands[0], operands[1]);
+    let value = value.ok_or(Miss("no operand is undone by the op"))?;
+    site.fire()?;
+    site.replace(value);
+    Ok(())
+}
+
+/// An op of two integers, the number one of its type, and its name without the dialect.
+fn binary<'c>(site: &Site<'c>) -> Result<(Known<'c>, i128, &'c str), Miss> {
+    let known = known(site.ctx, site.body, site.op).ok_or(Miss("it has no single result"))?;
+    let width = width(site.ctx, known.ty).ok_or(Miss("the type is no integer"))?;
+    match known.operands.len() {
+        2 => {
+            let kind = known.name.strip_prefix("arith.").unwrap_or(known.name);
+            Ok((known, wrap(1, width), kind))
+        }
+        _ => Err(Miss("it has no two operands")),
     }
 }
 
@@ -94,24 +221,10 @@ fn wrap_of(ctx: &Context, body: &Body, value: ValueId) -> Option<i128> {
     Some(wrap(integer(ctx, constant_of(ctx, body, value)?)?, width))
 }
 
-fn select(constants: &[Option<i128>], a: ValueId, b: ValueId) -> Option<Folded> {
-    match constants[0] {
-        Some(condition) => Some(Folded::Value(if condition != 0 { a } else { b })),
-        None => (a == b).then_some(Folded::Value(a)),
-    }
-}
-
-fn compare(ctx: &Context, body: &Body, op: OpId, a: ValueId, b: ValueId, constants: &[Option<i128>]) -> Option<Folded> {
-    let width = width(ctx, body.ty(a))?;
+fn compare(ctx: &Context, body: &Body, op: OpId, x: i128, y: i128, width: u32) -> Option<bool> {
     let predicate = usize::try_from(ctx.as_int(body.attr_named(ctx, op, "predicate")?)?).ok()?;
-    let predicate = *nim_builtin::arith::CMPI_PREDICATES.get(predicate)?;
-    let (x, y) = match (constants[0], constants[1]) {
-        (Some(x), Some(y)) => (x, y),
-        _ if a == b => (0, 0),
-        _ => return None,
-    };
     let (ux, uy) = (unsigned(x, width), unsigned(y, width));
-    let holds = match predicate {
+    Some(match *nim_builtin::arith::CMPI_PREDICATES.get(predicate)? {
         "eq" => x == y,
         "ne" => x != y,
         "slt" => x < y,
@@ -122,49 +235,13 @@ fn compare(ctx: &Context, body: &Body, op: OpId, a: ValueId, b: ValueId, constan
         "ule" => ux <= uy,
         "ugt" => ux > uy,
         _ => ux >= uy,
-    };
-    Some(Folded::Constant(ctx.bool_attr(holds)))
-}
-
-fn binary(ctx: &Context, name: &str, a: ValueId, b: ValueId, constants: &[Option<i128>], ty: Type) -> Option<Folded> {
-    let width = width(ctx, ty)?;
-    let kind = name.strip_prefix("arith.")?;
-    if let (Some(x), Some(y)) = (constants[0], constants[1]) {
-        return make(ctx, evaluate(kind, x, y, width)?, ty);
-    }
-    let (one, all) = (wrap(1, width), -1);
-    let left = Folded::Value(a);
-    // Constants of commutative ops stand on the right in canonical form; both sides are looked at all the same.
-    let (neutral_left, neutral_right) = match kind {
-        "addi" | "ori" | "xori" => (Some(0), Some(0)),
-        "subi" | "shli" | "shrsi" | "shrui" => (None, Some(0)),
-        "muli" => (Some(one), Some(one)),
-        "divsi" | "divui" | "floordivsi" | "ceildivsi" | "ceildivui" => (None, Some(one)),
-        "andi" => (Some(all), Some(all)),
-        _ => (None, None),
-    };
-    if constants[1].is_some() && constants[1] == neutral_right {
-        return Some(left);
-    }
-    if constants[0].is_some() && constants[0] == neutral_left {
-        return Some(Folded::Value(b));
-    }
-    match kind {
-        "muli" | "andi" if constants.contains(&Some(0)) => make(ctx, 0, ty),
-        "remsi" | "remui" if constants[1] == Some(one) => make(ctx, 0, ty),
-        "subi" | "xori" if a == b => make(ctx, 0, ty),
-        "andi" | "ori" | "maxsi" | "minsi" | "maxui" | "minui" if a == b => Some(left),
-        _ => None,
-    }
+    })
 }
 
 /// What an op of `arith` gives for two constants of a type.
 pub fn combine(ctx: &Context, kind: &str, a: Attr, b: Attr, ty: Type) -> Option<Attr> {
     let width = width(ctx, ty)?;
-    match make(ctx, evaluate(kind, integer(ctx, a)?, integer(ctx, b)?, width)?, ty)? {
-        Folded::Constant(attr) => Some(attr),
-        Folded::Value(_) => None,
-    }
+    make(ctx, evaluate(kind, integer(ctx, a)?, integer(ctx, b)?, width)?, ty)
 }
 
 /// What is left where an op undoes the one before it: `(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`.

@@ -10,8 +10,10 @@ use nim_builtin::func::{Call, Func, Return};
 use nim_ir::{
     Body, Context, Diagnostic, Dim, Expr, LocData, Module, Name, OpId, Symbol, Type, TypeData, clone::Mapping,
 };
-use nim_pass::{Pass, PassContext, PassOption, PassReport};
+use nim_pass::{Pass, PassContext, PassOption, PassReport, RuleInfo};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+const INLINE: RuleInfo = RuleInfo { name: "inline-call", description: "the callee's ops stand in place of the call" };
 
 /// The pass.
 pub struct Inline {
@@ -29,6 +31,9 @@ impl Pass for Inline {
     fn options(&self) -> Vec<PassOption> {
         vec![PassOption::new("max-ops", "functions with more ops are left alone; 0 for no limit", self.max_ops)]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![INLINE]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let (ctx, mut report) = (pass.ctx, PassReport::new());
         let functions: Vec<(Name, OpId)> = module
@@ -44,13 +49,18 @@ impl Pass for Inline {
             for call in calls {
                 let callee = Call::callee(ctx, &body, call).and_then(|a| ctx.as_symbol_ref(a));
                 let Some(&target) = callee.and_then(|name| by_name.get(&name)) else { continue };
-                if target == op || self.keeps(ctx, module, target) {
-                    continue;
-                }
-                if let Some(source) = module.body.nested(target)
-                    && inline(ctx, &mut body, call, source)
-                {
-                    report.count("calls inlined", 1);
+                let missed = match () {
+                    () if target == op => Some("the function calls itself"),
+                    () => self.keeps(ctx, module, target),
+                };
+                let done = match (missed, module.body.nested(target)) {
+                    (Some(why), _) => Err(why),
+                    (None, None) => Err("the callee has no body"),
+                    (None, Some(source)) => inline(pass, &mut body, call, source),
+                };
+                match done {
+                    Ok(()) => report.count("calls inlined", 1),
+                    Err(why) => pass.rules.missed(INLINE.name, ctx, &body, call, why),
                 }
             }
             module.body.set_nested(op, body);
@@ -61,10 +71,15 @@ impl Pass for Inline {
 }
 
 impl Inline {
-    fn keeps(&self, ctx: &Context, module: &Module, target: OpId) -> bool {
-        let no_inline = Func::no_inline(ctx, &module.body, target).is_some();
+    /// Why calls of a function stay.
+    fn keeps(&self, ctx: &Context, module: &Module, target: OpId) -> Option<&'static str> {
         let size = module.body.nested(target).map_or(0, |b| b.walk().len());
-        no_inline || (self.max_ops != 0 && size > self.max_ops) || reaches_itself(ctx, module, target)
+        match () {
+            () if Func::no_inline(ctx, &module.body, target).is_some() => Some("the callee is marked `no_inline`"),
+            () if self.max_ops != 0 && size > self.max_ops => Some("the callee has more ops than `max-ops`"),
+            () if reaches_itself(ctx, module, target) => Some("the callee reaches itself"),
+            () => None,
+        }
     }
 }
 
@@ -160,13 +175,15 @@ fn substitution(
     Some(map)
 }
 
-fn inline(ctx: &Context, body: &mut Body, call: OpId, source: &Body) -> bool {
-    let Some(&region) = source.root_regions().first() else { return false };
-    let &[block] = source.blocks(region) else { return false };
-    let Some(end) = source.last_op(block).filter(|&op| Return::is(ctx, source, op)) else { return false };
+fn inline(pass: &PassContext<'_>, body: &mut Body, call: OpId, source: &Body) -> Result<(), &'static str> {
+    let ctx = pass.ctx;
+    let &region = source.root_regions().first().ok_or("the callee is only declared")?;
+    let &[block] = source.blocks(region) else { return Err("the callee is only declared, or has several blocks") };
+    let end = source.last_op(block).filter(|&op| Return::is(ctx, source, op));
+    let end = end.ok_or("the callee does not end in `func.return`")?;
     let (params, args) = (source.block_args(block).to_vec(), body.operands(call));
     if params.len() != args.len() || source.operand_count(end) != body.results(call).len() {
-        return false;
+        return Err("call and callee have different numbers of values");
     }
     let pairs: Vec<(Type, Type)> = params.iter().zip(&args).map(|(&p, &a)| (source.ty(p), body.ty(a))).collect();
     let returned: Vec<(Type, Type)> = source
@@ -175,12 +192,16 @@ fn inline(ctx: &Context, body: &mut Body, call: OpId, source: &Body) -> bool {
         .zip(body.results(call))
         .map(|(&value, &result)| (source.ty(value), body.ty(result)))
         .collect();
-    let Some(map) = substitution(ctx, body, source, &pairs, &returned) else { return false };
+    let map = substitution(ctx, body, source, &pairs, &returned);
+    let map = map.ok_or("an argument says less of its dimensions than the parameter asks for")?;
     let mut substitute = |s: Symbol| map.get(&s).copied();
     // Parameters that say more than the symbols they bind (a plain number, `2*N`) must be met.
     let met = pairs.iter().chain(&returned).all(|&(p, a)| in_type(ctx, p, &mut substitute) == a);
     if !met {
-        return false;
+        return Err("an argument or result has another type than the callee gives it");
+    }
+    if !pass.rules.may(INLINE.name, ctx, body, call) {
+        return Ok(());
     }
     let mut mapping = Mapping::default();
     for (&param, &arg) in params.iter().zip(&args) {
@@ -201,7 +222,7 @@ fn inline(ctx: &Context, body: &mut Body, call: OpId, source: &Body) -> bool {
         body.replace_all_uses(result, mapping.get(value));
     }
     body.erase(call);
-    true
+    Ok(())
 }
 
 /// Removes private functions that nothing refers to.

@@ -23,5 +23,5 @@ pub use parser::{ParseOptions, parse_attr, parse_module, parse_type};
 pub use printer::{
     PrintOptions, print_attr, print_loc, print_module, print_op, print_type, write_module, write_with_blobs,
 };
-pub use render::{RenderOptions, render, render_all};
+pub use render::{RenderOptions, place_of, render, render_all};
 pub use stack::on_deep_stack;

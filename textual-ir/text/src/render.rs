@@ -82,6 +82,20 @@ fn is_span(ctx: &Context, source: SourceId, range: &Range<usize>) -> bool {
     range.start <= range.end && text.is_char_boundary(range.start) && text.is_char_boundary(range.end)
 }
 
+/// A location in few words: `file.nir:3:5`, or the name of a node.
+pub fn place_of(ctx: &Context, loc: Loc) -> String {
+    match ctx.loc_span(loc) {
+        Some((source, range)) => {
+            let (name, text) = (&ctx.source(source).name, &ctx.source(source).text);
+            let before = &text.as_bytes()[..range.start.min(text.len())];
+            let line = before.iter().filter(|&&c| c == b'\n').count() + 1;
+            let column = before.iter().rev().take_while(|&&c| c != b'\n').count() + 1;
+            format!("{name}:{line}:{column}")
+        }
+        None => place(ctx, loc).map_or("an unknown place".into(), |p| p.trim_start_matches("at ").to_string()),
+    }
+}
+
 /// A place that no source shows, in words.
 fn place(ctx: &Context, loc: Loc) -> Option<String> {
     if let Some(name) = ctx.loc_name(loc) {

@@ -1,6 +1,7 @@
 //! The command line. Besides the fixed options each pass has one of its name: `--cse`, `--canonicalize="max-iterations=3"`.
 
 use crate::dump::{Dumps, Which};
+use crate::rewrites::Rewrites;
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, parser::ValueSource, value_parser};
 use nim_pass::Registry;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub struct Config {
     pub reproducer: Option<String>,
     pub run_reproducer: bool,
     pub check_pipeline: bool,
+    pub rewrites: Rewrites,
     pub statistics: bool,
     pub dump_pipeline: bool,
     pub no_output: bool,
@@ -40,6 +42,7 @@ pub struct Config {
 pub enum List {
     Passes,
     Dialects,
+    Rewrites,
 }
 
 /// How times are told.
@@ -149,6 +152,25 @@ pub fn command(registry: &Registry) -> Command {
                 .alias("mlir-pass-pipeline-crash-reproducer"),
         )
         .arg(flag("run-reproducer", "Run the pipeline that the text of a reproducer names"))
+        .arg(
+            Arg::new("trace-rewrites")
+                .long("trace-rewrites")
+                .value_name("RULES")
+                .value_delimiter(',')
+                .num_args(0..=1)
+                .require_equals(true)
+                .help("Tell where rewrite rules fire; of rules that are named, also where they do not and why"),
+        )
+        .arg(value("disable-rewrite", "RULES", "Leave out these rewrite rules").value_delimiter(','))
+        .arg(
+            value("debug-counter", "COUNTERS", "Let a rule fire in part only: `RULE-skip=N`, `RULE-count=N`")
+                .alias("mlir-debug-counter")
+                .value_delimiter(','),
+        )
+        .arg(
+            flag("print-debug-counter", "Tell how often each rewrite rule was about to fire")
+                .alias("mlir-print-debug-counter"),
+        )
         .arg(flag("statistics", "Tell what passes did").alias("mlir-pass-statistics"))
         .arg(flag("dump-pass-pipeline", "Print the pipeline as it is understood"))
         .arg(flag("no-output", "Print no module"))
@@ -163,6 +185,7 @@ pub fn command(registry: &Registry) -> Command {
         .arg(flag("color", "Diagnostics in colour"))
         .arg(flag("list-passes", "List passes with their options"))
         .arg(flag("list-dialects", "List dialects with their ops").alias("show-dialects"))
+        .arg(flag("list-rewrites", "List rewrite rules with the passes that have them"))
         .arg(Arg::new("explain").long("explain").value_name("CODE").help("Say what a diagnostic's code means"))
         .next_help_heading("Passes");
     let passes = registry.passes().map(|p| (p.name, p.description));
@@ -230,11 +253,17 @@ impl Config {
                 matches.get_one::<usize>("threads").copied().unwrap_or_else(|| nim_pass::RunOptions::default().threads)
             }
         };
-        let list = match (set("list-passes"), set("list-dialects")) {
-            (true, _) => Some(List::Passes),
-            (_, true) => Some(List::Dialects),
-            _ => None,
+        let lists =
+            [("list-passes", List::Passes), ("list-dialects", List::Dialects), ("list-rewrites", List::Rewrites)];
+        let list = lists.into_iter().find(|(name, _)| set(name)).map(|(_, list)| list);
+        let rewrites = Rewrites {
+            traced: (matches.value_source("trace-rewrites") == Some(ValueSource::CommandLine))
+                .then(|| list_of("trace-rewrites")),
+            disabled: list_of("disable-rewrite"),
+            counters: list_of("debug-counter"),
+            print_counters: set("print-debug-counter"),
         };
+        rewrites.check(registry)?;
         Ok(Config {
             input: text("input").unwrap_or_else(|| "-".into()),
             output: matches.get_one::<PathBuf>("output").filter(|p| p.as_os_str() != "-").cloned(),
@@ -257,6 +286,7 @@ impl Config {
             reproducer: text("reproducer"),
             run_reproducer: set("run-reproducer"),
             check_pipeline: set("check-pipeline"),
+            rewrites,
             statistics: set("statistics"),
             dump_pipeline: set("dump-pass-pipeline"),
             no_output: set("no-output"),

@@ -6,6 +6,7 @@ mod diff;
 mod dump;
 mod expect;
 mod reproducer;
+mod rewrites;
 mod run;
 
 use nim_ir::{Body, Context, DialectDef};

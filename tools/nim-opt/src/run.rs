@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Config, List, Timing},
-    codes, dump, expect, reproducer,
+    codes, dump, expect, reproducer, rewrites,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
@@ -28,6 +28,7 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
         let text = match list {
             List::Passes => list_passes(registry),
             List::Dialects => list_dialects(dialects),
+            List::Rewrites => rewrites::list(registry),
         };
         return write(config, &text).map(|()| true);
     }
@@ -270,10 +271,14 @@ impl Run<'_> {
             }
             return Ok(RunReport::default());
         }
-        let options = RunOptions { verify_each: config.verify_each, threads: config.threads };
+        let rules = config.rewrites.control();
+        let options = RunOptions { verify_each: config.verify_each, threads: config.threads, rules: rules.clone() };
         let mut dump = dump::Printer::new(ctx, config, print_options(config));
         let result = self.pipeline.run(ctx, Some(self.registry), module, &options, &mut dump);
         dump.problem.map_or(Ok(()), Err)?;
+        if let Some(rules) = rules {
+            eprint!("{}", config.rewrites.table(&rules));
+        }
         match result {
             Ok(report) => {
                 found.extend(report.diagnostics().cloned());

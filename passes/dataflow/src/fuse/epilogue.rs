@@ -2,11 +2,13 @@
 //! reads, when nobody else wants that result.
 
 use super::{
+    EPILOGUE,
     cost::only_moves,
     edit::{bind, copy_block, fuse_locs, reduced_types, replace},
 };
 use nim_dataflow::{Map, MapBuilder, MapView, Memlet, Write, as_iv, iv, substitute_ivs};
 use nim_ir::{Body, Context, Expr, Facts, OpId, Use, ValueId, clone::Mapping};
+use nim_pass::Rules;
 
 /// Most reads of an epilogue.
 const MAX_READS: usize = 24;
@@ -14,23 +16,38 @@ const MAX_READS: usize = 24;
 const MAX_OPS: usize = 256;
 
 /// Makes a pointwise map the epilogue of a reduction that it reads. Answers the fused map.
-pub fn fuse_epilogue(ctx: &Context, body: &mut Body, consumer: OpId) -> Option<OpId> {
+pub fn fuse_epilogue(ctx: &Context, body: &mut Body, consumer: OpId, rules: Rules<'_>) -> Option<OpId> {
     let view = MapView::new(ctx, body, consumer)?;
-    let [write] = view.writes.as_slice() else { return None };
+    match find(ctx, body, &view) {
+        Err(why) => {
+            rules.missed(EPILOGUE.name, ctx, body, consumer, why);
+            None
+        }
+        Ok((producer, plan)) => {
+            let may = rules.may(EPILOGUE.name, ctx, body, consumer);
+            may.then(|| apply(ctx, body, &producer, &view, plan))
+        }
+    }
+}
+
+/// The reduction that a map may be the epilogue of.
+fn find(ctx: &Context, body: &Body, view: &MapView) -> Result<(MapView, Plan), &'static str> {
+    let [write] = view.writes.as_slice() else { return Err("it has several results") };
     if !view.is_pointwise(ctx) || write.has_init() {
-        return None;
+        return Err("it is not pointwise");
     }
     let mut candidates: Vec<OpId> = view.reads.iter().filter_map(|m| body.defining_op(m.value)).collect();
-    candidates.retain(|&op| Map::is(ctx, body, op) && body.block(op) == body.block(consumer));
+    candidates.retain(|&op| Map::is(ctx, body, op) && body.block(op) == body.block(view.op));
     candidates.dedup();
     // The latest one: of two branches that meet it is the one whose result is still warm.
     candidates
         .sort_by(|&a, &b| if body.is_before(a, b) { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less });
-    candidates.into_iter().find_map(|producer| {
+    let found = candidates.into_iter().find_map(|producer| {
         let producer = MapView::new(ctx, body, producer)?;
-        let plan = plan(ctx, body, &producer, &view)?;
-        Some(apply(ctx, body, &producer, &view, plan))
-    })
+        let plan = plan(ctx, body, &producer, view)?;
+        Some((producer, plan))
+    });
+    found.ok_or("it reads no reduction point by point whose result nobody else wants")
 }
 
 /// How the consumer sits on the producer.

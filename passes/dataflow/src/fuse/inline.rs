@@ -4,11 +4,13 @@
 //! `r[$0, $1]` of `x[$1, 2*$0]`, the fused map reads `x[s1, 2*s0]`. What is computed stays the same, only when changes.
 
 use super::{
+    INLINE,
     cost::{body_cost, is_affine, only_converts, only_moves, only_widens, reads_once},
     edit::{bind, copy_block, fuse_locs, reduced_types, replace},
 };
 use nim_dataflow::{Map, MapBuilder, MapView, Memlet, as_iv, iv_symbol, substitute_ivs};
 use nim_ir::{Body, Context, Expr, Facts, OpId, ValueId, clone::Mapping};
+use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
 /// Most reads of a fused map.
@@ -19,11 +21,16 @@ const MAX_OPS: usize = 256;
 const OPS_PER_MOVE: u64 = 8;
 
 /// Puts a pointwise map into all its readers when that moves less, and erases it. Answers the readers' new ops.
-pub fn inline_producer(ctx: &Context, body: &mut Body, producer: OpId) -> Option<Vec<OpId>> {
+pub fn inline_producer(ctx: &Context, body: &mut Body, producer: OpId, rules: Rules<'_>) -> Option<Vec<OpId>> {
     let view = MapView::new(ctx, body, producer)?;
-    let result = single_pointwise(ctx, body, &view)?;
-    let readers = readers(ctx, body, producer, result)?;
-    if readers.is_empty() || !worth_it(ctx, body, &view, &readers) {
+    let readers = match find(ctx, body, &view) {
+        Ok(readers) => readers,
+        Err(why) => {
+            rules.missed(INLINE.name, ctx, body, producer, why);
+            return None;
+        }
+    };
+    if !rules.may(INLINE.name, ctx, body, producer) {
         return None;
     }
     let mut merged = vec![];
@@ -34,6 +41,18 @@ pub fn inline_producer(ctx: &Context, body: &mut Body, producer: OpId) -> Option
     }
     body.erase(producer);
     Some(merged)
+}
+
+/// The readers that a map may go into.
+fn find(ctx: &Context, body: &Body, view: &MapView) -> Result<Vec<(MapView, Vec<usize>)>, &'static str> {
+    let result = single_pointwise(ctx, body, view).ok_or("it is not pointwise, or has several results")?;
+    let readers =
+        readers(ctx, body, view.op, result).ok_or("its result is wanted by others than maps that read elements")?;
+    match () {
+        () if readers.is_empty() => Err("nobody reads its result"),
+        () if !worth_it(ctx, body, view, &readers) => Err("computing it where it is read costs more than it saves"),
+        () => Ok(readers),
+    }
 }
 
 /// The result of a map of one write that makes each element once, at the point of its index.

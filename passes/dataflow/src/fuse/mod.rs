@@ -20,6 +20,7 @@ pub use cost::{body_cost_of, is_free};
 
 use nim_dataflow::Map;
 use nim_ir::{Body, Context, Module, OpId};
+use nim_pass::{RuleInfo, Rules};
 
 /// The name of the pass.
 pub const NAME: &str = "dataflow-fuse";
@@ -64,10 +65,25 @@ pub fn fuse(ctx: &Context, module: &mut Module, options: FuseOptions) -> Fused {
 
 /// Fuses the maps of one function.
 pub fn fuse_body(ctx: &Context, body: &mut Body, options: FuseOptions) -> Fused {
+    fuse_under(ctx, body, options, Rules::default())
+}
+
+const fn rule(name: &'static str, description: &'static str) -> RuleInfo {
+    RuleInfo { name, description }
+}
+const READ_THROUGH: RuleInfo = rule("read-through-reshape", "a map reads what a reshape shows");
+const KNOWN_READS: RuleInfo = rule("known-reads", "numbers and sizes that are known move into bodies");
+const EPILOGUE: RuleInfo =
+    rule("fuse-epilogue", "a pointwise map runs on the result of a reduction while it is at hand");
+const INLINE: RuleInfo = rule("fuse-producer", "a pointwise map is computed where it is read");
+/// The rules, for lists.
+pub(crate) const RULES: [RuleInfo; 4] = [READ_THROUGH, KNOWN_READS, EPILOGUE, INLINE];
+
+pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, rules: Rules<'_>) -> Fused {
     let mut done = Fused::default();
     for op in maps(ctx, body) {
-        reshape::read_through_reshapes(ctx, body, op);
-        if let Some(new) = scalars::fold_known_reads(ctx, body, op) {
+        reshape::read_through_reshapes(ctx, body, op, rules);
+        if let Some(new) = scalars::fold_known_reads(ctx, body, op, rules) {
             tidy::tidy(ctx, body, new);
         } else {
             tidy::tidy(ctx, body, op);
@@ -80,12 +96,12 @@ pub fn fuse_body(ctx: &Context, body: &mut Body, options: FuseOptions) -> Fused 
                 continue;
             }
             if options.epilogue
-                && let Some(new) = epilogue::fuse_epilogue(ctx, body, op)
+                && let Some(new) = epilogue::fuse_epilogue(ctx, body, op, rules)
             {
                 done.epilogues += 1;
                 tidy::tidy(ctx, body, new);
             } else if options.inline
-                && let Some(merged) = inline::inline_producer(ctx, body, op)
+                && let Some(merged) = inline::inline_producer(ctx, body, op, rules)
             {
                 done.inlined += 1;
                 for new in merged {

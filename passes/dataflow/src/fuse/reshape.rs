@@ -3,14 +3,16 @@
 //! Done only where the index stays a sum of products: where dimensions are split or dimensions of one element come and go.
 //! Merging dimensions would need divisions, and is left to the reshape, which costs nothing.
 
+use super::READ_THROUGH;
 use nim_dataflow::{MapView, Memlet};
 use nim_ir::{Body, Context, Expr, ExprPool, Facts, OpId, ValueId};
+use nim_pass::Rules;
 
-/// Makes a map read what reshapes show, where that is simple. Answers whether anything changed; the op stays the same.
-pub fn read_through_reshapes(ctx: &Context, body: &mut Body, op: OpId) -> bool {
-    let Some(view) = MapView::new(ctx, body, op) else { return false };
+/// Makes a map read what reshapes show, where that is simple. The op stays the same.
+pub fn read_through_reshapes(ctx: &Context, body: &mut Body, op: OpId, rules: Rules<'_>) {
+    let Some(view) = MapView::new(ctx, body, op) else { return };
     let facts = view.facts(ctx, &Facts::default());
-    let mut changed = false;
+    let mut changed: Vec<(usize, ValueId)> = vec![];
     let mut subsets: Vec<Option<Vec<Expr>>> = view.reads.iter().map(|m| m.subset.clone()).collect();
     for (i, read) in view.reads.iter().enumerate() {
         let mut read = read.clone();
@@ -18,18 +20,21 @@ pub fn read_through_reshapes(ctx: &Context, body: &mut Body, op: OpId) -> bool {
             read = Memlet { value, subset: Some(subset), border: read.border };
         }
         if read.value != view.reads[i].value {
-            body.set_operand(op, i, read.value);
             subsets[i] = read.subset;
-            changed = true;
+            changed.push((i, read.value));
         }
     }
-    if changed {
+    if changed.is_empty() {
+        rules.missed(READ_THROUGH.name, ctx, body, op, "it reads no reshape whose index stays a sum of products");
+    } else if rules.may(READ_THROUGH.name, ctx, body, op) {
+        for (i, value) in changed {
+            body.set_operand(op, i, value);
+        }
         let unit = ctx.unit_attr();
         let attrs = subsets.iter().map(|s| s.as_ref().map_or(unit, |s| ctx.exprs_attr(s)));
         let attr = ctx.array_attr(attrs);
         body.set_attr(ctx, op, "reads", attr);
     }
-    changed
 }
 
 fn through(ctx: &Context, body: &Body, read: &Memlet, facts: &Facts) -> Option<(ValueId, Vec<Expr>)> {

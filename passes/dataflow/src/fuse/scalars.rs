@@ -1,9 +1,13 @@
 //! Known numbers move into bodies: a read of a constant that is one number everywhere becomes that number, a read of a size
 //! that the host computes becomes the size's expression.
 
-use super::edit::{copy_block, reduced_types, replace};
+use super::{
+    KNOWN_READS,
+    edit::{copy_block, reduced_types, replace},
+};
 use nim_dataflow::{MapBuilder, MapView, index_value};
 use nim_ir::{Attr, AttrData, Body, Builder, Context, Expr, OpId, Type, ValueId, clone::Mapping};
+use nim_pass::Rules;
 use nim_tensor::{DType, Tensor};
 
 /// What a read is known to give.
@@ -15,7 +19,7 @@ enum Known {
 }
 
 /// Puts known numbers into a map's body. Answers the new map if there were any.
-pub fn fold_known_reads(ctx: &Context, body: &mut Body, op: OpId) -> Option<OpId> {
+pub fn fold_known_reads(ctx: &Context, body: &mut Body, op: OpId, rules: Rules<'_>) -> Option<OpId> {
     let view = MapView::new(ctx, body, op)?;
     let known: Vec<Option<Known>> = view
         .reads
@@ -26,6 +30,10 @@ pub fn fold_known_reads(ctx: &Context, body: &mut Body, op: OpId) -> Option<OpId
         })
         .collect();
     if known.iter().all(Option::is_none) {
+        rules.missed(KNOWN_READS.name, ctx, body, op, "no read gives a number or size that is known");
+        return None;
+    }
+    if !rules.may(KNOWN_READS.name, ctx, body, op) {
         return None;
     }
     let mut parts = MapBuilder::from_view(&view);
