@@ -46,10 +46,16 @@ pub struct ParseOptions {
 /// Parses a text of the context as a module. Diagnostics come in the order of the text; none of them is an error if and
 /// only if the module is what the text says.
 pub fn parse_module(ctx: &Context, source: SourceId, opts: &ParseOptions) -> (Module, Vec<Diagnostic>) {
-    let text = ctx.source(source).text.as_str();
-    if u32::try_from(text.len()).is_err() {
+    parse_within(ctx, source, opts, u32::MAX)
+}
+
+/// As [`parse_module`], of at most so many bytes: places in a text are numbers of 32 bits.
+fn parse_within(ctx: &Context, source: SourceId, opts: &ParseOptions, limit: u32) -> (Module, Vec<Diagnostic>) {
+    let bytes = ctx.source(source).text.len();
+    if bytes as u64 > u64::from(limit) {
         let loc = ctx.loc(LocData::Span { source, start: 0, end: 0 });
-        return (Module::new(), vec![Diagnostic::error(codes::TOO_LARGE, loc, "the text is larger than 4 GiB")]);
+        let message = format!("the text has {bytes} bytes, {limit} are possible");
+        return (Module::new(), vec![Diagnostic::error(codes::TOO_LARGE, loc, message)]);
     }
     let mut parser = Parser::new(ctx, source, opts);
     let module = parser.module();
@@ -322,4 +328,19 @@ fn shorten(text: &str) -> String {
         return text.to_string();
     }
     text.chars().take(37).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_beyond_the_limit_is_refused() {
+        let ctx = Context::new(&[]);
+        let source = ctx.add_source("long.nir", "module {\n}\n");
+        let (_, found) = parse_within(&ctx, source, &ParseOptions::default(), 10);
+        assert_eq!((found[0].code, found.len()), ("N0120", 1));
+        assert_eq!(found[0].message, "the text has 11 bytes, 10 are possible");
+        assert!(parse_within(&ctx, source, &ParseOptions::default(), 11).1.is_empty());
+    }
 }
