@@ -18,6 +18,7 @@ pub const CHECKS: [(&str, Check); 5] = [
     ("coverage/rewrites", every_rule_fires),
     ("coverage/codes", every_code_is_expected),
     ("coverage/meanings", every_code_has_one_meaning),
+    ("coverage/explanations", every_code_is_explained),
 ];
 
 fn complain(title: &str, missing: &BTreeSet<String>) -> Result<(), String> {
@@ -162,7 +163,8 @@ fn codes(workspace: &Workspace) -> Result<(Givers, BTreeSet<String>), String> {
             let is_test = !path.starts_with(folder.join("src"));
             let (source, test) = if is_test { ("", text.as_str()) } else { halves(&text) };
             expected.extend(codes_in(test).map(str::to_owned));
-            let table = one.name == "nim-opt" && path.ends_with("codes.rs");
+            // The text's codes are constants of its table.
+            let table = one.name != "nim-text" && path.ends_with("codes.rs");
             let literals = source.lines().filter(|line| !line.trim_start().starts_with("//"));
             for code in literals.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(|text| text.len() == 5) {
                 if !table && codes_in(code).next().is_some() {
@@ -196,6 +198,20 @@ fn every_code_has_one_meaning(_: &Path, _: &Path) -> Result<(), String> {
     let twice = given.iter().filter(|(_, crates)| crates.len() > 1);
     let twice = twice.map(|(code, crates)| format!("{code} of {}", list(crates))).collect();
     complain("codes that several crates give", &twice)
+}
+
+/// The reference pages, which `--explain` shows, have a section of each code that is given, and of no other.
+fn every_code_is_explained(_: &Path, _: &Path) -> Result<(), String> {
+    let workspace = Workspace::load()?;
+    let (given, _) = codes(&workspace)?;
+    let page = read(&workspace.root.join("docs/reference/diagnostics.md"))?;
+    let explained: BTreeSet<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("## ")?.split(':').next()).collect();
+    let missing = given.iter().filter(|(code, _)| !explained.contains(code.as_str()));
+    let missing = missing.map(|(code, crates)| format!("{code} of {}", list(crates))).collect();
+    complain("codes without an explanation (in the giving crate's codes.rs)", &missing)?;
+    let stale = explained.iter().filter(|code| !given.contains_key(**code)).map(|code| (*code).to_owned()).collect();
+    complain("explanations of codes that nothing gives", &stale)
 }
 
 fn list(names: &BTreeSet<String>) -> String {

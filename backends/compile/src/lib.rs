@@ -5,6 +5,7 @@
 //! * [`pack`]: constants brought into the arrangement that kernels want.
 //! * [`emit`]: the host program, from `dyn` to bytecode.
 
+pub mod codes;
 pub mod emit;
 pub mod kernels;
 pub mod pack;

@@ -6,6 +6,7 @@
 //!
 //! **Invariant**: no input makes a kernel panic; what an operation cannot do is a [`kernels::KernelError`].
 
+pub mod codes;
 pub mod exec;
 pub mod kernels;
 pub mod scalar;

@@ -7,6 +7,7 @@
 pub mod arith;
 #[allow(non_snake_case)]
 pub mod cf;
+pub mod codes;
 pub mod func;
 pub mod math;
 #[allow(non_snake_case)]

@@ -9,6 +9,7 @@
 //! The exact meaning of the ops stands in `docs/ARCHITECTURE.md`.
 
 mod build;
+pub mod codes;
 mod combine;
 mod index;
 mod kernel;

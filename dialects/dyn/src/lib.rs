@@ -5,6 +5,7 @@
 //!
 //! The exact meaning of the ops stands in `docs/ARCHITECTURE.md`.
 
+pub mod codes;
 mod control;
 mod data;
 mod kernels;

@@ -7,6 +7,7 @@
 
 pub mod build;
 mod build_control;
+pub mod codes;
 pub mod contents;
 pub mod ops;
 pub mod shape;

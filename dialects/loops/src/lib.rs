@@ -10,6 +10,7 @@
 
 mod access;
 mod build;
+pub mod codes;
 mod control;
 mod kernel;
 mod ops;

@@ -4,6 +4,7 @@
 //! * [`outline`]: maps become kernels that the host function invokes.
 //! * [`report()`]: what moves, as formulas.
 
+pub mod codes;
 pub mod fuse;
 mod names;
 pub mod outline;

@@ -10,6 +10,7 @@
 //!
 //! Nothing here reads or writes text or files.
 
+pub mod codes;
 mod contract;
 mod options;
 mod parallel;

@@ -5,6 +5,7 @@
 //! * [`plan_memory`]: buffers that are not alive at the same time share memory.
 //! * [`insert_kills`]: memory goes back as soon as its last use is over.
 
+pub mod codes;
 pub mod kills;
 pub mod plan;
 mod register;

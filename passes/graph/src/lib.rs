@@ -5,6 +5,7 @@
 //! * [`graph_to_dataflow`]: every numeric op becomes one or more `dataflow.map`.
 
 mod affine;
+pub mod codes;
 pub mod fold;
 mod register;
 pub mod simplify;

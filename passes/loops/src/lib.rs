@@ -3,6 +3,7 @@
 //! Schedules are chosen from what maps and memlets say (extents, affine coefficients, which dimensions are reductions),
 //! never from the names of ops.
 
+pub mod codes;
 pub mod lower;
 pub mod map;
 pub mod mlir;

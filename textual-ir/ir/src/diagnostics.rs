@@ -82,6 +82,33 @@ impl Diagnostic {
     }
 }
 
+/// What a code of diagnostics means: an entry of the table of the crate that gives it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Code {
+    /// `N0123`
+    pub code: &'static str,
+    /// A few words.
+    pub title: &'static str,
+    /// A paragraph: what it means, why it is so, and what to do (Markdown).
+    pub explanation: &'static str,
+    /// What gives it, in a few words, where no text of the test-suite can show it: of ONNX models, and of faults.
+    pub example: Option<&'static str>,
+}
+
+/// Makes `CODES`, a crate's table of codes in ascending order: code, title, explanation and perhaps an example.
+#[macro_export]
+macro_rules! codes {
+    ($($code:literal, $title:literal, $explanation:literal $(, $example:literal)?;)*) => {
+        /// The codes of this crate's diagnostics in ascending order.
+        pub const CODES: &[$crate::diagnostics::Code] = &[$($crate::diagnostics::Code {
+            code: $code,
+            title: $title,
+            explanation: $explanation,
+            example: [$(Some($example),)? None][0],
+        }),*];
+    };
+}
+
 /// The name in `candidates` that `name` was most likely meant to be.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates

@@ -13,6 +13,7 @@ pub mod attrs;
 pub mod body;
 pub mod builder;
 pub mod clone;
+pub mod codes;
 pub mod context;
 pub mod diagnostics;
 pub mod entity;

@@ -5,6 +5,7 @@
 //! mapped and their elements shared, not copied. Files come from strangers: whatever is in them gives a value or an
 //! [`OnnxError`] that names the file, tensor or node; it never panics, and no path in a model leaves the model's folder.
 
+pub mod codes;
 pub mod dataset;
 mod dtype;
 mod encode;

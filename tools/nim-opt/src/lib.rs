@@ -1,15 +1,15 @@
 //! The pass driver as a library: a tool is [`main_with`] and a registry of passes. Tools with back ends add theirs.
 
 mod cli;
-mod codes;
 mod diff;
 mod dump;
 mod expect;
+mod explain;
 mod reproducer;
 mod rewrites;
 mod run;
 
-use nim_ir::{Body, Context, DialectDef};
+use nim_ir::{Body, Context, DialectDef, diagnostics::Code};
 use nim_pass::Registry;
 use nim_tensor::Value;
 use std::process::ExitCode;
@@ -20,6 +20,27 @@ pub fn dialects() -> Vec<&'static DialectDef> {
     let mut all = nim_builtin::DIALECTS.to_vec();
     all.extend([&nim_graph::GRAPH, &nim_dataflow::DATAFLOW, &nim_loops::LOOPS, &nim_dyn::DYN]);
     all
+}
+
+/// The diagnostics of all crates that this one knows.
+pub fn codes() -> Vec<&'static Code> {
+    let tables = [
+        nim_ir::codes::CODES,
+        nim_text::codes::CODES,
+        nim_builtin::codes::CODES,
+        nim_graph::codes::CODES,
+        nim_dataflow::codes::CODES,
+        nim_loops::codes::CODES,
+        nim_dyn::codes::CODES,
+        nim_pass::codes::CODES,
+        nim_transforms::codes::CODES,
+        nim_graph_passes::codes::CODES,
+        nim_dataflow_passes::codes::CODES,
+        nim_loops_passes::codes::CODES,
+        nim_dyn_passes::codes::CODES,
+        nim_interp::codes::CODES,
+    ];
+    tables.into_iter().flatten().collect()
 }
 
 /// Adds all passes that need no LLVM.

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Config, List, Timing},
-    codes, dump, expect, reproducer, rewrites,
+    dump, expect, explain, reproducer, rewrites,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
@@ -311,9 +311,9 @@ impl Run<'_> {
 }
 
 fn explain(code: &str) -> Result<bool, String> {
-    match codes::explain(code) {
-        Some((code, title, explanation)) => {
-            println!("{code}: {title}\n\n{explanation}");
+    match explain::explain(code) {
+        Some(text) => {
+            println!("{text}");
             Ok(true)
         }
         None => Err(format!("no diagnostic has the code `{code}`")),

@@ -1,14 +1,21 @@
 //! Symbolic expressions, read from the source by `nim-expr`.
 
 use super::Parser;
-use crate::{codes, lexer::Kind};
+use crate::{
+    codes,
+    lexer::{Kind, Tokens},
+};
 use nim_ir::{Diagnostic, Expr, syntax::Parse};
 use std::ops::Range;
+
+/// Words of expressions that are no names.
+const FUNCTIONS: [&str; 5] = ["floordiv", "ceildiv", "mod", "min", "max"];
 
 impl Parser<'_> {
     /// The expression that a part of the source is.
     pub(super) fn expr_in(&mut self, range: Range<usize>) -> Parse<Expr> {
         let text = &self.tokens.source()[range.clone()];
+        self.record_dims(range.clone());
         self.ctx.exprs.parse(text).map_err(|error| {
             let at = range.start + error.offset.min(text.len());
             let end = (at + 1).min(range.end).max(at);
@@ -52,12 +59,29 @@ impl Parser<'_> {
                 // The last byte read belongs to the last token of the expression.
                 let last = pieces.partition_point(|(o, _)| *o < consumed).checked_sub(1).map(|i| pieces[i].1.end);
                 self.tokens.seek(last.unwrap_or(start));
+                self.record_dims(start..last.unwrap_or(start));
                 Ok(expr)
             }
             Err(error) => {
                 let at = origin(error.offset);
                 Err(self.bad_expr(at..(at + 1).min(self.tokens.source().len()), &error.message))
             }
+        }
+    }
+
+    /// Notes the names in an expression.
+    fn record_dims(&mut self, range: Range<usize>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let text = &self.tokens.source()[range.clone()];
+        let mut before = None;
+        for token in Tokens::new(text) {
+            let word = &text[token.range()];
+            // `$name` is an iteration variable.
+            let variable = before == Some("$");
+            if token.kind == Kind::BareId && !variable && !FUNCTIONS.contains(&word) {
+                recorder.dims.push(range.start + token.start as usize..range.start + token.end as usize);
+            }
+            before = Some(word);
         }
     }
 

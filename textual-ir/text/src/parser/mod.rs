@@ -25,6 +25,7 @@ pub(crate) use resources::resource_text;
 use crate::{
     codes,
     format::Format,
+    index::{Index, Recorder},
     lexer::{Kind, Token, Tokens},
 };
 use nim_ir::{
@@ -60,6 +61,20 @@ fn parse_within(ctx: &Context, source: SourceId, opts: &ParseOptions, limit: u32
     let mut parser = Parser::new(ctx, source, opts);
     let module = parser.module();
     (module, parser.finish())
+}
+
+/// As [`parse_module`], with the places of all names. Takes a little longer.
+pub fn parse_indexed(ctx: &Context, source: SourceId, opts: &ParseOptions) -> (Module, Vec<Diagnostic>, Index) {
+    let text = ctx.source(source).text.as_str();
+    if u32::try_from(text.len()).is_err() {
+        let (module, found) = parse_module(ctx, source, opts);
+        return (module, found, Index::default());
+    }
+    let mut parser = Parser::new(ctx, source, opts);
+    parser.recorder = Some(Box::default());
+    let module = parser.module();
+    let index = parser.recorder.take().map_or_else(Index::default, |recorder| recorder.finish(ctx));
+    (module, parser.finish(), index)
 }
 
 /// Parses a text as one type.
@@ -110,6 +125,8 @@ pub(crate) struct Parser<'c> {
     tokens: Tokens<'c>,
     known: Known<'c>,
     diagnostics: Vec<Diagnostic>,
+    /// Where names are, if somebody wants to know.
+    recorder: Option<Box<Recorder>>,
     depth: u32,
     max_depth: u32,
     /// Above zero, errors are not recovered from within types and attributes: somebody tries something.
@@ -136,6 +153,7 @@ impl<'c> Parser<'c> {
             tokens,
             known: Known::default(),
             diagnostics: vec![],
+            recorder: None,
             depth: 0,
             max_depth: crate::stack::max_depth(),
             trying: 0,
@@ -272,12 +290,16 @@ impl<'c> Parser<'c> {
     /// Runs a step; when it fails, everything is as before and nothing was reported.
     fn attempt<T>(&mut self, f: impl FnOnce(&mut Self) -> Parse<T>) -> Option<T> {
         let (offset, found) = (self.tokens.offset(), self.diagnostics.len());
+        let dims = self.recorder.as_ref().map_or(0, |r| r.dims.len());
         self.trying += 1;
         let result = f(self);
         self.trying -= 1;
         if result.is_err() || self.diagnostics.len() > found {
             self.tokens.seek(offset);
             self.diagnostics.truncate(found);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.dims.truncate(dims);
+            }
             return None;
         }
         result.ok()

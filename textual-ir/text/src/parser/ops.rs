@@ -51,6 +51,10 @@ impl<'c> Parser<'c> {
         if state.nested.is_none() && is_isolated(self.ctx.op_str(state.name), def) {
             state.nested = Some(Box::new(Body::new()));
         }
+        if let (true, Some(recorder), Some(end)) = (state.nested.is_some(), &mut self.recorder, self.tokens.previous())
+        {
+            recorder.isolated.push(start.start as usize..end.end as usize);
+        }
         let OpState { name, loc, operands, results, attrs, regions, successors, nested } = state;
         let body = self.body_now();
         let op = body.create_op(name, loc, &operands, &results, attrs, &regions, &successors, nested);

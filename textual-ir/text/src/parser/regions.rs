@@ -81,7 +81,13 @@ impl Parser<'_> {
             let region = body.add_root_region();
             self.bodies.push(body);
             self.push_scope();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.owners.push(state.loc);
+            }
             let result = self.nested(|p| p.region(region, entry));
+            if let Some(recorder) = &mut self.recorder {
+                recorder.owners.pop();
+            }
             self.pop_scope();
             state.nested = self.bodies.pop().map(Box::new);
             result

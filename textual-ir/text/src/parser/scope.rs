@@ -1,7 +1,7 @@
 //! Names of values and blocks: what is visible, what was used before its definition, what never got one.
 
 use super::Parser;
-use crate::codes;
+use crate::{codes, index::Entity};
 use nim_ir::{
     AttrList, BlockId, Body, Diagnostic, Loc, Name, OpId, RegionId, Type, ValueId, diagnostics::did_you_mean,
     syntax::OperandName,
@@ -235,6 +235,7 @@ impl Parser<'_> {
             );
             return;
         }
+        self.record_definition(loc, values.first().copied(), values.len());
         let first = values.first().map_or(0, |&v| Body::index_of(v) as u32);
         debug_assert!(values.iter().enumerate().all(|(i, &v)| Body::index_of(v) == first as usize + i));
         self.set_meaning(name, loc, first, values.len() as u32);
@@ -242,6 +243,7 @@ impl Parser<'_> {
             return;
         }
         for Forward { index, op, value, loc: used } in self.scope().forward.remove(&name).unwrap_or_default() {
+            self.record_use(used, loc);
             let Some(&real) = values.get(index as usize) else {
                 self.no_such_result(name, index, values.len(), used, loc);
                 continue;
@@ -249,16 +251,21 @@ impl Parser<'_> {
             let (expected, found) = (self.body_now().ty(value), self.body_now().ty(real));
             self.check_type(name, expected, found, used, loc);
             let body = self.body_now();
-            body.replace_all_uses(value, real);
-            body.erase(op);
+            if !body.is_erased(op) {
+                body.replace_all_uses(value, real);
+                body.erase(op);
+            }
         }
     }
     /// Says that the definition of a name could not be parsed.
     pub(super) fn poison(&mut self, name: Name, loc: Loc) {
         let name = self.as_number(name);
         if self.meaning(name).is_none() {
+            self.record_definition(loc, None, 0);
             self.set_meaning(name, loc, 0, 0);
-            self.scope().forward.remove(&name);
+            for Forward { loc: used, .. } in self.scope().forward.remove(&name).unwrap_or_default() {
+                self.record_use(used, loc);
+            }
         }
     }
 
@@ -267,6 +274,7 @@ impl Parser<'_> {
         let OperandName { name, index, loc } = operand;
         let name = self.as_number(name);
         if let Some(Entry { loc: there, first, count, .. }) = self.meaning(name) {
+            self.record_use(loc, there);
             if count == 0 {
                 return self.poison_value(ty, loc);
             }
@@ -282,7 +290,11 @@ impl Parser<'_> {
             return value;
         }
         let known = self.scope().forward.get(&name).and_then(|f| f.iter().find(|f| f.index == index));
-        if let Some(&Forward { value, loc: there, .. }) = known {
+        if let Some(&Forward { value, loc: there, op, .. }) = known {
+            if self.recorder.is_some() {
+                // One more use to be told where the definition is; the value is the same.
+                self.scope().forward.entry(name).or_default().push(Forward { index, op, value, loc });
+            }
             if let Some(ty) = ty {
                 let found = self.body_now().ty(value);
                 self.check_type(name, ty, found, loc, there);
@@ -316,6 +328,27 @@ impl Parser<'_> {
         value
     }
 
+    fn record_definition(&mut self, loc: Loc, first: Option<ValueId>, count: usize) {
+        if let Some(recorder) = &mut self.recorder {
+            let owner = recorder.owners.last().copied().unwrap_or(Loc::UNKNOWN);
+            let first = first.unwrap_or_else(|| Body::value_at(0));
+            recorder.definitions.push((loc, Entity::Values { owner, first, count: count as u32 }));
+        }
+    }
+    fn record_use(&mut self, used: Loc, defined: Loc) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.uses.push((used, defined));
+        }
+    }
+
+    fn record_block(&mut self, name: Name, loc: Loc, defined: bool) {
+        if let (Some(recorder), Some(scope)) = (&mut self.recorder, self.scopes.last())
+            && let Some(region) = scope.regions.last()
+        {
+            recorder.blocks.push(((scope.id, region.region, name), loc, defined));
+        }
+    }
+
     fn check_type(&mut self, name: Name, written: Type, found: Type, at: Loc, defined: Loc) {
         if written == found || self.is_error_type(written) || self.is_error_type(found) {
             return;
@@ -339,6 +372,7 @@ impl Parser<'_> {
 
     /// The block of a label as a successor; it may be defined later.
     pub(super) fn block_reference(&mut self, name: Name, loc: Loc) -> Option<BlockId> {
+        self.record_block(name, loc, false);
         if let Some(entry) = self.scope().regions.last()?.blocks.get(&name) {
             return Some(entry.block);
         }
@@ -351,6 +385,7 @@ impl Parser<'_> {
     }
     /// The block that a label begins, at the end of its region.
     pub(super) fn block_definition(&mut self, name: Name, loc: Loc) -> Option<BlockId> {
+        self.record_block(name, loc, true);
         let scope = self.scope().regions.last_mut()?;
         let region = scope.region;
         match scope.blocks.get_mut(&name) {

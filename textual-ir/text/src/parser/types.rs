@@ -53,7 +53,9 @@ impl<'c> Parser<'c> {
     pub(super) fn ty(&mut self) -> Parse<Type> {
         let start = self.tokens.peek();
         let text = self.type_text(start);
-        if let Some(&known) = text.and_then(|text| self.known.types.get(text)) {
+        // Whoever wants to know where names are wants it of equal types too.
+        let known = text.filter(|_| self.recorder.is_none()).and_then(|text| self.known.types.get(text));
+        if let Some(&known) = known {
             self.tokens.seek(start.start as usize + text.map_or(0, str::len));
             return Ok(known);
         }

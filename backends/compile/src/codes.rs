@@ -1,0 +1,48 @@
+//! What the codes of this crate's diagnostics mean, for the reference pages and `--explain`.
+
+nim_ir::codes! {
+    "N0740", "no function to start with",
+        "A program starts at `main`, or at the function that `--entry` names.",
+        "a module with only `func.func @f`";
+    "N0741", "symbol has no value yet",
+        "A size uses a symbol that nothing has given a value when it is needed: no argument has it as a dimension of \
+         its own, and no `graph.bind` stands before.",
+        "an argument of `[2*N]` and a result of `[N]`";
+    "N0742", "size cannot be computed",
+        "The expression of a size divides by zero or overflows for every value.",
+        "`floordiv(N, 0)`";
+    "N0743", "type that memory cannot hold",
+        "A buffer has a dimension that is not known or elements without a size in bytes.",
+        "`memref<?xf32>` as an argument";
+    "N0744", "function without an end",
+        "A function of a program ends with `func.return`.",
+        "a function whose last op is another one";
+    "N0745", "op without bytecode",
+        "An op is left that the runtime does not know. Lower it: `graph-to-dyn` and what its page asks for.",
+        "`graph.relu` left by a hand-written pipeline";
+    "N0746", "constant without elements",
+        "The elements of a constant are elided, or its file is missing.",
+        "a module that was printed with `--elide-large`";
+    "N0747", "kernel is missing",
+        "The kernel that is invoked does not exist, is not lowered to `loops`, or takes another number of buffers.",
+        "`dyn.invoke @k` without `loops.kernel @k`";
+    "N0748", "guard is not complete",
+        "A guard has a kind, two sides and a message.",
+        "`dyn.guard` without `rhs`";
+    "N0749", "function that is called is missing",
+        "A function that is called stands in the module and has a body.",
+        "`func.call @f` of a declaration";
+    "N0750", "control flow is malformed",
+        "`dyn.if` has two regions, `dyn.loop` one that yields what goes on.",
+        "`--verify-each=false` in front of the compiler";
+    "N0751", "runtime library has no such function",
+        "`dyn.runtime` names a function that the runtime does not have for these types.",
+        "`dyn.runtime` with the name `sort.bubble`";
+    "N0752", "constant cannot be packed",
+        "The layout that a kernel asks for cannot be made of this constant: its elements are missing or of another \
+         shape.",
+        "a packed weight that was elided";
+    "N0753", "machine code cannot be made",
+        "LLVM refused the module. This is a fault of the toolkit; the message is LLVM's own.",
+        "a target that this LLVM does not have";
+}

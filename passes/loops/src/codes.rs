@@ -1,0 +1,17 @@
+//! What the codes of this crate's diagnostics mean, for the reference pages and `--explain`.
+
+nim_ir::codes! {
+    "N0701", "map is malformed",
+        "`dataflow-to-loops` got a map that the verifier refuses. Verify before, or mend the pass that made the map.",
+        "`--verify-each=false` in front of `dataflow-to-loops`";
+    "N0702", "tensor of unknown origin in a kernel",
+        "A kernel reads its arguments and what earlier maps of it gave; nothing else has memory. Outline kernels with \
+         `dataflow-outline`, which passes everything as arguments.";
+    "N0703", "kernel cannot be written as upstream ops",
+        "The kernel computes with a type that machine code has no form for, or is malformed. Keep such values on the \
+         host.",
+        "a kernel over `tensor<4x!graph.string>`";
+    "N0704", "size is not known as an expression",
+        "Loops need bounds: each dimension of a kernel's tensors is a number or an expression of its symbols, not \
+         `?`.";
+}
