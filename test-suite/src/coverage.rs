@@ -12,7 +12,7 @@ use std::process::Command;
 pub type Check = fn(&Path, &Path) -> Result<(), String>;
 
 /// All of it: the name of the test, and what it says is missing.
-pub const CHECKS: [(&str, Check); 5] = [
+pub const CHECKS: &[(&str, Check)] = &[
     ("coverage/ops", every_op_has_an_example),
     ("coverage/passes", every_pass_and_option_is_run),
     ("coverage/rewrites", every_rule_fires),

@@ -58,7 +58,7 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, String> {
         }
     };
     let mut trials: Vec<Trial> = names.into_iter().map(trial).collect();
-    for (name, check) in CHECKS {
+    for &(name, check) in CHECKS {
         let suite = Arc::clone(&suite);
         trials.push(Trial::test(name, move || check(&suite.root, &suite.tools.own).map_err(Failed::from)));
     }

@@ -166,6 +166,8 @@ fn passes(dialects: &[&'static DialectDef], registry: &Registry, corpus: &Corpus
             [format!("`{}`", o.name), default, o.description.to_string()]
         });
         table(&mut out, ["option", "default", "meaning"], rows);
+        let rules = pass.rules.iter().map(|rule| [format!("`{}`", rule.name), rule.description.to_string()]);
+        table(&mut out, ["rule", "what it does"], rules);
         let quoted = |list: &[&str]| list.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
         if !pass.needs.is_empty() {
             let _ = writeln!(out, "\nNeeds {}.", quoted(pass.needs));
