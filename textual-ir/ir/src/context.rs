@@ -57,6 +57,15 @@ pub struct Source {
     pub text: String,
     /// The place of its first byte for [`Loc::of_token`]; `None` when there was no room for it.
     pub place: Option<u32>,
+    /// Of a text that is not kept: lines and columns of what was read from it.
+    positions: Vec<(u32, u32)>,
+}
+
+impl Source {
+    /// How many places it takes.
+    fn places(&self) -> usize {
+        self.text.len().max(self.positions.len())
+    }
 }
 
 /// Append-only store of everything that bodies refer to. `Sync`: passes share it by `&`.
@@ -161,15 +170,49 @@ impl Context {
                 let data = LocData::Span { source, start: span.start as u32, end: span.end as u32 };
                 self.locs.get(self.locs.intern(data))
             }
-            None => self.locs.get(loc.0),
+            None => match self.token_position(loc) {
+                Some(data) => self.locs.get(self.locs.intern(data)),
+                None => self.locs.get(loc.0),
+            },
         }
     }
-    fn token_span(&self, loc: Loc) -> Option<(SourceId, std::ops::Range<usize>)> {
+    /// The text that a place of a token is in, and which of its places it is.
+    fn token(&self, loc: Loc) -> Option<(SourceId, usize)> {
         let place = loc.token_place()?;
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
         let (base, source) = places[places.partition_point(|(base, _)| *base <= place) - 1];
-        let start = (place - base) as usize;
-        Some((source, start..location::token_end(&self.source(source).text, start)))
+        Some((source, (place - base) as usize))
+    }
+    fn token_span(&self, loc: Loc) -> Option<(SourceId, std::ops::Range<usize>)> {
+        let (source, start) = self.token(loc)?;
+        let kept = self.source(source).positions.is_empty();
+        kept.then(|| (source, start..location::token_end(&self.source(source).text, start)))
+    }
+    fn token_position(&self, loc: Loc) -> Option<LocData> {
+        let (source, at) = self.token(loc)?;
+        let Source { name, positions, .. } = self.source(source);
+        let &(line, column) = positions.get(at)?;
+        Some(LocData::File { file: self.name(name), line, column })
+    }
+    /// The bytes of a text that the location is, without looking into names, derivations and fusions.
+    pub fn plain_span(&self, loc: Loc) -> Option<(SourceId, std::ops::Range<usize>)> {
+        self.token_span(loc).or_else(|| match self.loc_data(loc) {
+            LocData::Span { source, start, end } => Some((*source, *start as usize..*end as usize)),
+            _ => None,
+        })
+    }
+    /// Keeps lines and columns of a file, so that each is a location without cost: the first of those locations, to be used
+    /// with [`Loc::nth`].
+    ///
+    /// # Errors
+    /// The positions, when there is no room for so many.
+    pub fn add_positions(&self, file: &str, positions: Vec<(u32, u32)>) -> Result<Loc, Vec<(u32, u32)>> {
+        let count = positions.len();
+        let id = self.add(file.into(), String::new(), positions);
+        match self.source(id).place {
+            Some(place) => Ok(Loc::of_token(place, 0)),
+            None => Err((0..count).map(|i| self.source(id).positions[i]).collect()),
+        }
     }
     /// A location named after something, say an ONNX node.
     pub fn named_loc(&self, name: &str) -> Loc {
@@ -212,13 +255,16 @@ impl Context {
 
     /// Keeps a text that spans point into.
     pub fn add_source(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
-        let (name, text) = (name.into(), text.into());
-        let len = text.len();
+        self.add(name.into(), text.into(), vec![])
+    }
+    fn add(&self, name: String, text: String, positions: Vec<(u32, u32)>) -> SourceId {
+        let mut source = Source { name, text, place: None, positions };
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let base = places.last().map_or(0, |&(base, last)| u64::from(base) + self.source(last).text.len() as u64 + 1);
-        let fits = base + (len as u64) < u64::from(u32::MAX >> 1);
-        let place = u32::try_from(base).ok().filter(|_| fits);
-        let id = SourceId(self.sources.push(Source { name, text, place }) as u32);
+        let base = places.last().map_or(0, |&(base, last)| u64::from(base) + self.source(last).places() as u64 + 1);
+        let fits = base + (source.places() as u64) < u64::from(u32::MAX >> 1);
+        source.place = u32::try_from(base).ok().filter(|_| fits);
+        let place = source.place;
+        let id = SourceId(self.sources.push(source) as u32);
         if let Some(place) = place {
             places.push((place, id));
         }

@@ -61,7 +61,7 @@ impl<K: EntityId, V> PrimaryMap<K, V> {
     }
     /// Room for so many more items.
     pub fn reserve(&mut self, additional: usize) {
-        self.items.reserve(additional);
+        self.items.reserve_exact(additional);
     }
     /// Ids and items.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {

@@ -27,7 +27,7 @@ pub mod types;
 pub mod verifier;
 
 pub use attrs::{Attr, AttrData, AttrList};
-pub use body::{BlockId, Body, OpId, RegionId, Use, ValueDef, ValueId};
+pub use body::{BlockId, Body, OpId, RegionId, Sizes, Use, ValueDef, ValueId};
 pub use builder::{Builder, InsertPoint, OpState};
 pub use context::{Context, Name, OpName};
 pub use diagnostics::{Diagnostic, Label, Severity};

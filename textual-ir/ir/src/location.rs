@@ -21,6 +21,10 @@ impl Loc {
     pub fn of_token(base: u32, start: u32) -> Loc {
         Loc((base + start) | Loc::TOKEN)
     }
+    /// The location so many places behind the first of [`crate::Context::add_positions`].
+    pub fn nth(self, n: u32) -> Loc {
+        Loc(self.0 + n)
+    }
     pub(crate) fn token_place(self) -> Option<u32> {
         (self.0 & Loc::TOKEN != 0).then_some(self.0 & !Loc::TOKEN)
     }

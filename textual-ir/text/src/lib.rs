@@ -29,4 +29,4 @@ pub use printer::{
     PrintOptions, print_attr, print_loc, print_module, print_op, print_type, write_module, write_with_blobs,
 };
 pub use render::{RenderOptions, place_of, render, render_all};
-pub use stack::on_deep_stack;
+pub use stack::{max_depth, on_deep_stack};

@@ -17,7 +17,8 @@ thread_local! {
     static LEVELS: Cell<u32> = const { Cell::new(SHALLOW) };
 }
 
-pub(crate) fn max_depth() -> u32 {
+/// How deeply texts may be nested on this thread's stack.
+pub fn max_depth() -> u32 {
     LEVELS.get()
 }
 

@@ -3,6 +3,7 @@
 use crate::{Failure, Stage, files};
 use nim_ir::{Context, Module, verifier::verify_module};
 use nim_onnx::{ImportOptions, LoadedModel};
+use nim_tensor::Blob;
 use nim_text::ParseOptions;
 use std::path::{Path, PathBuf};
 
@@ -27,10 +28,17 @@ pub enum Source {
         /// The folder its large constants lie in.
         folder: PathBuf,
     },
+    /// A module of the IR in bytecode.
+    Bytecode {
+        /// The file's name, for messages.
+        name: String,
+        /// What stands in it, mapped.
+        blob: Blob,
+    },
 }
 
 impl Source {
-    /// Reads a model: by its name's ending `.onnx` or `.nir`, `.mlir`; standard input (`-`) is text if it is UTF-8
+    /// Reads a model: by its name's ending `.onnx` or `.nir`, `.mlir`; bytecode under any other name too; standard input (`-`) is text if it is UTF-8
     /// without control characters.
     pub fn read(path: &Path) -> Result<Source, Failure> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
@@ -41,10 +49,14 @@ impl Source {
                 let bytes = files::read(path)?;
                 // A small model may be valid UTF-8 by chance, but it begins with the tag of a field, which no text does.
                 let control = |b: &u8| *b < b' ' && !b.is_ascii_whitespace();
-                match std::str::from_utf8(&bytes).is_ok() && !bytes.iter().any(control) {
+                let text = std::str::from_utf8(&bytes).is_ok() && !bytes.iter().any(control);
+                match text || nim_bytecode::is_bytecode(&bytes) {
                     true => Self::text(path, &bytes),
                     false => Ok(Source::Onnx(Box::new(nim_onnx::load_model_bytes(&bytes, ".")?))),
                 }
+            }
+            _ if path.is_file() && nim_bytecode::is_bytecode(&files::read(path)?) => {
+                Self::text(path, &files::read(path)?)
             }
             _ => {
                 let message = format!("{}: a model's name ends in .onnx or .nir", path.display());
@@ -53,10 +65,14 @@ impl Source {
         }
     }
 
-    fn text(path: &Path, bytes: &[u8]) -> Result<Source, Failure> {
+    /// Text, or bytecode, which stands for it everywhere.
+    fn text(path: &Path, bytes: &Blob) -> Result<Source, Failure> {
+        let name = if files::is_stdio(path) { "<stdin>".to_string() } else { path.display().to_string() };
+        if nim_bytecode::is_bytecode(bytes) {
+            return Ok(Source::Bytecode { name, blob: bytes.clone() });
+        }
         let text = std::str::from_utf8(bytes)
             .map_err(|e| Failure::new(Stage::Load, format!("{}: not UTF-8 ({e})", path.display())))?;
-        let name = if files::is_stdio(path) { "<stdin>".to_string() } else { path.display().to_string() };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
         Ok(Source::Text { name, text: text.to_string(), folder })
     }
@@ -65,7 +81,7 @@ impl Source {
     pub fn onnx(&self) -> Option<&LoadedModel> {
         match self {
             Source::Onnx(model) => Some(model),
-            Source::Text { .. } => None,
+            Source::Text { .. } | Source::Bytecode { .. } => None,
         }
     }
 
@@ -87,6 +103,8 @@ impl Source {
                 }
                 module
             }
+            Source::Bytecode { name, blob } => nim_bytecode::read_module(ctx, name, blob, &Default::default())
+                .map_err(|found| Failure::diagnostics(Stage::Import, ctx, &[found]))?,
         };
         verified(ctx, &module)?;
         Ok(module)

@@ -31,6 +31,7 @@ pub struct Config {
     pub statistics: bool,
     pub dump_pipeline: bool,
     pub no_output: bool,
+    pub bytecode: bool,
     pub threads: usize,
     pub color: bool,
     pub list: Option<List>,
@@ -175,6 +176,10 @@ pub fn command(registry: &Registry) -> Command {
         .arg(flag("dump-pass-pipeline", "Print the pipeline as it is understood"))
         .arg(flag("no-output", "Print no module"))
         .arg(
+            flag("emit-bytecode", "Write the module as bytecode, which is read like text but faster")
+                .conflicts_with("split-input-file"),
+        )
+        .arg(
             Arg::new("threads")
                 .long("threads")
                 .value_name("N")
@@ -290,6 +295,7 @@ impl Config {
             statistics: set("statistics"),
             dump_pipeline: set("dump-pass-pipeline"),
             no_output: set("no-output"),
+            bytecode: set("emit-bytecode"),
             threads,
             color: set("color"),
             list,

@@ -2,33 +2,30 @@
 //!
 //! The form is upstream's: the pipeline stands in the resource section, under `mlir_reproducer`, so either tool can run it.
 
-use crate::cli::Config;
-use nim_ir::{Context, DialectDef};
-use nim_pass::Pipeline;
-use nim_text::{ParseOptions, PrintOptions, parse_module, print_module, strings};
+use nim_ir::{Context, DialectDef, Module};
+use nim_text::{PrintOptions, print_module, strings};
 use std::path::{Path, PathBuf};
 
 const OWNER: &str = "mlir_reproducer";
 
-/// Writes what reproduces a failure: the module as it was read, the pipeline, and the version of the tool.
+/// Writes what reproduces a failure: the module as it was read, the pipeline, and the version of the tool. `load` reads the
+/// module again.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn write(
     dialects: &[&'static DialectDef],
-    config: &Config,
-    text: &str,
-    pipeline: &Pipeline,
+    verify_each: bool,
+    load: &dyn Fn(&Context) -> Module,
+    pipeline: &str,
     path: &Path,
 ) -> Result<(), String> {
     let ctx = Context::new(dialects);
-    let source = ctx.add_source(config.input.clone(), text);
-    let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
-    let (module, _) = parse_module(&ctx, source, &options);
+    let module = load(&ctx);
     let version = concat!("nim-opt ", env!("CARGO_PKG_VERSION"));
-    ctx.add_foreign_resource(OWNER, "pipeline", &strings::quote(&pipeline.to_string()));
+    ctx.add_foreign_resource(OWNER, "pipeline", &strings::quote(pipeline));
     ctx.add_foreign_resource(OWNER, "disable_threading", "true");
-    ctx.add_foreign_resource(OWNER, "verify_each", if config.verify_each { "true" } else { "false" });
+    ctx.add_foreign_resource(OWNER, "verify_each", if verify_each { "true" } else { "false" });
     ctx.add_foreign_resource("nim_reproducer", "version", &strings::quote(version));
     let out = print_module(&ctx, &module, &PrintOptions { debug_info: true, ..PrintOptions::default() });
     std::fs::write(path, out).map_err(|e| format!("cannot write `{}`: {e}", path.display()))

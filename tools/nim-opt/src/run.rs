@@ -6,6 +6,7 @@ use crate::{
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
+use nim_tensor::Blob;
 use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all, write_module};
 use std::{
     fmt::Write as _,
@@ -35,8 +36,11 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
     if config.check_pipeline {
         return check_pipeline(registry, dialects, config);
     }
-    let (name, text) = read(&config.input)?;
-    let parts = if config.split { split(&text) } else { vec![text] };
+    let (name, input) = read(&config.input)?;
+    let parts = match input {
+        Input::Text(text) if config.split => split(&text).into_iter().map(Input::Text).collect(),
+        input => vec![input],
+    };
     let mut out = Output { config, to: None };
     let mut good = true;
     for part in parts {
@@ -70,6 +74,9 @@ impl Output<'_> {
                 None => Box::new(std::io::stdout()),
             }),
         };
+        if self.config.bytecode {
+            return to.write_all(&nim_bytecode::write_module(ctx, module)).or_else(enough);
+        }
         write_module(ctx, module, &print_options(self.config), to).or_else(enough)
     }
     fn finish(&mut self) -> Result<(), String> {
@@ -90,17 +97,27 @@ fn enough(error: std::io::Error) -> Result<(), String> {
     }
 }
 
-fn read(input: &str) -> Result<(String, String), String> {
-    let bytes = if input == "-" {
+/// What is worked on: text, or a module in bytecode.
+enum Input {
+    Text(String),
+    Bytecode(Blob),
+}
+
+fn read(input: &str) -> Result<(String, Input), String> {
+    let (name, blob) = if input == "-" {
         let mut bytes = vec![];
         std::io::stdin().read_to_end(&mut bytes).map_err(|e| format!("cannot read the standard input: {e}"))?;
-        bytes
+        ("<stdin>", Blob::new(bytes))
     } else {
-        std::fs::read(input).map_err(|e| format!("cannot read `{input}`: {e}"))?
+        // Large files are not copied; those that are no files cannot be mapped.
+        let mapped = Blob::map_file(Path::new(input)).or_else(|_| std::fs::read(input).map(Blob::new));
+        (input, mapped.map_err(|e| format!("cannot read `{input}`: {e}"))?)
     };
-    let name = if input == "-" { "<stdin>" } else { input };
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((name.to_string(), text)),
+    if nim_bytecode::is_bytecode(&blob) {
+        return Ok((name.to_string(), Input::Bytecode(blob)));
+    }
+    match String::from_utf8(blob.to_vec()) {
+        Ok(text) => Ok((name.to_string(), Input::Text(text))),
         Err(e) => Err(format!("`{name}` is no text: byte {} is not UTF-8", e.utf8_error().valid_up_to())),
     }
 }
@@ -129,13 +146,36 @@ fn print_options(config: &Config) -> PrintOptions {
     PrintOptions { generic: config.generic, debug_info: config.debug_info, elide_large: config.elide_large }
 }
 
+/// The module of an input, what was found, and its text, which is empty for bytecode.
+fn load(ctx: &Context, config: &Config, name: &str, input: Input) -> (Module, Vec<Diagnostic>, SourceId) {
+    match input {
+        Input::Text(text) => {
+            let source = ctx.add_source(name, text);
+            let folder = Path::new(&config.input).parent().filter(|p| !p.as_os_str().is_empty());
+            let blob_dir = (config.input != "-").then(|| folder.unwrap_or(Path::new(".")).to_path_buf());
+            let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir };
+            let (module, found) = parse_module(ctx, source, &options);
+            (module, found, source)
+        }
+        Input::Bytecode(blob) => {
+            let source = ctx.add_source(name, "");
+            let allow_unregistered = config.allow_unregistered;
+            let options = nim_bytecode::ReadOptions { allow_unregistered, max_depth: nim_text::max_depth() };
+            match nim_bytecode::read_module(ctx, name, &blob, &options) {
+                Ok(module) => (module, vec![], source),
+                Err(found) => (Module::new(), vec![found], source),
+            }
+        }
+    }
+}
+
 /// One part: whether it was fine; if it was, the module is printed.
 fn one(
     registry: &Registry,
     dialects: &[&'static DialectDef],
     config: &Config,
     name: &str,
-    text: String,
+    input: Input,
     out: &mut Output<'_>,
 ) -> Result<bool, String> {
     let ctx = Context::new(dialects);
@@ -143,15 +183,11 @@ fn one(
         Some(pipeline) => pipeline,
         None => return Ok(false),
     };
-    let source = ctx.add_source(name, text);
-    let blob_dir = match config.input.as_str() {
-        "-" => None,
-        file => {
-            Some(Path::new(file).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf())
-        }
+    let bytecode = match &input {
+        Input::Bytecode(blob) => Some(blob.clone()),
+        Input::Text(_) => None,
     };
-    let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir };
-    let (mut module, mut found) = parse_module(&ctx, source, &options);
+    let (mut module, mut found, source) = load(&ctx, config, name, input);
     if config.run_reproducer {
         let Some(text) = reproducer::pipeline(&ctx) else {
             return Err(format!("`{name}` is no reproducer: it names no pipeline"));
@@ -166,7 +202,8 @@ fn one(
     }
     let mut report = RunReport::default();
     if !found.iter().any(Diagnostic::is_error) {
-        let mut run = Run { registry, dialects, config, ctx: &ctx, pipeline: &pipeline, source };
+        let bytecode = bytecode.as_ref();
+        let mut run = Run { registry, dialects, config, ctx: &ctx, pipeline: &pipeline, source, bytecode };
         report = run.transform(&mut module, &mut found)?;
     }
     if let Some(timing) = config.timing {
@@ -259,6 +296,8 @@ struct Run<'a> {
     ctx: &'a Context,
     pipeline: &'a Pipeline,
     source: SourceId,
+    /// What was read when it was no text.
+    bytecode: Option<&'a Blob>,
 }
 
 impl Run<'_> {
@@ -303,8 +342,15 @@ impl Run<'_> {
             None if fault && !self.config.verify_diagnostics => reproducer::default_path(),
             None => return Ok(()),
         };
-        let text = &self.ctx.source(self.source).text;
-        reproducer::write(self.dialects, self.config, text, self.pipeline, &path)?;
+        let load = |ctx: &Context| {
+            let input = match self.bytecode {
+                Some(blob) => Input::Bytecode(blob.clone()),
+                None => Input::Text(self.ctx.source(self.source).text.clone()),
+            };
+            load(ctx, self.config, &self.config.input, input).0
+        };
+        let pipeline = self.pipeline.to_string();
+        reproducer::write(self.dialects, self.config.verify_each, &load, &pipeline, &path)?;
         eprintln!("note: `nim-opt --run-reproducer {}` does it again", path.display());
         Ok(())
     }

@@ -3,7 +3,30 @@
 use super::{ARGUMENT, BlockData, BlockId, Body, NO_SLOT, OpId, RegionData, RegionId, Rest, ValueData, ValueId};
 use crate::{Loc, Name, Type, entity::EntityId};
 
+/// How many entities a body has.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[allow(missing_docs)]
+pub struct Sizes {
+    pub regions: usize,
+    pub blocks: usize,
+    pub ops: usize,
+    pub values: usize,
+    pub operands: usize,
+}
+
 impl Body {
+    /// An empty body with room for so many entities, where these numbers are known: it need not grow.
+    pub fn with_sizes(sizes: Sizes) -> Body {
+        let mut body = Body::default();
+        body.regions.reserve(sizes.regions);
+        body.blocks.reserve(sizes.blocks);
+        body.ops.reserve(sizes.ops);
+        body.layout.reserve(sizes.ops);
+        body.values.reserve(sizes.values);
+        body.value_ids.reserve_exact(sizes.values);
+        body.operands.reserve_exact(sizes.operands);
+        body
+    }
     /// Adds a region of the op that owns this body.
     pub fn add_root_region(&mut self) -> RegionId {
         let region = self.regions.push(RegionData::default());

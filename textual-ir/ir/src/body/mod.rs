@@ -10,6 +10,8 @@ mod ops;
 mod uses;
 mod walk;
 
+pub use blocks::Sizes;
+
 use crate::{AttrList, Loc, Name, OpName, Type, entity::PrimaryMap, entity_id};
 use smallvec::SmallVec;
 
