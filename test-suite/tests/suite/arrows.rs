@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// The floors of the house, from the ground up: a crate may depend on those of lower floors, and of its own.
 /// The first prefix of a crate's folder that matches is its floor.
-const FLOORS: [(&str, u32); 10] = [
+const FLOORS: [(&str, u32); 11] = [
     ("textual-ir/expr", 0),
     ("textual-ir/tensor", 0),
     ("textual-ir/ir", 0), // and ir-macros
     ("textual-ir/text", 1),
+    ("textual-ir/bytecode", 1),
     ("dialects/", 1),
     ("textual-ir/onnx", 2),
     ("passes/", 3),

@@ -22,6 +22,7 @@
 //! Reading never panics, takes memory in proportion to the file, and checks each number before it is used; what is read is as
 //! well-formed as what the parser of the text makes. Whether it is valid is the verifier's question, as with text.
 
+pub mod codes;
 mod reader;
 mod stream;
 mod writer;

@@ -27,6 +27,7 @@ pub fn codes() -> Vec<&'static Code> {
     let tables = [
         nim_ir::codes::CODES,
         nim_text::codes::CODES,
+        nim_bytecode::codes::CODES,
         nim_builtin::codes::CODES,
         nim_graph::codes::CODES,
         nim_dataflow::codes::CODES,

@@ -1,7 +1,7 @@
 //! What the parser of the text makes sure of, made sure of here.
 
 use crate::stream::{Damage, Read};
-use nim_ir::{Context, FloatKind, Signedness, Type, TypeData};
+use nim_ir::{Context, Signedness, Type, TypeData};
 use nim_tensor::{DType, tensor::element_count};
 
 /// Largest width of an integer type.
@@ -65,23 +65,13 @@ pub fn bytes(dtype: DType, count: usize, bytes: &[u8]) -> Read<()> {
 
 /// Values of `array<...>`.
 pub fn array(ctx: &Context, element: Type, values: &[i64]) -> Read<()> {
-    const VALUE: Damage = Damage("a value does not fit its array");
     let fits = match ctx.type_data(element) {
-        TypeData::Integer { width: 1, sign: Signedness::Signless } => values.iter().all(|v| (0..2).contains(v)),
-        TypeData::Integer { width: 64, sign: Signedness::Signless } => true,
-        TypeData::Integer { width: width @ (8 | 16 | 32), sign: Signedness::Signless } => {
+        TypeData::Integer { width: 64.., .. } | TypeData::Float(_) => true,
+        TypeData::Integer { width, .. } => {
             let half = 1i64 << (width - 1);
-            values.iter().all(|v| (-half..half).contains(v))
-        }
-        TypeData::Float(FloatKind::F64) => true,
-        TypeData::Float(FloatKind::F32) => {
-            let exact = |&bits: &i64| {
-                let value = f64::from_bits(bits as u64);
-                value.is_nan() || f64::from(value as f32) == value
-            };
-            values.iter().all(exact)
+            values.iter().all(|v| (-half..2 * half).contains(v))
         }
         _ => false,
     };
-    if fits { Ok(()) } else { Err(VALUE) }
+    if fits { Ok(()) } else { Err(Damage("a value does not fit its array")) }
 }
