@@ -66,12 +66,12 @@ excerpt "$out/model.loops" "^loops.kernel @$kernel[(]" 24
 
 level "upstream MLIR: the same loops on vectors; from here on MLIR 22 and LLVM 22 do the work"
 emit mlir
-awk -v k="// $kernel" '$0 == k { on = 1 } /^\/\/ / && $0 != k { on = 0 } on' "$out/model.mlir" >"$out/kernel.mlir"
+awk -v k="// nim_$kernel" '$0 == k { on = 1 } /^\/\/ / && $0 != k { on = 0 } on' "$out/model.mlir" >"$out/kernel.mlir"
 excerpt "$out/kernel.mlir" 'math.fma|vector.fma|arith.mulf' 10
 
 level "machine code: its innermost loop"
 emit asm
-awk -v k="// $kernel" '$0 == k { on = 1 } /^\/\/ / && $0 != k { on = 0 } on' "$out/model.asm" >"$out/kernel.asm"
+awk -v k="// nim_$kernel" '$0 == k { on = 1 } /^\/\/ / && $0 != k { on = 0 } on' "$out/model.asm" >"$out/kernel.asm"
 excerpt "$out/kernel.asm" 'vfn?madd|mulps' 10
 
 title "4. compile, once"

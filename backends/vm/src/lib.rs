@@ -22,5 +22,5 @@ mod session;
 
 pub use error::{LoadError, RunError, RunErrorKind};
 pub use machine::pool::PoolStats;
-pub use program::{Program, ProgramBuilder, Signature, SignatureValue, ValueType};
+pub use program::{AdtType, Program, ProgramBuilder, Signature, SignatureValue, ValueType};
 pub use session::{KernelTime, Options, Session, Stats};

@@ -27,6 +27,17 @@ pub enum ValueType {
     },
     /// Something else, described by its type's text.
     Other(String),
+    /// A value of the algebraic data type of this name: see [`Signature::types`].
+    Adt(String),
+}
+
+/// An algebraic data type: the ways to make its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdtType {
+    /// Its name.
+    pub name: String,
+    /// Name of each constructor and types of its fields.
+    pub constructors: Vec<(String, Vec<ValueType>)>,
 }
 
 impl fmt::Display for ValueType {
@@ -40,6 +51,7 @@ impl fmt::Display for ValueType {
                 write!(f, "{dtype}>")
             }
             ValueType::Other(text) => f.write_str(text),
+            ValueType::Adt(name) => write!(f, "@{name}"),
         }
     }
 }
@@ -62,6 +74,15 @@ pub struct Signature {
     pub inputs: Vec<SignatureValue>,
     /// Results in order.
     pub outputs: Vec<SignatureValue>,
+    /// The algebraic data types that these are of, and all that their fields are of.
+    pub types: Vec<AdtType>,
+}
+
+impl Signature {
+    /// An algebraic data type by its name.
+    pub fn adt(&self, name: &str) -> Option<&AdtType> {
+        self.types.iter().find(|ty| ty.name == name)
+    }
 }
 
 /// Everything that is stored of a program.
@@ -411,5 +432,7 @@ pub(crate) fn describe(value: &Value) -> String {
         Value::Sequence(_) => "a sequence".into(),
         Value::Optional(_) => "an optional".into(),
         Value::Map(..) => "a map".into(),
+        Value::Adt(made) => format!("a value made by `{}`", made.name),
+        Value::Function(_) => "a function".into(),
     }
 }

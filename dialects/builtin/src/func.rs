@@ -1,6 +1,7 @@
 //! Upstream's `func`: functions, calls and returns.
 
-use crate::syntax::{self, attr, error, print_attrs, set};
+pub use crate::call::{Call, CallIndirect, check_fits, fits, parse_call_like, print_call};
+use crate::syntax::{self, attr, error, set};
 use nim_ir::{
     Attr, AttrData, AttrList, Body, Context, Diagnostic, Name, OpId, OpState, Type, TypeData,
     syntax::{AsmParser, AsmPrinter, OperandName, Parse},
@@ -10,7 +11,7 @@ use nim_ir_macros::{dialect, op};
 dialect! {
     /// The `func` dialect of upstream MLIR.
     pub static FUNC: "func", "Upstream: functions, calls and returns.",
-    ops[Func, Return, Call]
+    ops[Func, Return, Call, CallIndirect]
 }
 
 /// A function. Without blocks it is a declaration of one that stands elsewhere.
@@ -45,29 +46,6 @@ pub struct Return {
     /// the function's results
     #[operand(ANY)]
     operands: Variadic,
-}
-
-/// Calls a function.
-#[op(name = "func.call", traits(SymbolUser), parse = parse_call, print = print_call)]
-pub struct Call {
-    /// the function
-    #[attr(SymbolRef)]
-    callee: Required,
-    /// arguments
-    #[operand(ANY)]
-    operands: Variadic,
-    /// a dictionary an argument
-    #[attr(Array)]
-    arg_attrs: Optional,
-    /// a dictionary a result
-    #[attr(Array)]
-    res_attrs: Optional,
-    /// must not be inlined
-    #[attr(Unit)]
-    no_inline: Optional,
-    /// results
-    #[result(ANY)]
-    results: Variadic,
 }
 
 /// Inputs and results of a function-like op, from its `function_type`.
@@ -340,42 +318,6 @@ fn print_func(p: &mut dyn AsmPrinter, op: OpId) {
     }
     print_header(p, op, &["sym_visibility"]);
     print_body(p, op);
-}
-
-fn parse_call(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
-    parse_call_like(p, state)
-}
-
-/// `@callee(%a, %b) {..} : (T, U) -> V`.
-pub fn parse_call_like(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
-    let callee = p.symbol()?;
-    let callee = p.ctx().attr(AttrData::SymbolRef(vec![callee]));
-    set(p, state, "callee", callee);
-    p.expect("(")?;
-    let names = p.operands()?;
-    p.expect(")")?;
-    p.attr_dict(&mut state.attrs)?;
-    p.expect(":")?;
-    let (inputs, results) = p.function_type()?;
-    state.operands = syntax::resolve_all(p, &names, &inputs)?;
-    state.results = results;
-    Ok(())
-}
-
-/// See [`parse_call_like`].
-pub fn print_call(p: &mut dyn AsmPrinter, op: OpId) {
-    p.text(" ");
-    if let Some(callee) = attr(p, op, "callee").and_then(|a| p.ctx().as_symbol_ref(a)) {
-        p.symbol(callee);
-    }
-    let operands = p.body().operands(op);
-    p.text("(");
-    p.values(&operands);
-    p.text(")");
-    print_attrs(p, op, &["callee"]);
-    p.text(" : ");
-    let (inputs, results) = (syntax::types_of(p, &operands), syntax::result_types(p, op));
-    print_function_type(p, &inputs, &results);
 }
 
 /// `(T, U) -> V`.

@@ -4,7 +4,9 @@
 //! Only what the toolkit needs stands here. Other upstream ops still parse and print in generic form. Fields have upstream's
 //! names, since attributes go by them.
 
+pub mod adt;
 pub mod arith;
+mod call;
 #[allow(non_snake_case)]
 pub mod cf;
 pub mod codes;

@@ -59,6 +59,29 @@ pub fn resolve_colon_types(p: &mut dyn AsmParser, names: &[OperandName]) -> Pars
     resolve_all(p, names, &types)
 }
 
+/// `-> (T, U)` if it is next: the results of an op with regions.
+pub fn parse_results_arrow(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    if p.accept("->") {
+        p.expect("(")?;
+        if !p.accept(")") {
+            state.results = p.types()?;
+            p.expect(")")?;
+        }
+    }
+    Ok(())
+}
+
+/// See [`parse_results_arrow`]; whether there are any.
+pub fn print_results_arrow(p: &mut dyn AsmPrinter, op: OpId) -> bool {
+    let types = result_types(p, op);
+    if !types.is_empty() {
+        p.text(" -> (");
+        p.types(&types);
+        p.text(")");
+    }
+    !types.is_empty()
+}
+
 /// Types of values.
 pub fn types_of(p: &dyn AsmPrinter, values: &[ValueId]) -> Vec<Type> {
     values.iter().map(|&v| p.body().ty(v)).collect()

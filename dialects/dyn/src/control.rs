@@ -1,33 +1,14 @@
 //! `if` and `loop`.
 
 use crate::{Loop, Yield};
-use nim_builtin::syntax::{attr, error, print_attrs, resolve_all, result_types, set, set_segments, types_of};
+use nim_builtin::syntax::{
+    attr, error, parse_results_arrow, print_attrs, print_results_arrow, resolve_all, set, set_segments, types_of,
+};
 use nim_ir::{
     Body, Context, Diagnostic, OpId, OpState, RegionId, Type, ValueId,
     syntax::{AsmParser, AsmPrinter, OperandName, Parse},
     verifier::operand_groups,
 };
-
-fn parse_results(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
-    if p.accept("->") {
-        p.expect("(")?;
-        if !p.accept(")") {
-            state.results = p.types()?;
-            p.expect(")")?;
-        }
-    }
-    Ok(())
-}
-
-fn print_results(p: &mut dyn AsmPrinter, op: OpId) -> bool {
-    let types = result_types(p, op);
-    if !types.is_empty() {
-        p.text(" -> (");
-        p.types(&types);
-        p.text(")");
-    }
-    !types.is_empty()
-}
 
 fn print_more(p: &mut dyn AsmPrinter, op: OpId, spelled: &[&str]) {
     let (ctx, attrs) = (p.ctx(), p.body().attrs(op).clone());
@@ -47,7 +28,7 @@ pub(crate) fn parse_if(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> 
     p.expect(":")?;
     let ty = p.ty()?;
     state.operands = vec![p.resolve(condition, ty)?];
-    parse_results(p, state)?;
+    parse_results_arrow(p, state)?;
     parse_more(p, state)?;
     p.region(state, &[])?;
     p.expect("else")?;
@@ -62,7 +43,7 @@ pub(crate) fn print_if(p: &mut dyn AsmPrinter, op: OpId) {
     p.text(" : ");
     let ty = p.body().ty(condition);
     p.ty(ty);
-    let results = print_results(p, op);
+    let results = print_results_arrow(p, op);
     print_more(p, op, &[]);
     for (i, region) in regions.into_iter().enumerate() {
         p.text(if i == 0 { " " } else { " else " });
@@ -165,7 +146,7 @@ pub(crate) fn parse_loop(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()
         carried = resolve_all(p, &starts, &types)?;
         args.extend(names.into_iter().map(|(argument, _)| argument).zip(inner));
     }
-    parse_results(p, state)?;
+    parse_results_arrow(p, state)?;
     parse_more(p, state)?;
     p.region(state, &args)?;
     set_segments(p, &mut state.attrs, &[trip.iter().len(), condition.iter().len(), carried.len()]);
@@ -234,7 +215,7 @@ pub(crate) fn print_loop(p: &mut dyn AsmPrinter, op: OpId) {
         }
         p.text(")");
     }
-    print_results(p, op);
+    print_results_arrow(p, op);
     print_more(p, op, &SPELLED);
     p.text(" ");
     let body = Loop::body(p.ctx(), p.body(), op);

@@ -12,7 +12,8 @@ mod kernels;
 mod ops;
 
 pub use ops::{
-    Alloc, Bind, Check, Constant, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Reshape, Runtime, View, Yield,
+    Alloc, Bind, Check, Closure, Constant, Construct, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Match, Reshape,
+    Runtime, View, Yield,
 };
 
 use nim_ir::{Context, Type, TypeConstraint, TypeData};

@@ -1,6 +1,7 @@
 //! The op tables of the dialect.
 
 use crate::{control, data, kernels};
+use nim_builtin::adt;
 use nim_builtin::syntax::{parse_values, print_values};
 use nim_ir_macros::{dialect, op};
 
@@ -8,7 +9,7 @@ dialect! {
     /// The `dyn` dialect.
     pub static DYN: "dyn",
     "When and where: the host side of a program. Values are buffers; sizes are expressions over the function's symbols.",
-    ops[Alloc, View, Kill, Constant, Reshape, Copy, Invoke, Runtime, Bind, Index, Guard, Check, If, Loop, Yield],
+    ops[Alloc, View, Kill, Constant, Reshape, Copy, Invoke, Runtime, Bind, Index, Guard, Check, If, Loop, Match, Yield, Construct, Closure],
     types["dyn.storage": "Memory of some size on a device, of which views are taken."]
 }
 
@@ -224,4 +225,52 @@ pub struct Yield {
     /// values for the op around
     #[operand(ANY)]
     values: Variadic,
+}
+
+/// Runs the case of the constructor that a value of an algebraic data type was made by, as `graph.match` does.
+#[op(name = "dyn.match", traits(StructuredControlFlow), parse = adt::parse_match, print = adt::print_match,
+     verify_use = adt::verify_match)]
+pub struct Match {
+    /// the value
+    #[operand(ANY)]
+    value: One,
+    /// the constructor of each case
+    #[attr(Array)]
+    cases: Required,
+    /// one a case; their arguments are the fields
+    #[region(single_block)]
+    arms: Variadic,
+    /// what the cases yield
+    #[result(ANY)]
+    results: Variadic,
+}
+
+/// Makes a value of an algebraic data type; it refers to its fields, nothing is copied.
+#[op(name = "dyn.construct", traits(Pure), parse = adt::parse_construct, print = adt::print_construct,
+     verify_use = adt::verify_construct)]
+pub struct Construct {
+    /// by which constructor
+    #[attr(String)]
+    constructor: Required,
+    /// its fields
+    #[operand(ANY)]
+    fields: Variadic,
+    /// the value
+    #[result(ANY)]
+    value: One,
+}
+
+/// A function as a value, with its first arguments given already.
+#[op(name = "dyn.closure", traits(Pure, SymbolUser), parse = adt::parse_closure, print = adt::print_closure,
+     verify_use = adt::verify_closure)]
+pub struct Closure {
+    /// the function
+    #[attr(SymbolRef)]
+    callee: Required,
+    /// its first arguments
+    #[operand(ANY)]
+    captured: Variadic,
+    /// a function that takes the other arguments
+    #[result(ANY)]
+    function: One,
 }

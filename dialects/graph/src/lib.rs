@@ -17,7 +17,7 @@ pub use build::{Built, GraphBuilder};
 pub use build_control::{Iteration, LoopSpec};
 
 use nim_ir_macros::dialect;
-use ops::{contraction, control, elementwise, indexing, layout, reduction};
+use ops::{contraction, control, data, elementwise, indexing, layout, reduction};
 
 dialect! {
     /// The dialect's tables.
@@ -33,8 +33,10 @@ dialect! {
         indexing::Gather, indexing::GatherElements, indexing::GatherNd, indexing::ScatterElements,
         indexing::ScatterNd, indexing::TopK, indexing::NonZero, indexing::Unique, indexing::Nms, indexing::Random,
         control::ShapeOf, control::Index, control::Bind, control::Guard, control::Runtime, control::If, control::Loop,
-        control::Yield
+        control::Yield,
+        data::Adt, data::Construct, data::Match, data::Closure
     ],
     types["graph.string": "Text, an element type of tensors.", "graph.sequence": "A list of values of one type.",
-          "graph.optional": "A value or nothing."]
+          "graph.optional": "A value or nothing.",
+          "graph.adt": "A value of an algebraic data type that `graph.adt` defines."]
 }

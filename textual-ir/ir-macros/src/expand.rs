@@ -26,6 +26,7 @@ pub fn op(op: &Op) -> TokenStream {
     let print = option(args.print.as_ref().map(|f| quote!(#f)));
     let infer = option(args.infer.as_ref().map(|f| quote!(#f)));
     let verify = option(args.verify.as_ref().map(|f| quote!(#f)));
+    let verify_use = option(args.verify_use.as_ref().map(|f| quote!(#f)));
     let accessors = accessors(op);
     quote! {
         #(#attrs)*
@@ -51,6 +52,7 @@ pub fn op(op: &Op) -> TokenStream {
                 print: #print,
                 infer: #infer,
                 verify: #verify,
+                verify_use: #verify_use,
             };
             /// True when the op is one of this kind.
             pub fn is(ctx: &::nim_ir::Context, body: &::nim_ir::Body, op: ::nim_ir::OpId) -> bool {

@@ -33,7 +33,7 @@ use syn::{ItemStruct, parse_macro_input};
 /// }
 /// ```
 ///
-/// Arguments: `name` (a constant string expression), `traits(...)`, `infer`, `verify`, `parse`, `print` (paths of functions),
+/// Arguments: `name` (a constant string expression), `traits(...)`, `infer`, `verify`, `verify_use`, `parse`, `print` (paths of functions),
 /// `format` (declarative syntax), `successors` (`any` or a number).
 ///
 /// Fields are `#[operand(CONSTRAINT)] name: One | Optional | Variadic`, `#[result(CONSTRAINT)]` alike,

@@ -7,7 +7,7 @@ use syn::{
     spanned::Spanned,
 };
 
-const ARGUMENTS: &str = "`name`, `traits`, `infer`, `verify`, `parse`, `print`, `format`, `successors`";
+const ARGUMENTS: &str = "`name`, `traits`, `infer`, `verify`, `verify_use`, `parse`, `print`, `format`, `successors`";
 
 /// Number of successor blocks.
 pub enum Successors {
@@ -27,6 +27,7 @@ pub struct OpArgs {
     pub infer: Option<Path>,
     /// Verifier.
     pub verify: Option<Path>,
+    pub verify_use: Option<Path>,
     /// Hand-written parser.
     pub parse: Option<Path>,
     /// Hand-written printer.
@@ -46,6 +47,7 @@ impl Parse for OpArgs {
             traits: vec![],
             infer: None,
             verify: None,
+            verify_use: None,
             parse: None,
             print: None,
             format: None,
@@ -67,6 +69,7 @@ impl Parse for OpArgs {
                     "name" => name = Some(input.parse()?),
                     "infer" => args.infer = Some(input.parse()?),
                     "verify" => args.verify = Some(input.parse()?),
+                    "verify_use" => args.verify_use = Some(input.parse()?),
                     "parse" => args.parse = Some(input.parse()?),
                     "print" => args.print = Some(input.parse()?),
                     "format" => args.format = Some(input.parse()?),

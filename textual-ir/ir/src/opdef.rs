@@ -3,6 +3,7 @@
 use crate::{
     AttrList, Body, Context, Diagnostic, Loc, OpId, Type,
     syntax::{ParseFn, PrintFn},
+    verifier::SymbolTable,
 };
 
 /// How many values or regions a field stands for.
@@ -179,6 +180,9 @@ pub type InferFn = fn(&InferInput<'_>) -> Result<Vec<Type>, Diagnostic>;
 /// Op-specific verification.
 pub type VerifyFn = fn(&Context, &Body, OpId, &mut Vec<Diagnostic>);
 
+/// Verification against the symbols of the module: the op uses what stands elsewhere.
+pub type VerifyUseFn = fn(&Context, &SymbolTable<'_>, &Body, OpId, &mut Vec<Diagnostic>);
+
 /// All there is to know about an op.
 #[derive(Debug)]
 pub struct OpDef {
@@ -211,6 +215,8 @@ pub struct OpDef {
     pub infer: Option<InferFn>,
     /// Further checks.
     pub verify: Option<VerifyFn>,
+    /// Checks against what the op's symbols and types name in the module.
+    pub verify_use: Option<VerifyUseFn>,
 }
 
 impl OpDef {
@@ -231,6 +237,7 @@ impl OpDef {
             print: None,
             infer: None,
             verify: None,
+            verify_use: None,
         }
     }
     /// True when the op has a trait.

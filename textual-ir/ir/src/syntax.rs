@@ -81,6 +81,12 @@ pub trait AsmPrinter {
     fn nested_args(&mut self, op: OpId, index: usize);
     /// A new line at the current indentation plus one step.
     fn newline(&mut self);
+    /// A new line at the current indentation.
+    fn line(&mut self);
+    /// From here to [`AsmPrinter::unindent`] all is indented by one more step, regions too.
+    fn indent(&mut self);
+    /// Ends what [`AsmPrinter::indent`] began.
+    fn unindent(&mut self);
 }
 
 /// Parsing. Every method that fails has reported a diagnostic.

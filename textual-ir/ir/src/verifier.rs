@@ -4,7 +4,7 @@ use crate::{
     Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, Name, OpDef, OpId, Presence, RegionId,
     Trait, Type, TypeData, ValueId, builder::infer_types, diagnostics::did_you_mean,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 mod dominance;
 
@@ -27,9 +27,15 @@ pub fn verify_body(ctx: &Context, body: &Body, terminated: bool, found: &mut Vec
 }
 
 /// `around`: the symbols of the module that the body is in.
-fn verify_in(ctx: &Context, body: &Body, terminated: bool, around: Option<&Symbols>, found: &mut Vec<Diagnostic>) {
+fn verify_in(
+    ctx: &Context,
+    body: &Body,
+    terminated: bool,
+    around: Option<&SymbolTable<'_>>,
+    found: &mut Vec<Diagnostic>,
+) {
     dominance::check(ctx, body, !terminated, found);
-    let own = (!terminated).then(|| symbols_of(ctx, body));
+    let own = (!terminated).then(|| SymbolTable::new(ctx, body));
     let mut verifier = Verifier { ctx, body, symbols: own.as_ref().or(around), found };
     for &region in body.root_regions() {
         verifier.region(region, terminated);
@@ -37,24 +43,42 @@ fn verify_in(ctx: &Context, body: &Body, terminated: bool, around: Option<&Symbo
     verifier.symbols();
 }
 
-/// Names of the symbols of a module.
-type Symbols = FxHashSet<Name>;
+/// The symbols of a module.
+pub struct SymbolTable<'a> {
+    /// The module's body, which the ops are in.
+    pub body: &'a Body,
+    ops: FxHashMap<Name, OpId>,
+}
 
-fn symbols_of(ctx: &Context, body: &Body) -> Symbols {
-    let sym_name = ctx.name("sym_name");
-    let ops = body.root_regions().iter().flat_map(|&r| body.blocks(r)).flat_map(|&b| body.block_ops(b));
-    let name = |op| match body.attr(op, sym_name).map(|a| ctx.attr_data(a)) {
-        Some(AttrData::String(name)) => Some(*name),
-        _ => None,
-    };
-    ops.filter_map(name).collect()
+impl<'a> SymbolTable<'a> {
+    /// The symbols of a module's body. Where a name is used twice the first one counts.
+    pub fn new(ctx: &Context, body: &'a Body) -> SymbolTable<'a> {
+        let sym_name = ctx.name("sym_name");
+        let mut ops = FxHashMap::default();
+        for op in body.root_regions().iter().flat_map(|&r| body.blocks(r)).flat_map(|&b| body.block_ops(b)) {
+            if let Some(AttrData::String(name)) = body.attr(op, sym_name).map(|a| ctx.attr_data(a)) {
+                ops.entry(*name).or_insert(op);
+            }
+        }
+        SymbolTable { body, ops }
+    }
+    /// The op of a name.
+    pub fn get(&self, name: Name) -> Option<OpId> {
+        self.ops.get(&name).copied()
+    }
+    /// All names, sorted.
+    pub fn names<'c>(&self, ctx: &'c Context) -> Vec<&'c str> {
+        let mut names: Vec<&str> = self.ops.keys().map(|&n| ctx.str(n)).collect();
+        names.sort_unstable();
+        names
+    }
 }
 
 struct Verifier<'a> {
     ctx: &'a Context,
     body: &'a Body,
     /// Those that ops may name; `None` when nothing is known about the module.
-    symbols: Option<&'a Symbols>,
+    symbols: Option<&'a SymbolTable<'a>>,
     found: &'a mut Vec<Diagnostic>,
 }
 
@@ -89,6 +113,9 @@ impl Verifier<'_> {
                 if let Some(verify) = def.verify {
                     verify(self.ctx, self.body, op, self.found);
                 }
+                if let (Some(verify), Some(symbols)) = (def.verify_use, self.symbols) {
+                    verify(self.ctx, symbols, self.body, op, self.found);
+                }
             }
             let inner_terminated = def.is_some_and(|d| !d.has(Trait::NoTerminator));
             stack.extend(self.body.regions(op).iter().map(|&r| (r, inner_terminated)));
@@ -119,15 +146,13 @@ impl Verifier<'_> {
     fn callee(&mut self, op: OpId) {
         let callee = self.body.attr_named(self.ctx, op, "callee").and_then(|a| self.ctx.as_symbol_ref(a));
         let (Some(name), Some(symbols)) = (callee, self.symbols) else { return };
-        if symbols.contains(&name) {
+        if symbols.get(name).is_some() {
             return;
         }
         let (text, user) = (self.ctx.str(name), self.ctx.op_str(self.body.op_name(op)));
         let message = format!("`{user}` calls `@{text}`, but the module has no such symbol");
         let mut diagnostic = Diagnostic::error("N0312", self.body.loc(op), message);
-        let mut known: Vec<&str> = symbols.iter().map(|&n| self.ctx.str(n)).collect();
-        known.sort_unstable();
-        if let Some(near) = did_you_mean(text, known) {
+        if let Some(near) = did_you_mean(text, symbols.names(self.ctx)) {
             diagnostic = diagnostic.help(format!("did you mean `@{near}`?"));
         }
         self.found.push(diagnostic);

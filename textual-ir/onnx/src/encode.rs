@@ -39,7 +39,12 @@ pub fn encode_value(value: &Value, name: &str) -> Result<Vec<u8>, OnnxError> {
         Value::Sequence(values) => sequence(values, name)?.encode_to_vec(),
         Value::Optional(inner) => optional(inner.as_deref(), name)?.encode_to_vec(),
         Value::Map(keys, values) => map(keys, values, name)?.encode_to_vec(),
+        Value::Adt(_) | Value::Function(_) => return Err(no_form()),
     })
+}
+
+fn no_form() -> OnnxError {
+    OnnxError::invalid("values of algebraic data types and functions have no ONNX form")
 }
 
 fn kind_of(value: &Value) -> sequence_proto::DataType {
@@ -48,6 +53,8 @@ fn kind_of(value: &Value) -> sequence_proto::DataType {
         Value::Sequence(_) => sequence_proto::DataType::Sequence,
         Value::Optional(_) => sequence_proto::DataType::Optional,
         Value::Map(..) => sequence_proto::DataType::Map,
+        // Refused by whoever encodes it.
+        Value::Adt(_) | Value::Function(_) => sequence_proto::DataType::Undefined,
     }
 }
 
@@ -64,6 +71,7 @@ fn sequence(values: &[Value], name: &str) -> Result<SequenceProto, OnnxError> {
             Value::Sequence(values) => proto.sequence_values.push(sequence(values, "")?),
             Value::Optional(inner) => proto.optional_values.push(optional(inner.as_deref(), "")?),
             Value::Map(keys, values) => proto.map_values.push(map(keys, values, "")?),
+            Value::Adt(_) | Value::Function(_) => return Err(no_form()),
         }
     }
     Ok(proto)
@@ -79,6 +87,7 @@ fn optional(inner: Option<&Value>, name: &str) -> Result<OptionalProto, OnnxErro
         Some(Value::Sequence(values)) => proto.sequence_value = Some(sequence(values, "")?),
         Some(Value::Optional(inner)) => proto.optional_value = Some(Box::new(optional(inner.as_deref(), "")?)),
         Some(Value::Map(keys, values)) => proto.map_value = Some(map(keys, values, "")?),
+        Some(Value::Adt(_) | Value::Function(_)) => return Err(no_form()),
     }
     Ok(proto)
 }

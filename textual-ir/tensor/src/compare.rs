@@ -1,6 +1,6 @@
 //! Comparing what was computed with what was expected, within a tolerance.
 
-use crate::{DType, Tensor, Value, scalar};
+use crate::{DType, Made, Tensor, Value, scalar};
 use std::fmt;
 
 /// How far a floating-point element may lie from its reference:
@@ -105,6 +105,8 @@ fn kind(value: &Value) -> &'static str {
         Value::Optional(Some(_)) => "an optional that holds a value",
         Value::Optional(None) => "an empty optional",
         Value::Map(..) => "a map",
+        Value::Adt(_) => "a value of a data type",
+        Value::Function(_) => "a function",
     }
 }
 
@@ -125,7 +127,29 @@ fn values(found: &Value, expected: &Value, tolerance: &Tolerance, path: &str, re
             tensors(fk, ek, tolerance, &format!("{path}.keys"), result);
             values(fv, ev, tolerance, &format!("{path}.values"), result);
         }
+        (Value::Adt(f), Value::Adt(e)) => made(f, e, tolerance, path, result),
         _ => result.differ(path, || Difference::Kind { found: kind(found), expected: kind(expected) }),
+    }
+}
+
+/// Values of data types, field by field. Lists are as deep as they are long, so this does not recurse.
+fn made(found: &Made, expected: &Made, tolerance: &Tolerance, path: &str, result: &mut Comparison) {
+    let mut pairs = vec![(found, expected)];
+    while let Some((found, expected)) = pairs.pop() {
+        let path = format!("{path}.{}", expected.name);
+        if found.name != expected.name {
+            result.differ(&path, || Difference::Kind { found: "another constructor", expected: "this constructor" });
+        } else if found.fields.len() != expected.fields.len() {
+            let (found, expected) = (found.fields.len(), expected.fields.len());
+            result.differ(&path, || Difference::Length { found, expected });
+        } else {
+            for (i, pair) in found.fields.iter().zip(&expected.fields).enumerate() {
+                match pair {
+                    (Value::Adt(f), Value::Adt(e)) => pairs.push((f, e)),
+                    (f, e) => values(f, e, tolerance, &format!("{path}[{i}]"), result),
+                }
+            }
+        }
     }
 }
 

@@ -23,4 +23,4 @@ pub use dtype::DType;
 pub use minifloat::E8m0Round;
 pub use scalar::{Encoded, Rounding, encode_f64, encode_f64_with, encode_i64, f64_of, i64_of};
 pub use tensor::{Tensor, TensorError};
-pub use value::Value;
+pub use value::{Made, Value};

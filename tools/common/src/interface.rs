@@ -103,6 +103,7 @@ impl Interface {
             let ty = match &value.ty {
                 ValueType::Tensor { dtype, dims } => PortType::Tensor { dtype: *dtype, dims: dims.clone() },
                 ValueType::Other(text) => PortType::Other(text.clone()),
+                ValueType::Adt(name) => PortType::Other(format!("!graph.adt<@{name}>")),
             };
             Port { name: value.name.clone(), ty, node: value.node.clone() }
         };

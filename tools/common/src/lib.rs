@@ -8,6 +8,7 @@
 //! * [`failure`]: what went wrong, at which stage; [`terminal`]: how it is said.
 //! * [`files`]: standard input, and files that appear under their name only when they are complete.
 
+mod adt;
 pub mod dataset;
 pub mod engine;
 pub mod failure;

@@ -1,9 +1,9 @@
 //! Values from files and from the command line, and back to files.
 
-use crate::{Failure, Interface, Port, PortType, Stage, files, interface::onnx_type};
+use crate::{Failure, Interface, Port, PortType, Stage, adt, files, interface::onnx_type};
 use nim_interp::kernels::random;
 use nim_onnx::{decode_value, encode_value};
-use nim_tensor::{Blob, DType, Tensor, Value, cast, npy};
+use nim_tensor::{Blob, DType, Made, Tensor, Value, cast, npy};
 use std::{fmt, path::Path, str::FromStr};
 
 /// One `--input NAME=...` of a command line.
@@ -28,6 +28,13 @@ pub enum InputSource {
         dtype: DType,
         /// The elements.
         fill: Fill,
+    },
+    /// `node(leaf(4xf32=1), @x.npy)`: a value of an algebraic data type.
+    Adt {
+        /// By which constructor it is made.
+        constructor: String,
+        /// Its fields.
+        fields: Vec<InputSource>,
     },
 }
 
@@ -72,22 +79,37 @@ impl fmt::Display for Number {
 }
 
 /// How an input is written, for messages.
-const FORM: &str =
-    "an input is NAME=@FILE.npy, NAME=@FILE.pb or NAME=1x3xf32=rand (also rand:LOW:HIGH, randn, 0.5 or 1,2,3)";
+const FORM: &str = "an input is NAME=@FILE.npy, NAME=@FILE.pb or NAME=1x3xf32=rand (also rand:LOW:HIGH, randn, 0.5 or 1,2,3), \
+     or NAME=CONSTRUCTOR(1x3xf32=rand, ...)";
 
 impl FromStr for InputSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<InputSpec, String> {
         // Names of inputs may hold a `=`; what follows the last fitting one may not.
+        if let Some((name, rest)) = text.split_once('=')
+            && let Some(made) = adt::parse(rest, 0)
+        {
+            return Ok(InputSpec { name: name.to_string(), from: made? });
+        }
         if let Some((name, file)) = text.split_once("=@") {
             return Ok(InputSpec { name: name.to_string(), from: InputSource::File(file.to_string()) });
         }
-        let (rest, fill) = text.rsplit_once('=').ok_or(FORM)?;
-        let (name, ty) = rest.rsplit_once('=').ok_or(FORM)?;
-        let (dims, dtype) = parse_type(ty)?;
-        Ok(InputSpec { name: name.to_string(), from: InputSource::Made { dims, dtype, fill: parse_fill(fill)? } })
+        let (rest, _) = text.rsplit_once('=').ok_or(FORM)?;
+        let (name, _) = rest.rsplit_once('=').ok_or(FORM)?;
+        Ok(InputSpec { name: name.to_string(), from: parse_made(&text[name.len() + 1..])? })
     }
+}
+
+/// `@FILE` or `1x3xf32=rand`.
+pub(crate) fn parse_made(text: &str) -> Result<InputSource, String> {
+    let text = text.trim();
+    if let Some(file) = text.strip_prefix('@') {
+        return Ok(InputSource::File(file.to_string()));
+    }
+    let (ty, fill) = text.split_once('=').ok_or(FORM)?;
+    let (dims, dtype) = parse_type(ty)?;
+    Ok(InputSource::Made { dims, dtype, fill: parse_fill(fill)? })
 }
 
 fn parse_type(text: &str) -> Result<(Vec<usize>, DType), String> {
@@ -117,8 +139,17 @@ fn parse_fill(text: &str) -> Result<Fill, String> {
 
 impl fmt::Display for InputSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=", self.name)?;
-        match &self.from {
+        write!(f, "{}={}", self.name, self.from)
+    }
+}
+
+impl fmt::Display for InputSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InputSource::Adt { constructor, fields } => {
+                let fields: Vec<String> = fields.iter().map(InputSource::to_string).collect();
+                write!(f, "{constructor}({})", fields.join(", "))
+            }
             InputSource::File(file) => write!(f, "@{file}"),
             InputSource::Made { dims, dtype, fill } => {
                 dims.iter().try_for_each(|d| write!(f, "{d}x"))?;
@@ -144,13 +175,20 @@ impl InputSpec {
     /// A file that cannot be read; a shape or element type that cannot be filled so.
     pub fn value(&self, interface: &Interface, seed: u64) -> Result<Value, Failure> {
         let fail = |message: String| Failure::new(Stage::Input, format!("input {:?}: {message}", self.name));
-        match &self.from {
-            InputSource::File(file) => {
-                let port = interface.input(&self.name).map(|at| &interface.inputs[at]);
-                read_value(Path::new(file), port).map_err(|f| fail(f.message))
-            }
-            InputSource::Made { dims, dtype, fill } => {
-                make(*dtype, dims, fill, mix(seed, &self.name)).map(Value::Tensor).map_err(fail)
+        let port = interface.input(&self.name).map(|at| &interface.inputs[at]);
+        self.from.value(port, mix(seed, &self.name)).map_err(fail)
+    }
+}
+
+impl InputSource {
+    fn value(&self, port: Option<&Port>, seed: u64) -> Result<Value, String> {
+        match self {
+            InputSource::File(file) => read_value(Path::new(file), port).map_err(|f| f.message),
+            InputSource::Made { dims, dtype, fill } => make(*dtype, dims, fill, seed).map(Value::Tensor),
+            InputSource::Adt { constructor, fields } => {
+                let field = |(i, field): (usize, &InputSource)| field.value(None, mix(seed, &i.to_string()));
+                let fields = fields.iter().enumerate().map(field).collect::<Result<_, _>>()?;
+                Ok(Made::adt(constructor.as_str(), fields))
             }
         }
     }
@@ -267,6 +305,8 @@ pub fn summary(value: &Value) -> String {
         Value::Optional(None) => "nothing".into(),
         Value::Optional(Some(inner)) => format!("optional {}", summary(inner)),
         Value::Map(keys, values) => format!("map of {} keys, values: {}", keys.len(), summary(values)),
+        Value::Adt(made) => adt::show(made),
+        Value::Function(made) => format!("function {}", made.name),
     }
 }
 

@@ -5,7 +5,7 @@ use super::function::Emitter;
 use nim_dyn as d;
 use nim_ir::{BlockId, Expr, OpId, Symbol, Type, ValueDef, ValueId, verifier::operand_groups};
 use nim_tensor::DType;
-use nim_vm::bytecode::{Instr, Label, Reg, Size};
+use nim_vm::bytecode::{Instr, Label, Maker, Reg, Size};
 
 /// A stacked result under construction.
 enum Stack {
@@ -27,34 +27,112 @@ impl Emitter<'_, '_> {
         self.body.value_block(value) == Some(block)
     }
 
-    pub(super) fn branch(&mut self, op: OpId) {
+    /// A branch; true when the function returns what it gives.
+    pub(super) fn branch(&mut self, op: OpId) -> bool {
         let body = self.body;
         let condition = self.reg(body.operand(op, 0));
-        let results = self.reg_list(body.results(op));
         let blocks: Vec<BlockId> = body.regions(op).iter().filter_map(|&r| body.entry_block(r)).collect();
         let &[then, other] = blocks.as_slice() else {
-            return self.error(Some(op), "N0750", "`dyn.if` needs two regions");
+            self.error(Some(op), "N0750", "`dyn.if` needs two regions");
+            return false;
         };
         let to_other = self.push(Instr::JumpUnless { condition, target: Label(0) });
-        self.arm(then, &results);
-        let to_end = self.push(Instr::Jump { target: Label(0) });
+        let first = self.arm(op, then);
+        let to_end = first.then(|| self.push(Instr::Jump { target: Label(0) }));
         self.land(to_other);
-        self.arm(other, &results);
-        self.land(to_end);
-        self.define_results(op);
+        let second = self.arm(op, other);
+        to_end.into_iter().for_each(|jump| self.land(jump));
+        self.join(op, first || second)
     }
 
-    fn arm(&mut self, block: BlockId, results: &[Reg]) {
-        let bound = self.bound.clone();
-        self.block(block);
-        let values = self.yielded(block);
-        for (&value, &out) in values.iter().zip(results) {
-            let from = self.reg(value);
-            self.push(Instr::Move { out, from });
+    /// A match: one jump to the case of the constructor, which gets the fields.
+    pub(super) fn choose(&mut self, op: OpId) -> bool {
+        let (ctx, body) = (self.shared.ctx, self.body);
+        let value = self.reg(body.operand(op, 0));
+        let names = nim_builtin::adt::cases(ctx, body, op);
+        let ty = nim_builtin::adt::adt_name(ctx, body.ty(body.operand(op, 0)));
+        let Some(constructors) = ty.and_then(|name| self.shared.constructors.get(&name)).cloned() else {
+            self.error(Some(op), "N0754", "the data type that is matched is not defined");
+            return false;
+        };
+        // The case of each constructor of the type.
+        let case = |name: &str| names.iter().position(|&n| n == name);
+        let ways = constructors.iter().map(|name| case(name).or_else(|| case(nim_builtin::adt::OTHERWISE)));
+        let Some(ways) = ways.collect::<Option<Vec<usize>>>() else {
+            self.error(Some(op), "N0754", "a constructor has no case");
+            return false;
+        };
+        let blocks: Vec<BlockId> = body.regions(op).iter().filter_map(|&r| body.entry_block(r)).collect();
+        let fields = ways.iter().map(|&way| self.reg_list(body.block_args(blocks[way]))).collect();
+        let targets = ways.iter().map(|_| Label(0)).collect();
+        let at = self.push(Instr::Match { value, targets, fields });
+        let (mut starts, mut exits, mut falls) = (vec![], vec![], false);
+        for (i, &block) in blocks.iter().enumerate() {
+            starts.push(self.here());
+            let bound = self.bound.clone();
+            for &arg in body.block_args(block) {
+                let reg = self.reg(arg);
+                self.define(arg, reg);
+            }
+            let falls_here = self.arm(op, block);
+            self.bound = bound;
+            falls |= falls_here;
+            if falls_here && i + 1 < blocks.len() {
+                exits.push(self.push(Instr::Jump { target: Label(0) }));
+            }
         }
-        let local: Vec<ValueId> = values.into_iter().filter(|&v| self.is_local(v, block)).collect();
-        self.kill(&local);
+        if let Some(Instr::Match { targets, .. }) = self.code.get_mut(at) {
+            *targets = ways.iter().map(|&way| starts[way]).collect();
+        }
+        exits.into_iter().for_each(|jump| self.land(jump));
+        self.join(op, falls)
+    }
+
+    /// Behind all ways of a choice; `falls`: whether one of them goes on here.
+    fn join(&mut self, op: OpId, falls: bool) -> bool {
+        if falls {
+            self.define_results(op);
+        }
+        !falls
+    }
+
+    /// One way of a choice; true when it goes on behind the choice, false when it returns from the function.
+    fn arm(&mut self, op: OpId, block: BlockId) -> bool {
+        let bound = self.bound.clone();
+        let returned = self.block(block);
+        let values = self.yielded(block);
+        if !returned && self.is_last(op) {
+            let values = self.reg_list(&values);
+            self.push(Instr::Return { values });
+        } else if !returned {
+            let results = self.reg_list(self.body.results(op));
+            for (&value, &out) in values.iter().zip(&results) {
+                let from = self.reg(value);
+                self.push(Instr::Move { out, from });
+            }
+            let local: Vec<ValueId> = values.into_iter().filter(|&v| self.is_local(v, block)).collect();
+            self.kill(&local);
+        }
         self.bound = bound;
+        !returned && !self.is_last(op)
+    }
+
+    pub(super) fn construct(&mut self, op: OpId) {
+        let (ctx, body) = (self.shared.ctx, self.body);
+        let name = body.attr_named(ctx, op, "constructor").and_then(|a| ctx.as_string(a)).unwrap_or_default();
+        let ty = nim_builtin::adt::adt_name(ctx, body.ty(body.result(op)));
+        let constructors = ty.and_then(|name| self.shared.constructors.get(&name));
+        let Some(number) = constructors.and_then(|all| all.iter().position(|n| n == name)) else {
+            return self.error(Some(op), "N0754", format!("there is no constructor `{name}`"));
+        };
+        let (out, fields) = (self.reg(body.result(op)), self.reg_list(&body.operands(op)));
+        self.push(Instr::Make { out, maker: Maker::Constructor(number as u32), fields });
+    }
+
+    pub(super) fn closure(&mut self, op: OpId) {
+        let Some(function) = self.function_of(op) else { return };
+        let (out, fields) = (self.reg(self.body.result(op)), self.reg_list(&self.body.operands(op)));
+        self.push(Instr::Make { out, maker: Maker::Function(function), fields });
     }
 
     pub(super) fn repeat(&mut self, op: OpId) {

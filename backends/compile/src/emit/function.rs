@@ -5,7 +5,7 @@ use nim_builtin::func;
 use nim_dyn as d;
 use nim_ir::{BlockId, Body, Diagnostic, Expr, Loc, OpId, Symbol, Type, ValueId, verifier::operand_groups};
 use nim_tensor::DType;
-use nim_vm::bytecode::{Function, Instr, Label, Reg, Relation, Size, Text};
+use nim_vm::bytecode::{Callee, Function, FunctionId, Instr, Label, Reg, Relation, Size, Text};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A function on its way to bytecode.
@@ -19,7 +19,7 @@ pub(super) struct Emitter<'s, 'a> {
     pub(super) bound: FxHashSet<Symbol>,
     /// Storage that only one tensor lies in: both are made by one instruction.
     merged: FxHashSet<ValueId>,
-    code: Vec<Instr>,
+    pub(super) code: Vec<Instr>,
     nodes: Vec<Option<Text>>,
     node: Option<Text>,
     found: Vec<Diagnostic>,
@@ -52,10 +52,8 @@ impl<'s, 'a> Emitter<'s, 'a> {
         for (&arg, &reg) in args.iter().zip(&regs) {
             self.solve(arg, reg);
         }
-        if let Some(entry) = entry {
-            self.block(entry);
-        }
-        if !matches!(self.code.last(), Some(Instr::Return { .. })) {
+        let returned = entry.is_some_and(|entry| self.block(entry));
+        if !returned {
             self.error(None, "N0744", format!("the function `{name}` does not end in a return"));
         }
         if !self.found.is_empty() {
@@ -126,13 +124,26 @@ impl<'s, 'a> Emitter<'s, 'a> {
 
     // ---- ops
 
-    pub(super) fn block(&mut self, block: BlockId) {
-        for op in self.body.block_ops(block) {
-            self.op(op);
-        }
+    /// All ops of a block; true when the function has returned at its end.
+    pub(super) fn block(&mut self, block: BlockId) -> bool {
+        self.body.block_ops(block).any(|op| self.op(op))
     }
 
-    fn op(&mut self, op: OpId) {
+    /// True when what an op gives is what the function returns, with nothing in between but ends of lives.
+    pub(super) fn is_last(&self, op: OpId) -> bool {
+        let (ctx, body) = (self.shared.ctx, self.body);
+        let mut next = body.next(op);
+        while let Some(kill) = next.filter(|&op| d::Kill::is(ctx, body, op)) {
+            next = body.next(kill);
+        }
+        let Some(end) = next.filter(|&end| *body.operands(end) == *body.results(op)) else { return false };
+        let choice = |op: OpId| d::If::is(ctx, body, op) || d::Match::is(ctx, body, op);
+        func::Return::is(ctx, body, end)
+            || (d::Yield::is(ctx, body, end) && body.parent_op(op).is_some_and(|op| choice(op) && self.is_last(op)))
+    }
+
+    /// One op; true when the function has returned behind it.
+    fn op(&mut self, op: OpId) -> bool {
         let (ctx, body) = (self.shared.ctx, self.body);
         self.node = ctx.loc_name(body.loc(op)).map(|n| self.shared.builder.text(n));
         match ctx.op_str(body.op_name(op)) {
@@ -167,17 +178,22 @@ impl<'s, 'a> Emitter<'s, 'a> {
                 let what = self.text_attr(op, "what");
                 self.push(Instr::Check { from, dims, what });
             }
-            d::If::NAME => self.branch(op),
+            d::If::NAME => return self.branch(op),
+            d::Match::NAME => return self.choose(op),
+            d::Construct::NAME => self.construct(op),
+            d::Closure::NAME => self.closure(op),
             d::Loop::NAME => self.repeat(op),
             // Whoever makes a region looks at its end.
             d::Yield::NAME => {}
-            func::Call::NAME => self.call(op),
+            func::Call::NAME | func::CallIndirect::NAME => return self.call(op),
             func::Return::NAME => {
                 let values = self.reg_list(&body.operands(op));
                 self.push(Instr::Return { values });
+                return true;
             }
             other => self.error(Some(op), "N0745", format!("bytecode has no form for `{other}`")),
         }
+        false
     }
 
     fn text_attr(&mut self, op: OpId, name: &str) -> Text {
@@ -298,15 +314,35 @@ impl<'s, 'a> Emitter<'s, 'a> {
         self.push(Instr::Guard { kind, lhs, rhs, message });
     }
 
-    fn call(&mut self, op: OpId) {
+    /// The function that an op names.
+    pub(super) fn function_of(&mut self, op: OpId) -> Option<FunctionId> {
         let (ctx, body) = (self.shared.ctx, self.body);
         let callee = body.attr_named(ctx, op, "callee").and_then(|a| ctx.as_symbol_ref(a));
-        let Some(&function) = callee.and_then(|n| self.shared.functions.get(&n)) else {
-            return self.error(Some(op), "N0749", "the function that is called does not exist, or has no body");
+        let function = callee.and_then(|n| self.shared.functions.get(&n)).copied();
+        if function.is_none() {
+            self.error(Some(op), "N0749", "the function that is called does not exist, or has no body");
+        }
+        function
+    }
+
+    /// A call; true when the function returns what it gives, which the machine does without keeping this one.
+    fn call(&mut self, op: OpId) -> bool {
+        let body = self.body;
+        let mut operands = body.operands(op).to_vec();
+        let callee = if func::CallIndirect::is(self.shared.ctx, body, op) {
+            Callee::Value(self.reg(operands.remove(0)))
+        } else {
+            let Some(function) = self.function_of(op) else { return false };
+            Callee::Function(function)
         };
-        let (ins, outs) = (self.reg_list(&body.operands(op)), self.reg_list(body.results(op)));
-        self.push(Instr::Call { function, ins, outs });
+        let (ins, outs) = (self.reg_list(&operands), self.reg_list(body.results(op)));
+        self.push(Instr::Call { callee, ins, outs: outs.clone() });
+        if self.is_last(op) {
+            self.push(Instr::Return { values: outs });
+            return true;
+        }
         self.define_results(op);
+        false
     }
 
     /// Gives the symbols in the types of an op's results their values.

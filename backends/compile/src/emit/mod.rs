@@ -16,7 +16,7 @@ use nim_builtin::func;
 use nim_ir::{Attr, Context, Diagnostic, Loc, Module, Name, OpId, Type};
 use nim_vm::bytecode::{ConstId, FunctionId};
 use nim_vm::code_image::CodeImage;
-use nim_vm::{ProgramBuilder, Signature, SignatureValue, ValueType};
+use nim_vm::{AdtType, ProgramBuilder, Signature, SignatureValue, ValueType};
 use rustc_hash::FxHashMap;
 
 /// What the functions of a program share while they are written.
@@ -26,6 +26,8 @@ struct Shared<'a> {
     functions: FxHashMap<Name, FunctionId>,
     kernels: FxHashMap<Name, KernelFacts>,
     constants: FxHashMap<Attr, ConstId>,
+    /// Names of the constructors of each data type, in order.
+    constructors: FxHashMap<Name, Vec<String>>,
 }
 
 /// Writes the function called `entry` of a module at the `dyn` level, and all that it may call, as a program. `code` has
@@ -47,6 +49,7 @@ pub fn emit_program(
         let message = format!("the module has no function `{entry}`");
         return Err(vec![Diagnostic::error("N0740", Loc::UNKNOWN, message)]);
     };
+    let types = data_types(ctx, module);
     let producer = concat!("nim ", env!("CARGO_PKG_VERSION"));
     let mut shared = Shared {
         ctx,
@@ -54,6 +57,10 @@ pub fn emit_program(
         functions: FxHashMap::default(),
         kernels: facts::of_module(ctx, module),
         constants: FxHashMap::default(),
+        constructors: types
+            .iter()
+            .map(|ty| (ctx.name(&ty.name), ty.constructors.iter().map(|c| c.0.clone()).collect()))
+            .collect(),
     };
     // The first function is the program.
     let order: Vec<OpId> = std::iter::once(main).chain(functions.into_iter().filter(|&op| op != main)).collect();
@@ -77,7 +84,16 @@ pub fn emit_program(
         return Err(found);
     }
     let mut builder = shared.builder;
-    builder.signature(signature(ctx, module, main));
+    let signature = signature(ctx, module, main, types);
+    let values = signature.inputs.iter().chain(&signature.outputs).map(|value| &value.ty);
+    let fields = signature.types.iter().flat_map(|ty| &ty.constructors).flat_map(|(_, fields)| fields);
+    if let Some(ValueType::Other(text)) =
+        values.chain(fields).find(|ty| matches!(ty, ValueType::Other(text) if text.starts_with('(')))
+    {
+        let message = format!("a program cannot take or give a function: {text}");
+        return Err(vec![Diagnostic::error("N0755", module.body.loc(main), message)]);
+    }
+    builder.signature(signature);
     if let Some(code) = code {
         builder.code(code);
     }
@@ -85,7 +101,7 @@ pub fn emit_program(
 }
 
 /// Inputs and results with the names that the model gives them.
-fn signature(ctx: &Context, module: &Module, main: OpId) -> Signature {
+fn signature(ctx: &Context, module: &Module, main: OpId, types: Vec<AdtType>) -> Signature {
     let (inputs, results) = func::signature(ctx, &module.body, main).unwrap_or_default();
     let names = |attr: &str| -> Vec<String> {
         let list = module.body.attr_named(ctx, main, attr).and_then(|a| ctx.as_array(a)).unwrap_or_default();
@@ -116,10 +132,41 @@ fn signature(ctx: &Context, module: &Module, main: OpId) -> Signature {
     Signature {
         inputs: inputs.iter().enumerate().map(|(i, &ty)| value(&input_names, argument(i), i, ty, reader(i))).collect(),
         outputs: results.iter().enumerate().map(|(i, &ty)| value(&output_names, result(i), i, ty, None)).collect(),
+        types: reachable(types, inputs.iter().chain(results).map(|&ty| value_type(ctx, ty))),
     }
 }
 
+/// All data types of a module.
+fn data_types(ctx: &Context, module: &Module) -> Vec<AdtType> {
+    let definitions = module.ops().filter(|&op| module.body.is(ctx, op, nim_builtin::adt::NAME));
+    let one = |op: OpId| {
+        let made = nim_builtin::adt::constructors(ctx, &module.body, op);
+        let fields = |types: &[Type]| types.iter().map(|&ty| value_type(ctx, ty)).collect();
+        let constructors = made.iter().map(|c| (c.name.to_owned(), fields(&c.fields))).collect();
+        AdtType { name: module.symbol_name(ctx, op).unwrap_or_default().to_owned(), constructors }
+    };
+    definitions.map(one).collect()
+}
+
+/// Those data types that values of some types may hold.
+fn reachable(types: Vec<AdtType>, values: impl Iterator<Item = ValueType>) -> Vec<AdtType> {
+    let (mut open, mut names): (Vec<ValueType>, Vec<String>) = (values.collect(), vec![]);
+    while let Some(ty) = open.pop() {
+        if let ValueType::Adt(name) = ty
+            && !names.contains(&name)
+        {
+            let adt = types.iter().find(|ty| ty.name == name);
+            open.extend(adt.into_iter().flat_map(|ty| &ty.constructors).flat_map(|(_, fields)| fields.clone()));
+            names.push(name);
+        }
+    }
+    types.into_iter().filter(|ty| names.contains(&ty.name)).collect()
+}
+
 fn value_type(ctx: &Context, ty: Type) -> ValueType {
+    if let Some(name) = nim_builtin::adt::adt_name(ctx, ty) {
+        return ValueType::Adt(ctx.str(name).to_owned());
+    }
     match (ctx.dtype_of(ty), ctx.dims(ty)) {
         (Some(dtype), Some(dims)) => {
             let dims = dims.iter().map(|d| d.expr().map_or("?".into(), |e| ctx.exprs.display(e).to_string())).collect();

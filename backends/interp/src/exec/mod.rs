@@ -5,6 +5,7 @@
 
 mod buffer;
 mod container;
+mod data;
 mod dyn_ops;
 mod graph;
 mod loops;
@@ -241,6 +242,10 @@ impl<'a> Frame<'a> {
                 let results = loops::run(self.interpreter, callee, &inputs, &outputs, &given)?;
                 Ok(results.into_iter().map(Value::Tensor).collect())
             }
+            "func.call_indirect" => data::call_indirect(self, op, operands),
+            "graph.construct" | "dyn.construct" => data::construct(self, op, operands),
+            "graph.match" | "dyn.match" => data::choose(self, op, &operands),
+            "graph.closure" | "dyn.closure" => data::closure(self, op, operands),
             _ if name.starts_with("dyn.") => match dyn_ops::by_value(self, op, name, &operands) {
                 Some(results) => results,
                 None => Err(self.error(op, format!("`{name}` has no meaning in the interpreter"))),

@@ -1,6 +1,6 @@
 //! Fields of instructions: how each is stored, checked and shown. The instruction table needs nothing else.
 
-use super::{ConstId, FunctionId, KernelId, Label, Reg, Relation, Size, Sym, Text};
+use super::{Callee, ConstId, FunctionId, KernelId, Label, Maker, Reg, Relation, Size, Sym, Text};
 use nim_tensor::DType;
 use std::fmt::Write;
 
@@ -123,6 +123,48 @@ impl Field for FunctionId {
         let _ = write!(out, "@{}", (names.function)(self.0));
     }
 }
+
+/// A field that is one of two things: a word says which.
+macro_rules! choice_field {
+    ($ty:ident, $first:ident($first_ty:ty), $second:ident($second_ty:ty)) => {
+        impl Field for $ty {
+            fn encode(&self, out: &mut Vec<u32>) {
+                match self {
+                    $ty::$first(inner) => {
+                        out.push(0);
+                        inner.encode(out);
+                    }
+                    $ty::$second(inner) => {
+                        out.push(1);
+                        inner.encode(out);
+                    }
+                }
+            }
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, Problem> {
+                match reader.word()? {
+                    0 => <$first_ty>::decode(reader).map($ty::$first),
+                    1 => <$second_ty>::decode(reader).map($ty::$second),
+                    other => Err(Problem(format!("there is no choice {other}"))),
+                }
+            }
+            fn check(&self, limits: &Limits<'_>) -> Result<(), Problem> {
+                match self {
+                    $ty::$first(inner) => inner.check(limits),
+                    $ty::$second(inner) => inner.check(limits),
+                }
+            }
+            fn show(&self, names: &Names<'_>, out: &mut String) {
+                match self {
+                    $ty::$first(inner) => inner.show(names, out),
+                    $ty::$second(inner) => inner.show(names, out),
+                }
+            }
+        }
+    };
+}
+
+choice_field!(Callee, Function(FunctionId), Value(Reg));
+choice_field!(Maker, Constructor(u32), Function(FunctionId));
 
 impl Field for Size {
     fn encode(&self, out: &mut Vec<u32>) {

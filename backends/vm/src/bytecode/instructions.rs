@@ -4,7 +4,7 @@
 //! function; what is left is to find sizes, to provide memory, to choose and to repeat.
 
 use super::field::{Field, Limits, Names, Problem, Reader};
-use super::{ConstId, FunctionId, KernelId, Label, Reg, Size, Sym, Text};
+use super::{Callee, ConstId, KernelId, Label, Maker, Reg, Size, Sym, Text};
 use nim_tensor::DType;
 use std::fmt::Write;
 
@@ -100,10 +100,17 @@ instructions! {
     /// Appends the elements of `from` behind those of `to` along a new first axis (`to` is empty at first) and makes
     /// room ahead by doubling.
     20 "push" Push { to: Reg, from: Reg }
-    /// Runs another function of the program: its first registers get `ins`, its results go to `outs`.
-    21 "call" Call { function: FunctionId, ins: Box<[Reg]>, outs: Box<[Reg]> }
+    /// Runs another function of the program: its first registers get what the function has captured, if it is a value,
+    /// then `ins`; its results go to `outs`. Directly before a `return` of just these results it takes no memory: the
+    /// function returns to the caller of this one.
+    21 "call" Call { callee: Callee, ins: Box<[Reg]>, outs: Box<[Reg]> }
     /// Ends the function with these results.
     22 "return" Return { values: Box<[Reg]> }
+    /// `out` becomes a value that holds these: of an algebraic data type, or a function with its first arguments.
+    23 "make" Make { out: Reg, maker: Maker, fields: Box<[Reg]> }
+    /// Goes on at the target of the constructor that the value was made by, with its fields in that constructor's
+    /// registers; a list without registers leaves the fields where they are.
+    24 "match" Match { value: Reg, targets: Box<[Label]>, fields: Box<[Box<[Reg]>]> }
 }
 
 /// How two sizes must be related.

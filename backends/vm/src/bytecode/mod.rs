@@ -49,6 +49,24 @@ indices! {
     Label;
 }
 
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// A function of the program.
+    Function(FunctionId),
+    /// A function that is a value.
+    Value(Reg),
+}
+
+/// What makes a value of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// A constructor of an algebraic data type, by its number.
+    Constructor(u32),
+    /// A function, which captures its first arguments.
+    Function(FunctionId),
+}
+
 /// A function in bytecode.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Function {
@@ -114,17 +132,25 @@ pub fn verify(function: &Function, limits: &Limits<'_>) -> Result<(), Problem> {
                     function.outputs
                 ));
             }
-            Instr::Call { function: callee, ins, outs } => {
+            Instr::Call { callee: Callee::Function(callee), ins, outs } => {
                 let (inputs, outputs) = limits.functions[callee.index()];
                 if (ins.len(), outs.len()) != (inputs as usize, outputs as usize) {
                     return fail(format!("instruction {i} calls a function with the wrong number of values"));
                 }
             }
+            Instr::Make { maker: Maker::Function(callee), fields, .. }
+                if fields.len() > limits.functions[callee.index()].0 as usize =>
+            {
+                return fail(format!("instruction {i} gives a function more arguments than it takes"));
+            }
+            Instr::Match { targets, fields, .. } if targets.len() != fields.len() => {
+                return fail(format!("instruction {i} has {} targets for {} cases", targets.len(), fields.len()));
+            }
             _ => {}
         }
     }
     match function.code.last() {
-        Some(Instr::Return { .. } | Instr::Jump { .. }) => Ok(()),
+        Some(Instr::Return { .. } | Instr::Jump { .. } | Instr::Match { .. }) => Ok(()),
         _ => fail("the code does not end in a return or a jump".into()),
     }
 }

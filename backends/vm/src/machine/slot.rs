@@ -20,6 +20,33 @@ pub enum Slot {
     Tensor(TensorRef),
     /// What is not plain elements: strings, sequences, optionals, maps.
     Host(Value),
+    /// A value of an algebraic data type.
+    Adt(Arc<Made>),
+    /// A function with its first arguments.
+    Function(Arc<Made>),
+}
+
+/// A value made of others.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Number of the constructor in its type, or of the function in the program.
+    pub number: u32,
+    /// The others.
+    pub fields: Vec<Slot>,
+}
+
+impl Drop for Made {
+    /// Lists are as deep as they are long: they are taken apart without recursion.
+    fn drop(&mut self) {
+        let mut slots = std::mem::take(&mut self.fields);
+        while let Some(slot) = slots.pop() {
+            if let Slot::Adt(made) | Slot::Function(made) = slot
+                && let Some(mut made) = Arc::into_inner(made)
+            {
+                slots.append(&mut made.fields);
+            }
+        }
+    }
 }
 
 /// A row-major tensor somewhere in memory. Cloning shares the elements.
@@ -176,12 +203,13 @@ fn aligned_copy(bytes: &[u8]) -> Blob {
 }
 
 impl Slot {
-    /// The register's value for the world outside; `None` when it holds none.
+    /// The register's value for the runtime library and the world outside; `None` when it holds none. Values of algebraic
+    /// data types need their type: see `session::adt`.
     pub fn to_value(&self) -> Option<Value> {
         match self {
             Slot::Tensor(tensor) => Some(Value::Tensor(tensor.to_tensor())),
             Slot::Host(value) => Some(value.clone()),
-            Slot::Empty | Slot::Storage(_) => None,
+            Slot::Empty | Slot::Storage(_) | Slot::Adt(_) | Slot::Function(_) => None,
         }
     }
     /// A register's content for a value from outside.

@@ -5,7 +5,7 @@ use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, kind};
 use crate::bytecode::{self, Function, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
 use crate::error::LoadError;
-use crate::program::{Contents, Signature, SignatureValue, ValueType};
+use crate::program::{AdtType, Contents, Signature, SignatureValue, ValueType};
 use nim_tensor::{Blob, DType, Tensor, tensor::little_endian};
 use std::fs::File;
 use std::path::Path;
@@ -101,6 +101,7 @@ fn contents(tables: &[u8], constants: &Blob) -> Result<Contents, LoadError> {
     let producer = r.string().ok_or_else(damaged)?;
     let inputs = r.list(value).ok_or_else(damaged)?;
     let outputs = r.list(value).ok_or_else(damaged)?;
+    let types = r.list(adt).ok_or_else(damaged)?;
     let texts = r.list(Reader::string).ok_or_else(damaged)?;
     let size_texts = r.list(Reader::string).ok_or_else(damaged)?;
     let words = r.words().ok_or_else(damaged)?;
@@ -111,19 +112,28 @@ fn contents(tables: &[u8], constants: &Blob) -> Result<Contents, LoadError> {
     let functions = r.list(function).ok_or_else(damaged)?;
     let functions = functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
     let constants = r.list(|r| constant(r, constants)).ok_or_else(damaged)?;
-    let signature = Signature { inputs, outputs };
+    let signature = Signature { inputs, outputs, types };
     Ok(Contents { producer, signature, texts, sizes, size_texts, kernels, functions, constants, code: None })
 }
 
 fn value(r: &mut Reader<'_>) -> Option<SignatureValue> {
-    let name = r.string()?;
-    let ty = match r.u32()? {
+    let (name, ty, node) = (r.string()?, value_type(r)?, r.string()?);
+    Some(SignatureValue { name, ty, node: (!node.is_empty()).then_some(node) })
+}
+
+fn value_type(r: &mut Reader<'_>) -> Option<ValueType> {
+    Some(match r.u32()? {
         0 => ValueType::Tensor { dtype: dtype_of_code(r.u32()?)?, dims: r.list(Reader::string)? },
         1 => ValueType::Other(r.string()?),
+        2 => ValueType::Adt(r.string()?),
         _ => return None,
-    };
-    let node = r.string()?;
-    Some(SignatureValue { name, ty, node: (!node.is_empty()).then_some(node) })
+    })
+}
+
+fn adt(r: &mut Reader<'_>) -> Option<AdtType> {
+    let name = r.string()?;
+    let constructors = r.list(|r| Some((r.string()?, r.list(value_type)?)))?;
+    Some(AdtType { name, constructors })
 }
 
 fn function(r: &mut Reader<'_>) -> Option<Result<Function, bytecode::Problem>> {

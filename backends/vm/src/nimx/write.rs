@@ -145,6 +145,25 @@ fn constant_bytes(tensor: &Tensor) -> nim_tensor::Blob {
     }
 }
 
+fn value_type(w: &mut Writer, ty: &ValueType) {
+    match ty {
+        ValueType::Tensor { dtype, dims } => {
+            w.u32(0);
+            w.u32(dtype_code(*dtype).into());
+            w.u32(dims.len() as u32);
+            dims.iter().for_each(|d| w.string(d));
+        }
+        ValueType::Other(text) => {
+            w.u32(1);
+            w.string(text);
+        }
+        ValueType::Adt(name) => {
+            w.u32(2);
+            w.string(name);
+        }
+    }
+}
+
 fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
     let mut w = Writer::default();
     w.string(&contents.producer);
@@ -152,19 +171,18 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
         w.u32(list.len() as u32);
         for value in list {
             w.string(&value.name);
-            match &value.ty {
-                ValueType::Tensor { dtype, dims } => {
-                    w.u32(0);
-                    w.u32(dtype_code(*dtype).into());
-                    w.u32(dims.len() as u32);
-                    dims.iter().for_each(|d| w.string(d));
-                }
-                ValueType::Other(text) => {
-                    w.u32(1);
-                    w.string(text);
-                }
-            }
+            value_type(&mut w, &value.ty);
             w.string(value.node.as_deref().unwrap_or_default());
+        }
+    }
+    w.u32(contents.signature.types.len() as u32);
+    for adt in &contents.signature.types {
+        w.string(&adt.name);
+        w.u32(adt.constructors.len() as u32);
+        for (name, fields) in &adt.constructors {
+            w.string(name);
+            w.u32(fields.len() as u32);
+            fields.iter().for_each(|field| value_type(&mut w, field));
         }
     }
     w.u32(contents.texts.len() as u32);

@@ -1,5 +1,6 @@
 //! Running a program.
 
+mod adt;
 mod explain;
 mod memory;
 mod run;
@@ -8,7 +9,7 @@ use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::{Pool, PoolStats};
 use crate::machine::slot::Slot;
 use crate::machine::threads::Threads;
-use crate::program::{Program, ValueType, describe};
+use crate::program::{Program, SignatureValue, ValueType, describe};
 use crate::runtime::{Draws, Env};
 use nim_tensor::Value;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             memory_limit: usize::MAX,
             max_steps: u64::MAX,
-            max_depth: 1000,
+            max_depth: 200_000,
             profile: false,
             seed: None,
             parallel_work: 1 << 15,
@@ -120,8 +121,10 @@ impl Session {
         self.steps = 0;
         let program = self.program.clone();
         let args = arguments(&program, inputs)?;
-        let results = self.call(&program, 0, args, 0)?;
-        let values: Option<Vec<Value>> = results.iter().map(Slot::to_value).collect();
+        let results = self.main(&program, args)?;
+        let signature = program.signature();
+        let outputs = results.iter().zip(&signature.outputs);
+        let values: Option<Vec<Value>> = outputs.map(|(slot, out)| adt::to_value(signature, &out.ty, slot)).collect();
         let missing = || Box::new(RunErrorKind::Program("a result has no value".into()));
         values.ok_or_else(|| RunError { kind: missing(), node: None })
     }
@@ -170,8 +173,9 @@ fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunError>
         let fits = match (&expected.ty, value) {
             (ValueType::Tensor { dtype, dims }, Value::Tensor(t)) => t.dtype() == *dtype && t.rank() == dims.len(),
             (ValueType::Tensor { .. }, _) => false,
-            (ValueType::Other(_), Value::Tensor(_)) => false,
+            (ValueType::Other(_), Value::Tensor(_) | Value::Adt(_) | Value::Function(_)) => false,
             (ValueType::Other(_), _) => true,
+            (ValueType::Adt(_), _) => true,
         };
         if !fits {
             let (input, ty) = (expected.name.clone(), expected.ty.to_string());
@@ -179,5 +183,12 @@ fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunError>
             return Err(RunError { kind: Box::new(kind), node: expected.node.clone() });
         }
     }
-    Ok(inputs.iter().map(Slot::from_value).collect())
+    let slot = |(expected, value): (&SignatureValue, &Value)| {
+        adt::from_value(signature, &expected.ty, value).map_err(|found| {
+            let (input, expected_type) = (expected.name.clone(), found.expected);
+            let kind = RunErrorKind::InputType { input, expected: expected_type, found: found.found };
+            RunError { kind: Box::new(kind), node: expected.node.clone() }
+        })
+    };
+    signature.inputs.iter().zip(inputs).map(slot).collect()
 }

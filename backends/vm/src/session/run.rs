@@ -2,13 +2,14 @@
 
 use super::Session;
 use super::explain::Explain;
-use crate::bytecode::{Function, Instr, KernelId, Reg, Size, size::SizeExpr};
+use crate::bytecode::{Callee, Function, Instr, KernelId, Maker, Reg, Size, size::SizeExpr};
 use crate::error::{RunError, RunErrorKind};
-use crate::machine::slot::{Dims, Slot, TensorRef};
+use crate::machine::slot::{Dims, Made, Slot, TensorRef};
 use crate::program::Program;
 use crate::runtime::Call;
 use nim_tensor::{Value, f64_of, i64_of};
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Lists that are filled anew for each kernel, kept so that a call allocates nothing.
@@ -36,16 +37,11 @@ pub(super) struct Frame {
 }
 
 /// Why an instruction failed.
-pub(super) enum Fault {
-    /// It failed itself.
-    Here(Box<RunErrorKind>),
-    /// Something failed in a function that it called.
-    Within(RunError),
-}
+pub(super) struct Fault(Box<RunErrorKind>);
 
 impl From<RunErrorKind> for Fault {
     fn from(kind: RunErrorKind) -> Fault {
-        Fault::Here(Box::new(kind))
+        Fault(Box::new(kind))
     }
 }
 
@@ -56,45 +52,80 @@ pub(super) fn invalid(what: impl Into<String>) -> Fault {
 pub(super) type Step<T = ()> = Result<T, Fault>;
 
 /// What comes after an instruction.
-enum Next {
+enum Next<'p> {
     Instruction,
     Jump(u32),
+    Call { function: usize, args: Vec<Slot>, outs: &'p [Reg] },
     Return(Vec<Slot>),
 }
 
-impl Session {
-    /// Runs a function.
-    pub(super) fn call(
-        &mut self,
-        program: &Program,
-        index: usize,
-        args: Vec<Slot>,
-        depth: usize,
-    ) -> Result<Vec<Slot>, RunError> {
-        let function = &program.inner.contents.functions[index];
+/// A function that is running, or waits for one that it called.
+struct Activation<'p> {
+    function: &'p Function,
+    frame: Frame,
+    /// The instruction that runs.
+    at: usize,
+    /// Where the results of the call go that it waits for.
+    outs: &'p [Reg],
+}
+
+impl<'p> Activation<'p> {
+    fn new(function: &'p Function, args: Vec<Slot>) -> Activation<'p> {
         let mut regs = args;
         regs.resize(function.regs as usize, Slot::Empty);
-        let mut frame = Frame { regs, symbols: vec![0; function.symbols.len()] };
-        let mut at = 0;
+        let frame = Frame { regs, symbols: vec![0; function.symbols.len()] };
+        Activation { function, frame, at: 0, outs: &[] }
+    }
+
+    /// Whether a call at this instruction gives the results that the function returns: nothing of it is needed then.
+    fn is_tail_call(&self, outs: &[Reg]) -> bool {
+        matches!(self.function.code.get(self.at + 1), Some(Instr::Return { values }) if **values == *outs)
+    }
+}
+
+impl Session {
+    /// Runs the first function. Functions that wait are kept in a list, so calls may be nested as deep as memory allows.
+    pub(super) fn main(&mut self, program: &Program, args: Vec<Slot>) -> Result<Vec<Slot>, RunError> {
+        let functions = &program.inner.contents.functions;
+        let mut waiting: Vec<Activation<'_>> = vec![];
+        let mut now = Activation::new(&functions[0], args);
         loop {
-            let Some(instr) = function.code.get(at) else {
+            let function = now.function;
+            let fail = |at: usize, kind: Box<RunErrorKind>| RunError { kind, node: node(program, function, at) };
+            let Some(instr) = function.code.get(now.at) else {
                 let kind = RunErrorKind::Program("the code goes on behind its end".into());
                 return Err(RunError { kind: Box::new(kind), node: None });
             };
-            match self.step(program, function, &mut frame, instr, depth) {
-                Ok(Next::Instruction) => at += 1,
-                Ok(Next::Jump(target)) => {
+            match self.step(program, function, &mut now.frame, instr).map_err(|fault| fail(now.at, fault.0))? {
+                Next::Instruction => now.at += 1,
+                Next::Jump(target) => {
                     // Only jumps back and calls can make a run long.
-                    if target as usize <= at
-                        && let Err(kind) = self.count_step()
-                    {
-                        return Err(RunError { kind, node: node(program, function, at) });
+                    if target as usize <= now.at {
+                        self.count_step().map_err(|kind| fail(now.at, kind))?;
                     }
-                    at = target as usize;
+                    now.at = target as usize;
                 }
-                Ok(Next::Return(results)) => return Ok(results),
-                Err(Fault::Here(kind)) => return Err(RunError { kind, node: node(program, function, at) }),
-                Err(Fault::Within(error)) => return Err(error),
+                Next::Call { function, args, outs } => {
+                    self.count_step().map_err(|kind| fail(now.at, kind))?;
+                    let called = Activation::new(&functions[function], args);
+                    if now.is_tail_call(outs) {
+                        now = called;
+                    } else {
+                        if waiting.len() >= self.options.max_depth {
+                            return Err(fail(now.at, Box::new(RunErrorKind::Depth(self.options.max_depth))));
+                        }
+                        now.outs = outs;
+                        waiting.push(std::mem::replace(&mut now, called));
+                    }
+                }
+                Next::Return(results) => {
+                    let Some(caller) = waiting.pop() else { return Ok(results) };
+                    now = caller;
+                    for (out, value) in now.outs.iter().zip(results) {
+                        now.frame.regs[out.index()] = value;
+                    }
+                    now.at += 1;
+                }
             }
         }
     }
@@ -105,14 +136,13 @@ impl Session {
         if self.steps > limit { Err(Box::new(RunErrorKind::Steps(limit))) } else { Ok(()) }
     }
 
-    fn step(
+    fn step<'p>(
         &mut self,
-        program: &Program,
-        function: &Function,
+        program: &'p Program,
+        function: &'p Function,
         frame: &mut Frame,
-        instr: &Instr,
-        depth: usize,
-    ) -> Step<Next> {
+        instr: &'p Instr,
+    ) -> Step<Next<'p>> {
         let explain = Explain { program, function };
         match instr {
             Instr::Const { out, constant } => {
@@ -234,16 +264,43 @@ impl Session {
                 }
             }
             Instr::Push { to, from } => self.push(frame, *to, *from)?,
-            Instr::Call { function: callee, ins, outs } => {
-                self.count_step().map_err(Fault::Here)?;
-                if depth >= self.options.max_depth {
-                    return Err(RunErrorKind::Depth(self.options.max_depth).into());
+            Instr::Call { callee, ins, outs } => {
+                let (function, captured): (usize, &[Slot]) = match callee {
+                    Callee::Function(function) => (function.index(), &[]),
+                    Callee::Value(value) => match &frame.regs[value.index()] {
+                        Slot::Function(made) => (made.number as usize, &made.fields),
+                        _ => return Err(invalid(format!("register {} holds no function", value.0))),
+                    },
+                };
+                let args: Vec<Slot> =
+                    captured.iter().chain(ins.iter().map(|r| &frame.regs[r.index()])).cloned().collect();
+                let called = &program.inner.contents.functions[function];
+                if (args.len(), outs.len()) != (called.inputs as usize, called.outputs as usize) {
+                    return Err(invalid(format!("`{}` takes or gives another number of values", called.name)));
                 }
-                let args = ins.iter().map(|r| frame.regs[r.index()].clone()).collect();
-                let results = self.call(program, callee.index(), args, depth + 1).map_err(Fault::Within)?;
-                for (out, value) in outs.iter().zip(results) {
-                    frame.regs[out.index()] = value;
+                return Ok(Next::Call { function, args, outs });
+            }
+            Instr::Make { out, maker, fields } => {
+                let fields = fields.iter().map(|r| frame.regs[r.index()].clone()).collect();
+                frame.regs[out.index()] = match maker {
+                    Maker::Constructor(number) => Slot::Adt(Arc::new(Made { number: *number, fields })),
+                    Maker::Function(function) => Slot::Function(Arc::new(Made { number: function.0, fields })),
+                };
+            }
+            Instr::Match { value, targets, fields } => {
+                let Slot::Adt(made) = &frame.regs[value.index()] else {
+                    return Err(invalid(format!("register {} holds no value of a data type", value.0)));
+                };
+                let made = made.clone();
+                let case = targets.get(made.number as usize).zip(fields.get(made.number as usize));
+                let (target, outs) = case.ok_or_else(|| invalid("a value has a constructor without a case"))?;
+                if !outs.is_empty() && outs.len() != made.fields.len() {
+                    return Err(invalid("a value has another number of fields than its case takes"));
                 }
+                for (out, field) in outs.iter().zip(&made.fields) {
+                    frame.regs[out.index()] = field.clone();
+                }
+                return Ok(Next::Jump(target.0));
             }
             Instr::Return { values } => {
                 return Ok(Next::Return(values.iter().map(|r| frame.regs[r.index()].clone()).collect()));

@@ -2,6 +2,7 @@
 
 pub mod contraction;
 pub mod control;
+pub mod data;
 pub mod elementwise;
 pub mod indexing;
 pub mod layout;

@@ -4,7 +4,7 @@
 //! loop's end. Values that may refer to the same memory form a class and live together.
 
 use nim_builtin::func;
-use nim_dyn::{Alloc, If, Kill, Loop, Reshape, Runtime, View, Yield};
+use nim_dyn::{Alloc, Closure, Construct, If, Kill, Loop, Match, Reshape, Runtime, View, Yield};
 use nim_ir::{Body, Context, Expr, OpId, TypeData, ValueId, verifier::operand_groups};
 use rustc_hash::FxHashMap;
 
@@ -19,7 +19,7 @@ pub(super) struct Interval {
     pub(super) begin: u32,
     /// Number of the last op that may look at it.
     pub(super) end: u32,
-    /// The branches that the allocation stands in: each `dyn.if` with the number of the region.
+    /// The branches that the allocation stands in: each `dyn.if` or `dyn.match` with the number of the region.
     pub(super) branches: Vec<(OpId, usize)>,
 }
 
@@ -42,8 +42,11 @@ fn branches(ctx: &Context, body: &Body, op: OpId) -> Vec<(OpId, usize)> {
     let mut inner = op;
     while let Some(outer) = body.parent_op(inner) {
         let region = body.block(inner).and_then(|b| body.block_region(b));
-        if let Some(way) =
-            body.regions(outer).iter().position(|&r| Some(r) == region).filter(|_| If::is(ctx, body, outer))
+        if let Some(way) = body
+            .regions(outer)
+            .iter()
+            .position(|&r| Some(r) == region)
+            .filter(|_| If::is(ctx, body, outer) || Match::is(ctx, body, outer))
         {
             found.push((outer, way));
         }
@@ -167,7 +170,7 @@ impl Survey {
         let results = body.results(op);
         match ctx.op_str(body.op_name(op)) {
             View::NAME | Reshape::NAME => self.classes.join(operands[0], results[0]),
-            If::NAME => {
+            If::NAME | Match::NAME => {
                 for &region in body.regions(op) {
                     for (&v, &result) in yielded(ctx, body, region).iter().zip(results) {
                         self.classes.join(v, result);
@@ -191,7 +194,8 @@ impl Survey {
                 // The condition is looked at when the next iteration begins.
                 self.escaping.extend(next.get(..skip).unwrap_or_default());
             }
-            func::Return::NAME | func::Call::NAME => {
+            // What values are made of lives as long as they do, wherever they go.
+            func::Return::NAME | func::Call::NAME | func::CallIndirect::NAME | Construct::NAME | Closure::NAME => {
                 self.escaping.extend_from_slice(&operands);
                 self.escaping.extend_from_slice(results);
             }

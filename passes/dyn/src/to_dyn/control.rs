@@ -1,7 +1,7 @@
 //! Branches and loops. Their results and carried values are references: nothing is copied.
 
 use super::{Lower, buffer_type};
-use nim_dyn::{If, Loop, Yield};
+use nim_dyn::{If, Loop, Match, Yield};
 use nim_ir::{Attr, BlockId, InsertPoint, OpId, RegionId, Type, ValueId, verifier::operand_groups};
 
 impl Lower<'_, '_> {
@@ -48,6 +48,41 @@ impl Lower<'_, '_> {
             let what = self.describe("result", result, i);
             self.map(result, value);
             let sources: Vec<Type> = [&a, &b].iter().filter_map(|list| list.get(i).copied()).collect();
+            self.arrive(value, &sources, &what);
+        }
+    }
+
+    /// A match: cases get the fields, which are checked against what the cases say of them.
+    pub(super) fn choose(&mut self, op: OpId) {
+        let (loc, value) = (self.source.loc(op), self.value(self.source.operand(op, 0)));
+        let mut regions = vec![];
+        for &region in self.source.regions(op) {
+            let filled = self.region(region, |lower, block| {
+                for (i, &arg) in lower.source.block_args(block).iter().enumerate() {
+                    let what = lower.describe("field", arg, i);
+                    let buffer = lower.value(arg);
+                    lower.arrive(buffer, &[lower.ctx.none_type()], &what);
+                }
+            });
+            let Some(filled) = filled else { return self.error(op, "N0722", "a case of `graph.match` is empty") };
+            regions.push(filled);
+        }
+        let results = self.source.results(op).to_vec();
+        let types: Vec<Type> = results.iter().map(|&r| buffer_type(self.ctx, self.source.ty(r))).collect();
+        self.builder.loc = loc;
+        let mut state = self.builder.state(Match::NAME).operands(&[value]).results(&types);
+        if let Some(cases) = self.source.attr_named(self.ctx, op, "cases") {
+            state = state.attr(self.ctx, "cases", cases);
+        }
+        for &(region, _) in &regions {
+            state = state.region(region);
+        }
+        let new = self.builder.insert(state);
+        for (i, result) in results.into_iter().enumerate() {
+            let value = self.builder.body.results(new)[i];
+            let what = self.describe("result", result, i);
+            self.map(result, value);
+            let sources: Vec<Type> = regions.iter().filter_map(|(_, types)| types.get(i).copied()).collect();
             self.arrive(value, &sources, &what);
         }
     }

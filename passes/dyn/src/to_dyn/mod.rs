@@ -34,6 +34,14 @@ pub struct Done {
 /// Converts all functions. Those with errors stay as they are.
 pub fn graph_to_dyn(ctx: &Context, module: &mut Module) -> (Done, Vec<Diagnostic>) {
     let kernels = kernels(ctx, module);
+    let functions: FxHashMap<Name, Vec<Type>> = module
+        .ops()
+        .filter(|&op| func::Func::is(ctx, &module.body, op))
+        .filter_map(|op| {
+            let name = ctx.name(module.symbol_name(ctx, op)?);
+            Some((name, func::signature(ctx, &module.body, op)?.1.to_vec()))
+        })
+        .collect();
     let mut done = Done::default();
     let mut found = vec![];
     for func in module.ops().collect::<Vec<_>>() {
@@ -56,6 +64,7 @@ pub fn graph_to_dyn(ctx: &Context, module: &mut Module) -> (Done, Vec<Diagnostic
             source: &source,
             builder: Builder::at_end(ctx, &mut target, block),
             kernels: &kernels,
+            functions: &functions,
             values: FxHashMap::default(),
             bound: FxHashSet::default(),
             found: vec![],
@@ -146,6 +155,10 @@ pub fn buffer_type(ctx: &Context, ty: Type) -> Type {
         TypeData::Tensor { dims, element, .. } => {
             ctx.ty(TypeData::MemRef { dims: dims.clone(), element: *element, layout: None, space: None })
         }
+        TypeData::Function { inputs, results } => {
+            let all = |types: &[Type]| types.iter().map(|&t| buffer_type(ctx, t)).collect::<Vec<_>>();
+            ctx.function_type(&all(inputs), &all(results))
+        }
         _ => ty,
     }
 }
@@ -156,6 +169,8 @@ struct Lower<'a, 'b> {
     source: &'a Body,
     builder: Builder<'b>,
     kernels: &'a FxHashMap<Name, Callee>,
+    /// What each function of the module gives.
+    functions: &'a FxHashMap<Name, Vec<Type>>,
     /// The buffer of each tensor.
     values: FxHashMap<ValueId, ValueId>,
     /// Symbols that have a value at this point.

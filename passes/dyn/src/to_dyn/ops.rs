@@ -2,8 +2,8 @@
 
 use super::{Lower, buffer_type};
 use nim_builtin::func;
-use nim_dyn::{Alloc, Bind, Constant, Guard, Index, Invoke, Reshape, Runtime, View};
-use nim_ir::{Attr, Expr, OpId, Symbol, Type, ValueId};
+use nim_dyn::{Alloc, Bind, Closure, Constant, Construct, Guard, Index, Invoke, Reshape, Runtime, View};
+use nim_ir::{Attr, Expr, OpId, Symbol, Type, TypeData, ValueId};
 use rustc_hash::FxHashMap;
 
 /// Ops of `graph` that the runtime library does, with its name for them.
@@ -42,6 +42,9 @@ impl Lower<'_, '_> {
             }
             "graph.if" => self.branch(op),
             "graph.loop" => self.repeat(op),
+            "graph.match" => self.choose(op),
+            "graph.construct" => self.references(op, Construct::NAME, "constructor"),
+            "graph.closure" => self.references(op, Closure::NAME, "callee"),
             // Bodies of branches and loops end by whoever makes them.
             "graph.yield" => {}
             "dataflow.invoke" => self.invoke(op),
@@ -49,7 +52,7 @@ impl Lower<'_, '_> {
                 let values = self.values(&self.source.operands(op));
                 self.builder.op(func::Return::NAME, &values, &[], &[]);
             }
-            "func.call" => self.call(op),
+            "func.call" | "func.call_indirect" => self.call(op, name),
             _ => match RUNTIME.iter().find(|(graph, _)| *graph == name) {
                 Some((_, function)) => self.runtime(op, function),
                 None if name.starts_with("graph.") && self.is_on_host(op) => self.runtime(op, &name["graph.".len()..]),
@@ -210,17 +213,46 @@ impl Lower<'_, '_> {
         }
     }
 
-    fn call(&mut self, op: OpId) {
+    /// A value that refers to others: nothing is copied.
+    fn references(&mut self, op: OpId, name: &'static str, attr: &'static str) {
+        let operands = self.values(&self.source.operands(op));
+        let result = self.source.result(op);
+        let ty = buffer_type(self.ctx, self.source.ty(result));
+        let attrs: Vec<(&str, Attr)> =
+            self.source.attr_named(self.ctx, op, attr).map(|value| (attr, value)).into_iter().collect();
+        let new = self.builder.value(name, &operands, ty, &attrs);
+        self.map(result, new);
+    }
+
+    /// A function gives what its own type says, so only what the call claims beyond that is checked.
+    fn call(&mut self, op: OpId, name: &str) {
         let operands = self.values(&self.source.operands(op));
         let results = self.source.results(op).to_vec();
         let types: Vec<Type> = results.iter().map(|&r| buffer_type(self.ctx, self.source.ty(r))).collect();
-        let Some(callee) = self.source.attr_named(self.ctx, op, "callee") else { return };
-        let call = self.builder.op(func::Call::NAME, &operands, &types, &[("callee", callee)]);
+        let callee = self.source.attr_named(self.ctx, op, "callee");
+        let given: Vec<Type> = match callee.and_then(|a| self.functions.get(&self.ctx.as_symbol_ref(a)?)) {
+            Some(given) => given.clone(),
+            None => match self.source.operands(op).first().map(|&f| self.ctx.type_data(self.source.ty(f))) {
+                Some(TypeData::Function { results, .. }) => results.clone(),
+                _ => vec![],
+            },
+        };
+        let attrs: Vec<(&str, Attr)> = callee.map(|callee| ("callee", callee)).into_iter().collect();
+        let call = self.builder.op(name, &operands, &types, &attrs);
         for (i, result) in results.into_iter().enumerate() {
             let new = self.builder.body.results(call)[i];
             let what = self.describe("result", result, i);
             self.map(result, new);
-            self.arrive(new, &[self.ctx.none_type()], &what);
+            let source = given.get(i).map_or(self.ctx.none_type(), |&ty| self.without_symbols(ty));
+            self.arrive(new, &[source], &what);
         }
+    }
+
+    /// A type of another function: its symbols mean nothing here.
+    fn without_symbols(&self, ty: Type) -> Type {
+        let (Some(dims), Some(element)) = (self.ctx.dims(ty), self.ctx.element_type(ty)) else { return ty };
+        let known = |d: &nim_ir::Dim| d.expr().filter(|&e| self.ctx.exprs.as_const(e).is_some());
+        let dims: Vec<_> = dims.iter().map(|d| known(d).map_or(nim_ir::Dim::Unknown, nim_ir::Dim::Expr)).collect();
+        self.ctx.tensor_type(&dims, element)
     }
 }

@@ -58,4 +58,13 @@ impl AsmPrinter for Printer<'_> {
     fn newline(&mut self) {
         self.new_line(1);
     }
+    fn indent(&mut self) {
+        self.indent += 1;
+    }
+    fn unindent(&mut self) {
+        self.indent -= 1;
+    }
+    fn line(&mut self) {
+        self.new_line(0);
+    }
 }
