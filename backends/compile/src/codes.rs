@@ -45,4 +45,12 @@ nim_ir::codes! {
     "N0753", "machine code cannot be made",
         "LLVM refused the module. This is a fault of the toolkit; the message is LLVM's own.",
         "a target that this LLVM does not have";
+    "N0754", "data type is not there any more",
+        "The host program makes or matches values of a type that the module does not define. A pass dropped the \
+         definition, or the check of the module was switched off.",
+        "`--verify-each=false` in front of the compiler";
+    "N0755", "functions stay inside of a program",
+        "A program's inputs and results are tensors and what holds tensors; a function as a value has no meaning outside \
+         of the program. Give the function's captured values in or out instead.",
+        "`func.func @main(%f: (tensor<f32>) -> tensor<f32>)`";
 }

@@ -1,11 +1,11 @@
 //! Programs put together by hand: instructions, files, errors, limits.
 
 use nim_expr::ExprPool;
-use nim_tensor::{DType, Tensor, Value};
-use nim_vm::bytecode::{Function, FunctionId, Instr, Label, Reg, Relation, Size, Sym, Text};
+use nim_tensor::{DType, Made, Tensor, Value};
+use nim_vm::bytecode::{Callee, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym, Text};
 use nim_vm::code_image::{CodeImage, ImageInfo, Layout, PAGE};
 use nim_vm::{
-    LoadError, Options, Program, ProgramBuilder, RunErrorKind, Session, Signature, SignatureValue, ValueType,
+    AdtType, LoadError, Options, Program, ProgramBuilder, RunErrorKind, Session, Signature, SignatureValue, ValueType,
 };
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ fn add_kernel() -> CodeImage {
     let layout = Layout { code: PAGE, ..Layout::default() };
     let mut body = vec![0xcc; PAGE as usize];
     body[..code.len()].copy_from_slice(&code);
-    let symbols = BTreeMap::from([("add".to_owned(), 0)]);
+    let symbols = BTreeMap::from([("nim_add".to_owned(), 0)]);
     let info = ImageInfo { arch: "x86_64".into(), target: "x86-64".into(), layout, symbols, ..ImageInfo::default() };
     CodeImage { info, body }
 }
@@ -82,7 +82,7 @@ impl Build {
             };
             values.iter().map(value).collect()
         };
-        self.builder.signature(Signature { inputs: list(inputs), outputs: list(outputs) });
+        self.builder.signature(Signature { inputs: list(inputs), outputs: list(outputs), types: vec![] });
     }
 }
 
@@ -208,22 +208,75 @@ fn loops_stack_and_carry() {
 
 #[test]
 fn functions_call_themselves() {
-    // f(n) = if n then f(n - 1) else n
-    let mut b = Build::new();
-    b.signature(&[("n", DType::I64, &[])], &[("r", DType::I64, &[])]);
-    let n = b.sym("n");
-    b.push(Instr::JumpUnless { condition: Reg(0), target: Label(5) });
-    b.push(Instr::Bind { from: Reg(0), symbols: [n].into() });
-    b.push(Instr::New { out: Reg(1), dtype: DType::I64, dims: [].into() });
-    let less = b.sizes(&["n - 1"]);
-    b.push(Instr::Index { to: Reg(1), values: less });
-    b.push(Instr::Call { function: FunctionId(0), ins: [Reg(1)].into(), outs: [Reg(0)].into() });
-    b.push(Instr::Return { values: [Reg(0)].into() });
-    b.define(FunctionId(0), 2, 1, 1);
-    let program = b.builder.into_program().unwrap();
-    let mut session = Session::new(&program, Options { max_depth: 100, ..options() });
-    assert_eq!(session.run(&[Tensor::scalar(50i64).into()]).unwrap(), [Tensor::scalar(0i64).into()]);
+    // f(n) = if n then f(n - 1) else n; `behind` stands between the call and the return
+    let build = |behind: &[Instr]| {
+        let mut b = Build::new();
+        b.signature(&[("n", DType::I64, &[])], &[("r", DType::I64, &[])]);
+        let n = b.sym("n");
+        b.push(Instr::JumpUnless { condition: Reg(0), target: Label(5 + behind.len() as u32) });
+        b.push(Instr::Bind { from: Reg(0), symbols: [n].into() });
+        b.push(Instr::New { out: Reg(1), dtype: DType::I64, dims: [].into() });
+        let less = b.sizes(&["n - 1"]);
+        b.push(Instr::Index { to: Reg(1), values: less });
+        let callee = Callee::Function(FunctionId(0));
+        b.push(Instr::Call { callee, ins: [Reg(1)].into(), outs: [Reg(0)].into() });
+        behind.iter().for_each(|instr| b.push(instr.clone()));
+        b.push(Instr::Return { values: [Reg(0)].into() });
+        b.define(FunctionId(0), 2, 1, 1);
+        Session::new(&b.builder.into_program().unwrap(), Options { max_depth: 100, ..options() })
+    };
+    let zero: Vec<Value> = vec![Tensor::scalar(0i64).into()];
+    let mut session = build(&[Instr::Kill { regs: [Reg(1)].into() }]);
+    assert_eq!(session.run(&[Tensor::scalar(50i64).into()]).unwrap(), zero);
     assert_eq!(*session.run(&[Tensor::scalar(500i64).into()]).unwrap_err().kind, RunErrorKind::Depth(100));
+    // A call whose results are returned as they are takes no level.
+    let mut session = build(&[]);
+    assert_eq!(session.run(&[Tensor::scalar(5000i64).into()]).unwrap(), zero);
+    assert_eq!(session.stats().memory.in_use, 0);
+}
+
+#[test]
+fn values_are_made_and_matched() {
+    // The length of a list, whose type is the signature's: nil, cons(f32, @List).
+    let mut b = Build::new();
+    let float = ValueType::Tensor { dtype: DType::F32, dims: vec![] };
+    let list = ValueType::Adt("List".into());
+    let value = |name: &str, ty: &ValueType| SignatureValue { name: name.into(), ty: ty.clone(), node: None };
+    let constructors = vec![("nil".into(), vec![]), ("cons".into(), vec![float, list.clone()])];
+    b.builder.signature(Signature {
+        inputs: vec![value("list", &list)],
+        outputs: vec![value("reversed", &list)],
+        types: vec![AdtType { name: "List".into(), constructors }],
+    });
+    // reversed = nil; while list is cons(x, rest): reversed = cons(x, reversed), list = rest
+    let make =
+        |out, number, fields: &[Reg]| Instr::Make { out, maker: Maker::Constructor(number), fields: fields.into() };
+    b.push(make(Reg(1), 0, &[]));
+    let fields = [[].into(), [Reg(2), Reg(0)].into()].into();
+    b.push(Instr::Match { value: Reg(0), targets: [Label(4), Label(2)].into(), fields });
+    b.push(make(Reg(1), 1, &[Reg(2), Reg(1)]));
+    b.push(Instr::Jump { target: Label(1) });
+    b.push(Instr::Return { values: [Reg(1)].into() });
+    b.define(FunctionId(0), 3, 1, 1);
+    let mut session = Session::new(&b.builder.into_program().unwrap(), options());
+    let list = |numbers: &mut dyn Iterator<Item = i64>| {
+        let cons = |rest, n| Made::adt("cons", vec![Tensor::scalar(n as f32).into(), rest]);
+        numbers.fold(Made::adt("nil", vec![]), cons)
+    };
+    // As deep as it is long: nothing on the way may recurse.
+    let result = session.run(&[list(&mut (0..200_000))]).unwrap();
+    assert_eq!(result, [list(&mut (0..200_000).rev())]);
+
+    let refused = |value: Value| session.run(&[value]).unwrap_err().to_string();
+    let [double, short, other] = [
+        Made::adt("cons", vec![Tensor::scalar(1f64).into(), Made::adt("nil", vec![])]),
+        Made::adt("cons", vec![Tensor::scalar(1f32).into()]),
+        Made::adt("snoc", vec![]),
+    ]
+    .map(refused);
+    assert!(double.contains("f64"), "{double}");
+    assert!(short.contains("`cons` of 1 fields, it has 2"), "{short}");
+    assert!(other.contains("`snoc`, the type has nil, cons"), "{other}");
 }
 
 #[test]
@@ -316,7 +369,11 @@ fn hostile_bytecode_is_refused() {
     refused(Instr::Const { out: Reg(0), constant: nim_vm::bytecode::ConstId(0) });
     refused(Instr::Jump { target: Label(2) });
     refused(Instr::Eval { symbol: Sym(0), value: Size(0) });
-    refused(Instr::Call { function: FunctionId(0), ins: [Reg(0)].into(), outs: [].into() });
+    let callee = Callee::Function(FunctionId(0));
+    refused(Instr::Call { callee, ins: [Reg(0)].into(), outs: [].into() });
+    refused(Instr::Call { callee: Callee::Value(Reg(2)), ins: [].into(), outs: [].into() });
+    refused(Instr::Make { out: Reg(0), maker: Maker::Function(FunctionId(0)), fields: [Reg(0)].into() });
+    refused(Instr::Match { value: Reg(0), targets: [Label(0)].into(), fields: [].into() });
     refused(Instr::New { out: Reg(0), dtype: DType::String, dims: [].into() });
     refused(Instr::Return { values: [Reg(0)].into() });
 

@@ -359,8 +359,11 @@ impl Context {
                 format!("vector<{shape}{}>", self.display_type(*element))
             }
             TypeData::Dialect { name, params } => {
-                let params: Vec<String> =
-                    params.iter().filter_map(|&p| self.as_type(p)).map(|t| self.display_type(t)).collect();
+                let param = |&p: &Attr| match self.as_type(p) {
+                    Some(ty) => Some(self.display_type(ty)),
+                    None => self.as_symbol_ref(p).map(|name| format!("@{}", self.str(name))),
+                };
+                let params: Vec<String> = params.iter().filter_map(param).collect();
                 match params.is_empty() {
                     true => format!("!{}", self.str(*name)),
                     false => format!("!{}<{}>", self.str(*name), params.join(", ")),

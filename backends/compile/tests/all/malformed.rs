@@ -33,6 +33,8 @@ fn each_has_its_code() {
         ("N0747", main_of("  dyn.invoke @nowhere(%x) outs(%x) : memref<[N]xf32>, memref<[N]xf32>")),
         ("N0748", main_of("  \"dyn.guard\"() {kind = \"eq\"} : () -> ()")),
         ("N0749", main_of("  func.call @nowhere() : () -> ()")),
+        ("N0754", main_of("  %y = dyn.construct leaf() : () -> !graph.adt<@Tree>")),
+        ("N0755", "func.func @main(%f: () -> memref<f32>) {\n  return\n}\n".into()),
         ("N0749", main_of("  func.call @declared() : () -> ()") + "func.func private @declared()\n"),
         ("N0750", main_of("  \"dyn.if\"(%c) ({\n    dyn.yield\n  }) : (memref<i1>) -> ()")),
         ("N0751", main_of("  %y = dyn.runtime \"no.such\"(%x) : (memref<[N]xf32>) -> memref<[N]xf32>")),

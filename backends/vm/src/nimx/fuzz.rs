@@ -6,9 +6,9 @@
 
 use super::stream::Checksum;
 use super::{ENTRY, HEADER};
-use crate::bytecode::{Function, FunctionId, Instr, Label, Reg, Relation, Size, Sym};
+use crate::bytecode::{Callee, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym};
 use crate::code_image::{CodeImage, ImageInfo, Layout, PAGE};
-use crate::{Options, Program, ProgramBuilder, Session, Signature, SignatureValue, ValueType};
+use crate::{AdtType, Options, Program, ProgramBuilder, Session, Signature, SignatureValue, ValueType};
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Tensor, Value};
 use std::collections::BTreeMap;
@@ -46,6 +46,10 @@ fn sample(kernels: bool) -> Vec<u8> {
     b.signature(Signature {
         inputs,
         outputs: vec![value("y", DType::F32, &["N", "1"]), value("s", DType::I64, &["n"])],
+        types: vec![AdtType {
+            name: "Box".into(),
+            constructors: vec![("empty".into(), vec![]), ("full".into(), vec![ValueType::Adt("Box".into())])],
+        }],
     });
     let constant = b.constant(&Tensor::new(&[3], vec![1f32, 2.0, 3.0]));
     b.constant(&Tensor::strings(&[2], vec!["a".into(), "ü".into()]));
@@ -78,10 +82,18 @@ fn sample(kernels: bool) -> Vec<u8> {
             outs: [Reg(5)].into(),
         },
         Instr::Eval { symbol: Sym(1), value: zero },
-        Instr::JumpUnlessLess { lhs: i, rhs: n, target: Label(18) },
+        Instr::JumpUnlessLess { lhs: i, rhs: n, target: Label(22) },
         Instr::New { out: Reg(7), dtype: DType::I64, dims: [].into() },
         Instr::Index { to: Reg(7), values: [next].into() },
-        Instr::Call { function: other, ins: [Reg(7)].into(), outs: [Reg(7)].into() },
+        Instr::Make { out: Reg(9), maker: Maker::Constructor(1), fields: [Reg(7)].into() },
+        Instr::Match {
+            value: Reg(9),
+            targets: [Label(22), Label(16)].into(),
+            fields: [[].into(), [Reg(7)].into()].into(),
+        },
+        Instr::Make { out: Reg(9), maker: Maker::Function(other), fields: [Reg(7)].into() },
+        Instr::Call { callee: Callee::Value(Reg(9)), ins: [].into(), outs: [Reg(7)].into() },
+        Instr::Call { callee: Callee::Function(other), ins: [Reg(7)].into(), outs: [Reg(7)].into() },
         Instr::Push { to: Reg(8), from: Reg(7) },
         Instr::Eval { symbol: Sym(1), value: next },
         Instr::Jump { target: Label(11) },
@@ -96,7 +108,7 @@ fn sample(kernels: bool) -> Vec<u8> {
             arch: std::env::consts::ARCH.into(),
             target: "x86-64".into(),
             layout,
-            symbols: BTreeMap::from([("add".to_owned(), 0)]),
+            symbols: BTreeMap::from([("nim_add".to_owned(), 0)]),
             imports: vec!["expf".into()],
             relative: vec![PAGE + 8],
             ..ImageInfo::default()
@@ -106,7 +118,7 @@ fn sample(kernels: bool) -> Vec<u8> {
     code.push(Instr::Return { values: [Reg(3), Reg(8)].into() });
     let nodes = vec![Some(message); code.len()];
     let symbols = names.map(String::from).to_vec();
-    b.define(main, Function { name: "main".into(), regs: 9, symbols, inputs: 2, outputs: 2, code, nodes });
+    b.define(main, Function { name: "main".into(), regs: 10, symbols, inputs: 2, outputs: 2, code, nodes });
     let code = vec![
         Instr::JumpUnless { condition: Reg(0), target: Label(2) },
         Instr::Bind { from: Reg(0), symbols: [Sym(0)].into() },
