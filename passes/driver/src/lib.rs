@@ -24,6 +24,7 @@ mod run;
 
 pub use contract::holds;
 pub use options::{OptionError, Options};
+pub use parallel::PANIC;
 pub use pass::{AnyPass, BodyPass, Owner, Pass, PassContext, PassOption};
 pub use pipeline::{Pipeline, Step};
 pub use registry::{PassInfo, Registry};

@@ -104,7 +104,7 @@ pub(crate) fn run(
 }
 
 /// The code of a pass that panicked.
-pub(crate) const PANIC: &str = "N0804";
+pub const PANIC: &str = "N0804";
 
 /// Runs a pass; a panic becomes a diagnostic, so that the tool can still name the pass and write a reproducer.
 pub(crate) fn guarded(

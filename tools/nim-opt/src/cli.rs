@@ -1,6 +1,7 @@
 //! The command line. Besides the fixed options each pass has one of its name: `--cse`, `--canonicalize="max-iterations=3"`.
 
 use crate::dump::{Dumps, Which};
+use crate::oracle::Oracle;
 use crate::rewrites::Rewrites;
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, parser::ValueSource, value_parser};
 use nim_pass::Registry;
@@ -28,6 +29,8 @@ pub struct Config {
     pub run_reproducer: bool,
     pub check_pipeline: bool,
     pub rewrites: Rewrites,
+    /// `--bisect`
+    pub bisect: Option<Oracle>,
     pub statistics: bool,
     pub dump_pipeline: bool,
     pub no_output: bool,
@@ -172,6 +175,24 @@ pub fn command(registry: &Registry) -> Command {
             flag("print-debug-counter", "Tell how often each rewrite rule was about to fire")
                 .alias("mlir-print-debug-counter"),
         )
+        .arg(flag("bisect", "Run the module after each pass; name the first pass and rule that change a result"))
+        .arg(
+            value("with-input", "NAME=VALUE", "An input for `--bisect`: `x=2x3xf32=1,2,3,4,5,6`; others are made up")
+                .long("input")
+                .action(ArgAction::Append)
+                .requires("bisect"),
+        )
+        .arg(
+            value("bisect-function", "NAME", "The function that `--bisect` runs")
+                .default_value("main")
+                .requires("bisect"),
+        )
+        .arg(
+            value("tolerance", "R", "How far floats may be off for `--bisect`, relatively; 0 for not at all")
+                .value_parser(value_parser!(f64))
+                .default_value("1e-4")
+                .requires("bisect"),
+        )
         .arg(flag("statistics", "Tell what passes did").alias("mlir-pass-statistics"))
         .arg(flag("dump-pass-pipeline", "Print the pipeline as it is understood"))
         .arg(flag("no-output", "Print no module"))
@@ -269,6 +290,14 @@ impl Config {
             print_counters: set("print-debug-counter"),
         };
         rewrites.check(registry)?;
+        let bisect = match set("bisect") {
+            false => None,
+            true => Some(Oracle {
+                function: text("bisect-function").unwrap_or_default(),
+                inputs: list_of("with-input").iter().map(|i| i.parse()).collect::<Result<_, String>>()?,
+                tolerance: matches.get_one::<f64>("tolerance").copied().unwrap_or_default(),
+            }),
+        };
         Ok(Config {
             input: text("input").unwrap_or_else(|| "-".into()),
             output: matches.get_one::<PathBuf>("output").filter(|p| p.as_os_str() != "-").cloned(),
@@ -292,6 +321,7 @@ impl Config {
             run_reproducer: set("run-reproducer"),
             check_pipeline: set("check-pipeline"),
             rewrites,
+            bisect,
             statistics: set("statistics"),
             dump_pipeline: set("dump-pass-pipeline"),
             no_output: set("no-output"),

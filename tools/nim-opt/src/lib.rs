@@ -1,10 +1,12 @@
 //! The pass driver as a library: a tool is [`main_with`] and a registry of passes. Tools with back ends add theirs.
 
+pub mod bisect;
 mod cli;
 mod diff;
 mod dump;
 mod expect;
 mod explain;
+pub mod oracle;
 mod reproducer;
 mod rewrites;
 mod run;

@@ -1,8 +1,11 @@
 //! Reads, runs, prints.
 
 use crate::{
+    bisect::Bisect,
     cli::{Config, List, Timing},
-    dump, expect, explain, reproducer, rewrites,
+    dump, expect, explain,
+    oracle::Oracle,
+    reproducer, rewrites,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
@@ -37,6 +40,9 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
         return check_pipeline(registry, dialects, config);
     }
     let (name, input) = read(&config.input)?;
+    if let Some(oracle) = &config.bisect {
+        return bisect(registry, dialects, config, &name, &input, oracle);
+    }
     let parts = match input {
         Input::Text(text) if config.split => split(&text).into_iter().map(Input::Text).collect(),
         input => vec![input],
@@ -98,6 +104,7 @@ fn enough(error: std::io::Error) -> Result<(), String> {
 }
 
 /// What is worked on: text, or a module in bytecode.
+#[derive(Clone)]
 enum Input {
     Text(String),
     Bytecode(Blob),
@@ -274,6 +281,33 @@ fn read_pipeline(ctx: &Context, registry: &Registry, config: &Config, text: Opti
             None
         }
     }
+}
+
+/// `--bisect`: names the pass and the rule that change what the program computes.
+fn bisect(
+    registry: &Registry,
+    dialects: &[&'static DialectDef],
+    config: &Config,
+    name: &str,
+    input: &Input,
+    oracle: &Oracle,
+) -> Result<bool, String> {
+    let pipeline = config.pipeline.as_deref().ok_or("`--bisect` needs passes to look at")?;
+    let ctx = Context::new(dialects);
+    if read_pipeline(&ctx, registry, config, Some(pipeline)).is_none() {
+        return Ok(false);
+    }
+    let found = load(&ctx, config, name, input.clone()).1;
+    if found.iter().any(Diagnostic::is_error) {
+        eprint!("{}", render(&ctx, config, &found));
+        return Ok(false);
+    }
+    let load = |ctx: &Context| Ok(load(ctx, config, name, input.clone()).0);
+    let context = || Context::new(dialects);
+    let finding = Bisect { registry, context: &context, load: &load, pipeline, oracle }.run()?;
+    let (text, good) = crate::bisect::tell(&finding);
+    write(config, &text)?;
+    Ok(good)
 }
 
 /// `--check-pipeline`: whether the passes fit together; the pipeline as it is understood is printed.
