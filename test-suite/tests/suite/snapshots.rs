@@ -48,7 +48,7 @@ fn mistakes(name: &str) {
     let file = folder().join(format!("diagnostics/Inputs/{name}.nir"));
     let text = std::fs::read_to_string(&file).expect("the mistakes are there");
     let said = text.split("// -----\n").map(|part| {
-        let said = run("nim-opt", "nim-reduce", &["--no-output"], part).expect("nim-opt needs no LLVM");
+        let said = run("nim-opt", &["--no-output"], part).expect("nim-opt needs no LLVM");
         assert!(said.contains("error"), "no error in\n{part}");
         format!("{part}\n{said}")
     });
@@ -84,7 +84,7 @@ fn mistakes_in_pipelines() {
         "dataflow.kernel(cse)",
     ];
     let said = pipelines.map(|text| {
-        let said = run("nim-opt", "nim-reduce", &["--no-output", &format!("--pass-pipeline={text}")], module);
+        let said = run("nim-opt", &["--no-output", &format!("--pass-pipeline={text}")], module);
         format!("--pass-pipeline='{text}'\n{}", said.expect("nim-opt needs no LLVM"))
     });
     check("mistakes_pipelines", &said.join("\n"));
