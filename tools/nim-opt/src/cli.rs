@@ -22,6 +22,7 @@ pub struct Config {
     pub debug_info: bool,
     pub elide_large: Option<usize>,
     pub allow_unregistered: bool,
+    pub irdl_file: Option<String>,
     pub timing: Option<Timing>,
     pub timing_file: Option<PathBuf>,
     /// Where a reproducer is written; `None` leaves it to faults of passes, and to the folder of temporary files.
@@ -137,6 +138,11 @@ pub fn command(registry: &Registry) -> Command {
                 .help("Leave out constants of more than so many bytes"),
         )
         .arg(flag("allow-unregistered-dialect", "Keep ops of dialects that are not known"))
+        .arg(value(
+            "irdl-file",
+            "FILE",
+            "Dialects that a file in upstream's IRDL defines; modules are checked against it",
+        ))
         .arg(
             Arg::new("timing")
                 .long("timing")
@@ -311,6 +317,7 @@ impl Config {
             debug_info: set("print-debuginfo"),
             elide_large: matches.get_one("elide-large").copied(),
             allow_unregistered: set("allow-unregistered-dialect"),
+            irdl_file: text("irdl-file"),
             timing: text("timing").map(|how| match how.as_str() {
                 "json" => Timing::Json,
                 "chrome" => Timing::Chrome,

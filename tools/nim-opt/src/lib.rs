@@ -30,6 +30,7 @@ pub fn codes() -> Vec<&'static Code> {
         nim_ir::codes::CODES,
         nim_text::codes::CODES,
         nim_bytecode::codes::CODES,
+        nim_irdl::codes::CODES,
         nim_builtin::codes::CODES,
         nim_graph::codes::CODES,
         nim_dataflow::codes::CODES,

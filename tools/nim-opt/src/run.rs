@@ -8,6 +8,7 @@ use crate::{
     reproducer, rewrites,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
+use nim_irdl::Definitions;
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
 use nim_tensor::Blob;
 use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all, write_module};
@@ -153,6 +154,33 @@ fn print_options(config: &Config) -> PrintOptions {
     PrintOptions { generic: config.generic, debug_info: config.debug_info, elide_large: config.elide_large }
 }
 
+/// Ops that no registered dialect has are kept; those of dialects that no IRDL file defines either are found later.
+fn keeps_unknown(config: &Config) -> bool {
+    config.allow_unregistered || config.irdl_file.is_some()
+}
+
+/// The dialects of `--irdl-file`; `None` without one, or when something is wrong with it, which is added to `found`.
+fn irdl(ctx: &Context, config: &Config, found: &mut Vec<Diagnostic>) -> Result<Option<Definitions>, String> {
+    let Some(path) = &config.irdl_file else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read `{path}`: {e}"))?;
+    match Definitions::read(ctx, path, &text) {
+        Ok(definitions) => Ok(Some(definitions)),
+        Err(wrong) => {
+            found.extend(wrong);
+            Ok(None)
+        }
+    }
+}
+
+/// A module against the dialects of `--irdl-file`.
+fn check_irdl(ctx: &Context, config: &Config, definitions: &Definitions, module: &Module) -> Vec<Diagnostic> {
+    let mut found = definitions.check(ctx, module);
+    if !config.allow_unregistered {
+        found.extend(definitions.foreign(ctx, module));
+    }
+    found
+}
+
 /// The module of an input, what was found, and its text, which is empty for bytecode.
 fn load(ctx: &Context, config: &Config, name: &str, input: Input) -> (Module, Vec<Diagnostic>, SourceId) {
     match input {
@@ -160,13 +188,13 @@ fn load(ctx: &Context, config: &Config, name: &str, input: Input) -> (Module, Ve
             let source = ctx.add_source(name, text);
             let folder = Path::new(&config.input).parent().filter(|p| !p.as_os_str().is_empty());
             let blob_dir = (config.input != "-").then(|| folder.unwrap_or(Path::new(".")).to_path_buf());
-            let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir };
+            let options = ParseOptions { allow_unregistered: keeps_unknown(config), blob_dir };
             let (module, found) = parse_module(ctx, source, &options);
             (module, found, source)
         }
         Input::Bytecode(blob) => {
             let source = ctx.add_source(name, "");
-            let allow_unregistered = config.allow_unregistered;
+            let allow_unregistered = keeps_unknown(config);
             let options = nim_bytecode::ReadOptions { allow_unregistered, max_depth: nim_text::max_depth() };
             match nim_bytecode::read_module(ctx, name, &blob, &options) {
                 Ok(module) => (module, vec![], source),
@@ -204,6 +232,10 @@ fn one(
             None => return Ok(false),
         }
     }
+    let definitions = irdl(&ctx, config, &mut found)?;
+    if let Some(definitions) = &definitions {
+        found.extend(check_irdl(&ctx, config, definitions, &module));
+    }
     if config.dump_pipeline {
         eprintln!("{pipeline}");
     }
@@ -212,6 +244,9 @@ fn one(
         let bytecode = bytecode.as_ref();
         let mut run = Run { registry, dialects, config, ctx: &ctx, pipeline: &pipeline, source, bytecode };
         report = run.transform(&mut module, &mut found)?;
+        if let Some(definitions) = definitions.filter(|_| !pipeline.is_empty()) {
+            found.extend(check_irdl(&ctx, config, &definitions, &module));
+        }
     }
     if let Some(timing) = config.timing {
         let text = match timing {
