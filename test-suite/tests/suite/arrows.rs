@@ -21,6 +21,7 @@ const FLOORS: [(&str, u32); 12] = [
     ("backends/", 4),
     ("tools/", 5),
     ("test-suite", 6),
+    ("docs/tutorial", 6),
 ];
 
 /// Files and folders that are not sources.

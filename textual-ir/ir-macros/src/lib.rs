@@ -1,6 +1,7 @@
 //! Macros that turn short declarations into the data tables of `nim_ir::opdef`.
 //!
 //! * [`macro@op`]: a struct whose fields are operands, attributes, regions and results becomes an `OpDef`.
+//! * [`macro@pass`]: a struct whose fields are options becomes a pass.
 //! * [`dialect!`]: a list of such structs becomes a `DialectDef`.
 //!
 //! The macros only rearrange what is written; all meaning is in the tables. They work inside `macro_rules!`
@@ -10,6 +11,7 @@ mod dialect;
 mod expand;
 mod model;
 mod parse;
+mod pass;
 
 use proc_macro::TokenStream;
 use syn::{ItemStruct, parse_macro_input};
@@ -41,6 +43,9 @@ use syn::{ItemStruct, parse_macro_input};
 /// `#[attr(KIND, default = "text")] name: Default`. A constraint is the path of a `TypeConstraint`; a bare name is looked for in
 /// `nim_ir::opdef::constraints` first. A kind is a variant of `AttrKind`; `Enum("a", "b")` or `Enum(CONSTANT)`.
 ///
+/// Operands and results may also be said by their types alone: `x: Operand<TENSOR>`, `bias: Option<Operand<TENSOR>>`,
+/// `parts: Vec<Operand<TENSOR>>`, `y: Result<TENSOR>`.
+///
 /// What comes out is a unit struct with `NAME`, `DEF`, `is(ctx, body, op)`, and one accessor a field. Accessors of operands,
 /// results and regions are for verified ops: they panic when the op does not have the shape that its table says.
 #[proc_macro_attribute]
@@ -51,6 +56,31 @@ pub fn op(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(op) => expand::op(&op).into(),
         Err(error) => error.into_compile_error().into(),
     }
+}
+
+/// Turns a struct and a function into a pass, with `register(registry)`.
+///
+/// ```ignore
+/// /// Put the bodies of functions in place of their calls.
+/// #[pass(name = "inline", run = inline, module, gives("no_op(func.call)"))]
+/// pub struct Inline {
+///     /// functions with more ops stay
+///     #[option(0)]
+///     max_ops: usize,
+/// }
+///
+/// fn inline(options: &Inline, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> { ... }
+/// ```
+///
+/// Arguments: `name`, `run`, `needs(...)` and `gives(...)` (its contract), `rules = CONSTANT` (a slice of `nim_pass::Rule`),
+/// and either `module` for a pass over modules or `on("func.func")` for the bodies that it works on (all without it): then the
+/// function takes `&mut Body`. The first sentence of the doc comment is the description. Options are `bool`, `String`, or what
+/// can be read from text; a field `max_ops` is the option `max-ops`. Crates that use this depend on `nim-pass`.
+#[proc_macro_attribute]
+pub fn pass(args: TokenStream, item: TokenStream) -> TokenStream {
+    let args = parse_macro_input!(args as pass::PassArgs);
+    let item = parse_macro_input!(item as ItemStruct);
+    pass::expand(&args, &item).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a `DialectDef` of ops defined by [`macro@op`].

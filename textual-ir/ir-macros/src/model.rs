@@ -126,15 +126,17 @@ impl Member {
                 return Err(syn::Error::new(attribute.span(), "a field is one of operand, result, region and attr"));
             }
         }
-        let kind = found.ok_or_else(|| {
-            syn::Error::new(
-                ident.span(),
-                format!("say what `{name}` is: `#[operand(..)]`, `#[result(..)]`, `#[region]` or `#[attr(..)]`"),
-            )
-        })?;
-        let arity = match kind {
-            Kind::Attr { .. } => Arity::One,
-            _ => arity(&field.ty)?,
+        let (kind, arity) = match (found, typed(&field.ty)) {
+            (Some(kind @ Kind::Attr { .. }), _) => (kind, Arity::One),
+            (Some(kind), _) => (kind, arity(&field.ty)?),
+            (None, Some(typed)) => typed,
+            (None, None) => {
+                let message = format!(
+                    "say what `{name}` is: `#[operand(..)]`, `#[result(..)]`, `#[region]` or `#[attr(..)]`, or by its \
+                     type: `Operand<TENSOR>`, `Result<TENSOR>`, either in `Option` or `Vec`"
+                );
+                return Err(syn::Error::new(ident.span(), message));
+            }
         };
         Ok(Member { ident, name, doc: doc_of(&field.attrs), kind, arity })
     }
@@ -144,6 +146,43 @@ fn type_word(ty: &Type) -> Option<String> {
     match ty {
         Type::Group(group) => type_word(&group.elem),
         Type::Path(path) => path.path.get_ident().map(Ident::to_string),
+        _ => None,
+    }
+}
+
+/// `Operand<TENSOR>`, `Option<Operand<TENSOR>>`, `Vec<Result<TENSOR>>`: a field that its type says all about.
+fn typed(ty: &Type) -> Option<(Kind, Arity)> {
+    let (word, inner) = generic(ty)?;
+    let (arity, word, inner) = match word.as_str() {
+        "Option" | "Vec" => {
+            let (field, constraint) = generic(inner)?;
+            (if word == "Vec" { Arity::Variadic } else { Arity::Optional }, field, constraint)
+        }
+        _ => (Arity::One, word, inner),
+    };
+    let Type::Path(constraint) = inner else { return None };
+    let kind = match word.as_str() {
+        "Operand" => Kind::Operand(constraint.path.clone()),
+        "Result" => Kind::Result(constraint.path.clone()),
+        _ => return None,
+    };
+    Some((kind, arity))
+}
+
+/// The two parts of `Word<Inner>`.
+fn generic(ty: &Type) -> Option<(String, &Type)> {
+    match ty {
+        Type::Group(group) => generic(&group.elem),
+        Type::Path(path) => {
+            let last = path.path.segments.last().filter(|_| path.path.segments.len() == 1)?;
+            let syn::PathArguments::AngleBracketed(list) = &last.arguments else { return None };
+            match list.args.first() {
+                Some(syn::GenericArgument::Type(inner)) if list.args.len() == 1 => {
+                    Some((last.ident.to_string(), inner))
+                }
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -259,7 +298,7 @@ fn attr(attribute: &Attribute, ty: &Type) -> Result<Kind> {
 }
 
 /// Doc comments as one text; where one of them is no literal (`#[doc = concat!(...)]`), as parts to concatenate.
-fn doc_of(attrs: &[Attribute]) -> Doc {
+pub fn doc_of(attrs: &[Attribute]) -> Doc {
     let exprs: Vec<&Expr> = attrs
         .iter()
         .filter(|a| a.path().is_ident("doc"))
@@ -288,11 +327,16 @@ impl Doc {
         }
     }
 
-    /// The first sentence.
+    /// The first sentence, as a constant expression.
     pub fn summary(&self) -> TokenStream {
-        if !self.parts.is_empty() {
-            return self.parts[0].to_token_stream();
+        match self.parts.first() {
+            Some(first) => first.to_token_stream(),
+            None => self.first_sentence().to_token_stream(),
         }
+    }
+
+    /// The first sentence of a text that is a literal.
+    pub fn first_sentence(&self) -> String {
         let paragraph = self.text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
         let end = paragraph
             .match_indices(". ")
@@ -300,6 +344,6 @@ impl Doc {
             // "e.g. " and the like end no sentence.
             .find(|&i| paragraph[i + 2..].starts_with(|c: char| c.is_uppercase() || c == '`'))
             .map_or(paragraph.len(), |i| i + 1);
-        paragraph[..end].trim().to_token_stream()
+        paragraph[..end].trim().to_string()
     }
 }

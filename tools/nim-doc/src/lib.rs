@@ -2,12 +2,14 @@
 //!
 //! * [`ops::op`]: what an op's table says, as Markdown.
 //! * [`pages::pages`]: all pages; what has no example is an error.
+//! * [`textmate::grammar`]: a grammar for editors.
 //! * [`html::page`]: the same as one static page with search.
 
 pub mod corpus;
 pub mod html;
 pub mod ops;
 pub mod pages;
+pub mod textmate;
 
 use nim_ir::diagnostics::Code;
 

@@ -28,6 +28,7 @@ fn run() -> Result<(), String> {
         .arg(folder("tests", "The test-suite, which the examples are taken from").default_value("test-suite"))
         .arg(folder("markdown", "Write Markdown, one file a dialect, here"))
         .arg(folder("html", "Write one static page with search, index.html, here"))
+        .arg(folder("textmate", "Write a TextMate grammar, nir.tmLanguage.json, here"))
         .get_matches();
     let path = |name: &str| matches.get_one::<PathBuf>(name).map(PathBuf::as_path);
     let tests = path("tests").unwrap_or(Path::new("test-suite"));
@@ -44,8 +45,11 @@ fn run() -> Result<(), String> {
     if let Some(folder) = path("html") {
         write(folder, "index.html", &html::page(&pages))?;
     }
-    if path("markdown").is_none() && path("html").is_none() {
-        return Err("say where the pages go: `--markdown FOLDER`, `--html FOLDER`".into());
+    if let Some(folder) = path("textmate") {
+        write(folder, "nir.tmLanguage.json", &nim_doc::textmate::grammar(&nim_opt::dialects()))?;
+    }
+    if ["markdown", "html", "textmate"].into_iter().all(|name| path(name).is_none()) {
+        return Err("say where the pages go: `--markdown FOLDER`, `--html FOLDER`, `--textmate FOLDER`".into());
     }
     Ok(())
 }

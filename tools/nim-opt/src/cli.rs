@@ -40,6 +40,8 @@ pub struct Config {
     pub color: bool,
     pub list: Option<List>,
     pub explain: Option<String>,
+    /// A dimension of a value, `%v#1`.
+    pub explain_dim: Option<String>,
 }
 
 /// What is to be listed instead of running.
@@ -219,6 +221,7 @@ pub fn command(registry: &Registry) -> Command {
         .arg(flag("list-dialects", "List dialects with their ops").alias("show-dialects"))
         .arg(flag("list-rewrites", "List rewrite rules with the passes that have them"))
         .arg(Arg::new("explain").long("explain").value_name("CODE").help("Say what a diagnostic's code means"))
+        .arg(value("explain-dim", "DIM", "Say where a dimension comes from: `%v#1`; no pass is run"))
         .next_help_heading("Passes");
     let passes = registry.passes().map(|p| (p.name, p.description));
     for (name, help) in passes.chain(registry.pipelines().map(|(name, description, _)| (name, description))) {
@@ -337,6 +340,7 @@ impl Config {
             color: set("color"),
             list,
             explain: text("explain"),
+            explain_dim: text("explain-dim"),
         })
     }
 }

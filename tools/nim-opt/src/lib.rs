@@ -2,7 +2,9 @@
 
 pub mod bisect;
 mod cli;
+pub mod codes;
 mod diff;
+pub mod dims;
 mod dump;
 mod expect;
 mod explain;
@@ -27,6 +29,7 @@ pub fn dialects() -> Vec<&'static DialectDef> {
 /// The diagnostics of all crates that this one knows.
 pub fn codes() -> Vec<&'static Code> {
     let tables = [
+        codes::CODES,
         nim_ir::codes::CODES,
         nim_text::codes::CODES,
         nim_bytecode::codes::CODES,

@@ -3,7 +3,7 @@
 use crate::{
     bisect::Bisect,
     cli::{Config, List, Timing},
-    dump, expect, explain,
+    dims, dump, expect, explain,
     oracle::Oracle,
     reproducer, rewrites,
 };
@@ -11,7 +11,9 @@ use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify
 use nim_irdl::Definitions;
 use nim_pass::{Pipeline, Registry, RunOptions, RunReport};
 use nim_tensor::Blob;
-use nim_text::{ParseOptions, PrintOptions, RenderOptions, parse_module, print_module, render_all, write_module};
+use nim_text::{
+    ParseOptions, PrintOptions, RenderOptions, parse_indexed, parse_module, print_module, render_all, write_module,
+};
 use std::{
     fmt::Write as _,
     io::{Read, Write},
@@ -48,6 +50,14 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
         Input::Text(text) if config.split => split(&text).into_iter().map(Input::Text).collect(),
         input => vec![input],
     };
+    if let Some(asked) = &config.explain_dim {
+        // Names of values are a matter of texts.
+        let texts = parts.into_iter().filter_map(|part| match part {
+            Input::Text(text) => Some(text),
+            _ => None,
+        });
+        return explain_dim(dialects, config, &name, texts.collect(), asked);
+    }
     let mut out = Output { config, to: None };
     let mut good = true;
     for part in parts {
@@ -55,6 +65,32 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
     }
     out.finish()?;
     Ok(good)
+}
+
+/// `--explain-dim`: of the first part that has the value.
+fn explain_dim(
+    dialects: &[&'static DialectDef],
+    config: &Config,
+    name: &str,
+    parts: Vec<String>,
+    asked: &str,
+) -> Result<bool, String> {
+    let mut problem = Err(format!("`{name}` holds no text"));
+    for part in parts {
+        let ctx = Context::new(dialects);
+        let source = ctx.add_source(name, part);
+        let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir: None };
+        let (module, found, index) = parse_indexed(&ctx, source, &options);
+        eprint!("{}", render(&ctx, config, &found));
+        match dims::explain(&ctx, &module, &index, &ctx.source(source).text, asked) {
+            Ok(steps) => {
+                write(config, &render(&ctx, config, &steps))?;
+                return Ok(!found.iter().any(Diagnostic::is_error));
+            }
+            Err(why) => problem = Err(why),
+        }
+    }
+    problem
 }
 
 /// Where modules go. It is opened when the first of them is fine.
