@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors of the house, from the ground up: a crate may depend on those of lower floors, and of its own.
 /// The first prefix of a crate's folder that matches is its floor.
-const FLOORS: [(&str, u32); 12] = [
+const FLOORS: &[(&str, u32)] = &[
     ("textual-ir/expr", 0),
     ("textual-ir/tensor", 0),
     ("textual-ir/irdl", 1),

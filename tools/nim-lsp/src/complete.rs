@@ -69,7 +69,7 @@ pub fn complete(document: &Document, registry: &Registry, byte: usize) -> Vec<Co
         kind: Some(offer.kind),
         detail: Some(offer.detail),
         documentation: (!offer.text.is_empty())
-            .then(|| Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value: offer.text })),
+            .then_some(Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value: offer.text })),
         text_edit: Some(CompletionTextEdit::Edit(TextEdit::new(range, offer.label.clone()))),
         filter_text: Some(offer.label.clone()),
         label: offer.label,

@@ -38,7 +38,7 @@ pub fn bodies(module: &Module) -> Vec<(Option<(&Body, OpId)>, &Body)> {
 }
 
 /// The body and the value that a definition of an index stands for; `result` counts values of one name.
-pub fn find<'m>(module: &'m Module, entity: Entity, result: u32) -> Option<(&'m Body, ValueId)> {
+pub fn find(module: &Module, entity: Entity, result: u32) -> Option<(&Body, ValueId)> {
     let Entity::Values { owner, first, count } = entity else { return None };
     if result >= count {
         return None;
