@@ -15,7 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // A path as a shell completes it, from the root of the repository or from anywhere.
+    if let Some(filter) = &mut arguments.filter {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+        let short = filter.strip_prefix(root).or_else(|| filter.trim_start_matches("./").strip_prefix("test-suite/"));
+        *filter = short.map_or_else(|| filter.clone(), str::to_owned);
+    }
     match trials(&arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {

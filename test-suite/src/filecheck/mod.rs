@@ -3,6 +3,7 @@
 //! There: all directives, `{LITERAL}`, regexes, text and numeric variables, prefixes, implicit nots. Not there: dumping
 //! the annotated input (the report shows the lines around the failure instead), and overlapping `-DAG` matches.
 
+pub mod bless;
 mod directives;
 pub mod ere;
 mod matcher;

@@ -91,23 +91,41 @@ fn one(out: &mut String, failure: &Failure<'_>, check_file: &str, input: &Input)
     writeln!(out, "  ({})", legend.join(", "))
 }
 
-struct Input {
+/// The input by lines.
+pub struct Input {
     text: Vec<u8>,
     starts: Vec<usize>,
 }
 
 impl Input {
-    fn new(text: &[u8]) -> Input {
+    /// Of a text.
+    pub fn new(text: &[u8]) -> Input {
         let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(i, _)| i + 1);
         Input { text: text.to_vec(), starts: std::iter::once(0).chain(breaks.filter(|&i| i < text.len())).collect() }
     }
 
     /// The line of a position, from 1.
-    fn line_of(&self, at: usize) -> usize {
+    pub fn line_of(&self, at: usize) -> usize {
         self.starts.partition_point(|&start| start <= at)
     }
 
-    fn line(&self, number: usize) -> String {
+    /// How many lines there are.
+    pub fn lines(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The first byte of a line.
+    pub fn start(&self, number: usize) -> usize {
+        self.starts[number - 1]
+    }
+
+    /// Bytes in all.
+    pub fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// A line, counted from 1, without its break.
+    pub fn line(&self, number: usize) -> String {
         let start = self.starts[number - 1];
         let end = self.starts.get(number).copied().unwrap_or(self.text.len());
         String::from_utf8_lossy(&self.text[start..end]).trim_end_matches('\n').to_owned()
@@ -144,7 +162,7 @@ fn shortened(line: &str) -> String {
 }
 
 /// The line most like the pattern, when one is like it at all.
-fn nearest_line(pattern: &str, searched: &Range<usize>, input: &Input) -> Option<usize> {
+pub fn nearest_line(pattern: &str, searched: &Range<usize>, input: &Input) -> Option<usize> {
     let wanted = words(pattern);
     let first = input.line_of(searched.start);
     let last = input.line_of(searched.end.saturating_sub(1)).min(first + NEAR);

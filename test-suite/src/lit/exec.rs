@@ -27,6 +27,8 @@ pub struct Environment<'a> {
     pub tools: &'a Tools,
     /// How long one command may take.
     pub limit: Duration,
+    /// Write checks that do not match anew.
+    pub bless: bool,
 }
 
 /// How a command ended.
@@ -220,7 +222,17 @@ fn file_check(arguments: &[String], input: Vec<u8>, environment: &Environment<'_
     let input = options.input_file.as_ref().map_or(Ok(input), |path| read(path, environment))?;
     Ok(match filecheck::check(&options, &check_text, &input) {
         Ok(()) => Ended::own(0, String::new()),
-        Err(error @ filecheck::Error::Failed(_)) => Ended::own(1, error.to_string()),
+        Err(error @ filecheck::Error::Failed(_)) => {
+            let blessed = environment.bless.then(|| filecheck::bless::rewrite(&options, &check_text, &input)).flatten();
+            match blessed {
+                Some(text) => {
+                    let path = resolve(&options.check_file, environment);
+                    std::fs::write(path, text).map_err(|why| format!("{}: {why}", options.check_file))?;
+                    Ended::own(0, String::new())
+                }
+                None => Ended::own(1, error.to_string()),
+            }
+        }
         Err(error) => Ended::own(2, format!("{}: {error}", options.check_file)),
     })
 }

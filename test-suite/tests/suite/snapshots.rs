@@ -36,6 +36,12 @@ fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
 }
 
 fn check(name: &str, text: &str) {
+    if std::env::var_os("NIM_BLESS").is_some_and(|value| value != "0") {
+        // As insta writes it; its own variable cannot be set from inside.
+        let path = folder().join("snapshots").join(format!("{name}.snap"));
+        let header = "---\nsource: test-suite/tests/suite/snapshots.rs\n---\n";
+        std::fs::write(path, format!("{header}{}\n", text.trim_end())).expect("a snapshot is written");
+    }
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(folder().join("snapshots"));
     settings.set_prepend_module_to_snapshot(false);

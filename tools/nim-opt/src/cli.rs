@@ -15,6 +15,8 @@ pub struct Config {
     pub pipeline: Option<String>,
     pub split: bool,
     pub verify_diagnostics: bool,
+    /// Write what is found into the comments of the input.
+    pub bless_diagnostics: bool,
     pub verify_each: bool,
     pub verify_roundtrip: bool,
     pub dumps: Dumps,
@@ -89,6 +91,13 @@ pub fn command(registry: &Registry) -> Command {
         )
         .arg(flag("split-input-file", "Work on the parts between lines `// -----` one by one"))
         .arg(flag("verify-diagnostics", "Compare diagnostics with `// expected-error {{text}}` comments"))
+        .arg(
+            flag(
+                "bless-diagnostics",
+                "Write the `expected-` comments of the file as `--verify-diagnostics` wants them",
+            )
+            .requires("verify-diagnostics"),
+        )
         .arg(
             Arg::new("verify-each")
                 .long("verify-each")
@@ -313,6 +322,7 @@ impl Config {
             pipeline,
             split: set("split-input-file"),
             verify_diagnostics: set("verify-diagnostics"),
+            bless_diagnostics: set("bless-diagnostics"),
             verify_each: text("verify-each").as_deref() != Some("false"),
             verify_roundtrip: set("verify-roundtrip"),
             dumps,

@@ -7,6 +7,10 @@
 //! be part of `CODE message`, where the message is followed by what is said at its place. Notes stand where their label is; notes
 //! and helps without a place count for the line of their diagnostic, and need not be expected.
 
+mod bless;
+
+pub use bless::bless;
+
 use nim_ir::{Context, Diagnostic, Loc, Severity};
 use std::collections::BTreeMap;
 
@@ -21,10 +25,12 @@ struct Expectation {
 }
 
 /// One thing that was said.
-struct Said {
+pub struct Said {
     severity: Severity,
     line: Option<usize>,
     text: String,
+    /// What a comment is to say of it: code and message.
+    short: String,
     must_be_expected: bool,
 }
 
@@ -116,7 +122,8 @@ fn line(ctx: &Context, text: &str, loc: Loc) -> Option<usize> {
     (ctx.source(source).text == text).then(|| text[..range.start.min(text.len())].matches('\n').count() + 1)
 }
 
-fn sayings(ctx: &Context, text: &str, diagnostic: &Diagnostic) -> Vec<Said> {
+/// What a diagnostic says, place by place.
+pub fn sayings(ctx: &Context, text: &str, diagnostic: &Diagnostic) -> Vec<Said> {
     let mut lines: BTreeMap<usize, Loc> = BTreeMap::new();
     for (i, label) in diagnostic.labels.iter().enumerate() {
         lines.insert(i, label.loc);
@@ -127,9 +134,16 @@ fn sayings(ctx: &Context, text: &str, diagnostic: &Diagnostic) -> Vec<Said> {
         severity: diagnostic.severity,
         line: main,
         text: [diagnostic.code, &diagnostic.message].into_iter().chain(here).collect::<Vec<_>>().join(" "),
+        short: format!("{} {}", diagnostic.code, diagnostic.message.lines().next().unwrap_or_default()),
         must_be_expected: diagnostic.severity != Severity::Note,
     }];
-    let note = |line, text: &str| Said { severity: Severity::Note, line, text: text.into(), must_be_expected: false };
+    let note = |line, text: &str| Said {
+        severity: Severity::Note,
+        line,
+        text: text.into(),
+        short: text.into(),
+        must_be_expected: false,
+    };
     said.extend(diagnostic.labels.iter().skip(1).map(|l| note(line(ctx, text, l.loc), &l.message)));
     said.extend(diagnostic.notes.iter().chain(&diagnostic.help).map(|n| note(main, n)));
     said
@@ -168,5 +182,51 @@ mod tests {
             ["line 1: expected error `one` at line 1 was not given", "unexpected error at line 2: N0001 two",]
         );
         assert_eq!(problems("// expected-error@x {{y}}", &[]), ["line 1: `@x` is no place"]);
+    }
+
+    /// What is said of a text with these codes on these lines, as the text is blessed.
+    fn blessed(text: &str, said: &[(usize, &str)]) -> String {
+        let said = said.iter().map(|&(line, message)| Said {
+            severity: Severity::Error,
+            line: Some(line),
+            text: format!("N0001 {message}, and more"),
+            short: format!("N0001 {message}"),
+            must_be_expected: true,
+        });
+        bless(text, said.collect())
+    }
+
+    #[test]
+    fn blessing_changes_only_what_is_wrong() {
+        let text = "a\n// expected-error@+1 {{good}}\nb\n  // expected-error@+1 {{old}}\n  c\nd // expected-error {{gone}}\ne\n// expected-error@-1 {{e}}\n";
+        assert_eq!(
+            blessed(text, &[(3, "good"), (5, "new"), (7, "e"), (7, "f"), (1, "first")]),
+            "\
+// expected-error@+1 {{N0001 first}}
+a
+// expected-error@+1 {{good}}
+b
+  // expected-error@+1 {{N0001 new}}
+  c
+d
+// expected-error@+1 {{N0001 f}}
+e
+// expected-error@-1 {{e}}
+"
+        );
+        let fine = "// expected-error@below {{x}}\ny // expected-error@above {{z}}\n";
+        assert_eq!(blessed(fine, &[(2, "x"), (1, "z")]), fine, "what is right stays");
+        // One more line between a comment and what it is about.
+        let far = "// expected-error@+2 {{far}}\na\nb\n";
+        assert_eq!(
+            blessed(far, &[(3, "far"), (3, "near")]),
+            "\
+// expected-error@+3 {{far}}
+a
+// expected-error@+1 {{N0001 near}}
+b
+"
+        );
+        assert_eq!(blessed("// expected-error@+1 {{x}}\ny\n", &[]), "y\n");
     }
 }
