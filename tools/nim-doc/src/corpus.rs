@@ -48,7 +48,7 @@ impl Corpus {
                 let path: PathBuf = entry?.path();
                 let ending = path.extension().and_then(|e| e.to_str());
                 let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-                if path.is_dir() && !hidden {
+                if path.is_dir() && !hidden && !path.ends_with("Inputs") {
                     folders.push(path);
                 } else if let Some(ending @ ("nir" | "test" | "snap")) = ending {
                     let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
@@ -89,7 +89,8 @@ impl Corpus {
         let expects = |text: &str| text.lines().any(|l| l.contains("expected-") && l.contains(code));
         let shortest = |expected: bool| {
             let all = self.files.iter().flat_map(|file| parts(file).map(move |text| (file, text)));
-            all.filter(|(_, text)| !expected || expects(text)).min_by_key(|(_, text)| text.lines().count())
+            all.filter(|(file, text)| !expected || (file.name.ends_with(".nir") && expects(text)))
+                .min_by_key(|(_, text)| text.lines().count())
         };
         if let Some((file, text)) = shortest(true) {
             let kept: Vec<&str> = text.lines().filter(|l| !l.starts_with("// RUN:")).collect();
