@@ -75,7 +75,7 @@ impl BodyPass for PlanMemory {
         report.count("buffers", done.buffers as u64);
         report.count("bytes", done.bytes.unsigned_abs());
         report.count("arena bytes", done.arena_bytes.unsigned_abs());
-        report.count("slots", done.slots as u64);
+        report.count("regions", done.regions as u64);
         Ok(report)
     }
 }

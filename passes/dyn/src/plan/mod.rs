@@ -2,7 +2,7 @@
 //!
 //! Every `dyn.alloc` whose size follows from the function's arguments, and whose buffer nobody outside gets to see, is
 //! replaced by a view into one arena that is allocated where the function begins. Sizes that are numbers are placed at
-//! offsets that are numbers; sizes with symbols get *slots* behind them, each of which serves one buffer after the other.
+//! offsets that are numbers; sizes with symbols are packed in regions behind them ([`offsets`]).
 //!
 //! What stays with the pool: results of the function (they are the caller's), what a loop carries from one iteration to
 //! the next (its old and its new value are alive together), what other functions or host values may hold on to, and what
@@ -34,8 +34,8 @@ pub struct Planned {
     pub bytes: i64,
     /// Bytes of the arena for them.
     pub arena_bytes: i64,
-    /// Slots for buffers whose sizes have symbols.
-    pub slots: usize,
+    /// Regions for buffers whose sizes have symbols.
+    pub regions: usize,
 }
 
 /// Plans the memory of a function.
@@ -52,7 +52,8 @@ pub fn plan_memory(ctx: &Context, body: &mut Body) -> Planned {
         // One buffer alone is served by the pool as well.
         return Planned::default();
     }
-    let Placement { offsets, size, constant, slots } = offsets::place(&ctx.exprs, &Facts::default(), &intervals, ALIGN);
+    let Placement { offsets, size, constant, regions } =
+        offsets::place(&ctx.exprs, &Facts::default(), &intervals, ALIGN);
 
     // The arena stands before the first of the buffers, where all arguments' symbols have their values.
     let Some(first) = body.block_ops(entry).find(|&op| intervals.iter().any(|c| body.is_inside(c.alloc, op))) else {
@@ -74,7 +75,7 @@ pub fn plan_memory(ctx: &Context, body: &mut Body) -> Planned {
         }
         body.erase(interval.alloc);
     }
-    Planned { buffers: intervals.len(), bytes, arena_bytes: constant, slots }
+    Planned { buffers: intervals.len(), bytes, arena_bytes: constant, regions }
 }
 
 /// The views of an allocation.

@@ -1,4 +1,10 @@
 //! Where buffers lie in the arena.
+//!
+//! Sizes are expressions, and which of two is the larger may depend on the symbols. There are two ways to go about it, and
+//! the one that needs less memory at typical sizes is taken.
+
+mod families;
+mod slots;
 
 use super::liveness::Interval;
 use nim_ir::{Expr, ExprPool, Facts};
@@ -11,77 +17,37 @@ pub(super) struct Placement {
     pub(super) size: Expr,
     /// The part of it for buffers whose sizes are numbers.
     pub(super) constant: i64,
-    /// Number of slots behind that.
-    pub(super) slots: usize,
+    /// Number of regions behind that: families or slots.
+    pub(super) regions: usize,
 }
 
-/// A piece of the arena that serves one buffer after the other.
-struct Slot {
-    size: Expr,
-    members: Vec<usize>,
-}
+/// Values of all symbols at which ways are compared: one image, a sentence, a batch, a page.
+const TYPICAL: [i64; 4] = [1, 16, 64, 500];
 
 /// Places all buffers; those that meet never overlap.
 pub(super) fn place(pool: &ExprPool, facts: &Facts, intervals: &[Interval], align: i64) -> Placement {
-    let mut offsets = vec![Expr::ZERO; intervals.len()];
-    let sizes: Vec<Option<i64>> = intervals.iter().map(|i| pool.as_const(i.size)).collect();
-    let numbers = numeric(intervals, &sizes, align);
-    let constant = numbers.iter().flatten().map(|&(at, len)| at + len).max().unwrap_or(0);
-    for (offset, place) in offsets.iter_mut().zip(&numbers) {
-        if let Some((at, _)) = place {
-            *offset = pool.constant(*at);
-        }
+    let families = families::place(pool, facts, intervals, align);
+    if families.regions < 2 {
+        // Numbers and one family: nothing is incomparable.
+        return families;
     }
-
-    let mut slots: Vec<Slot> = vec![];
-    for (i, interval) in intervals.iter().enumerate() {
-        if sizes[i].is_some() {
-            continue;
-        }
-        let free = |slot: &Slot| slot.members.iter().all(|&m| !intervals[m].meets(interval));
-        let le = |a: Expr, b: Expr| pool.prove_le(a, b, facts);
-        // The same size first; then a slot that is large enough, then one that grows, and rather either than a new one.
-        let fit = |slot: &Slot| match (
-            slot.size == interval.size,
-            le(interval.size, slot.size),
-            le(slot.size, interval.size),
-        ) {
-            (true, ..) => 0,
-            (_, true, _) => 1,
-            (_, _, true) => 2,
-            _ => 3,
-        };
-        let best = slots.iter().enumerate().filter(|(_, s)| free(s)).min_by_key(|(_, s)| fit(s)).map(|(k, _)| k);
-        match best {
-            Some(k) => {
-                let slot = &mut slots[k];
-                slot.members.push(i);
-                slot.size = match (le(interval.size, slot.size), le(slot.size, interval.size)) {
-                    (true, _) => slot.size,
-                    (_, true) => interval.size,
-                    _ => pool.max(slot.size, interval.size),
-                };
-            }
-            None => slots.push(Slot { size: interval.size, members: vec![i] }),
-        }
-    }
-    let mut at = pool.constant(constant);
-    for slot in &slots {
-        slot.members.iter().for_each(|&m| offsets[m] = at);
-        at = pool.add(at, pool.align_up(slot.size, pool.constant(align)));
-    }
-    Placement { offsets, size: at, constant, slots: slots.len() }
+    let slots = slots::place(pool, facts, intervals, align);
+    let cost = |placement: &Placement| -> f64 {
+        let size = |value| pool.eval(placement.size, &|_| Some(value)).unwrap_or(i64::MAX);
+        TYPICAL.iter().map(|&value| (size(value).max(1) as f64).ln()).sum()
+    };
+    if cost(&slots) < cost(&families) { slots } else { families }
 }
 
-/// Offsets and lengths of buffers with numbers as sizes: the largest first, each into the smallest gap between those that
-/// it meets (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020: greedy by size).
+/// Offsets and lengths of the buffers of a family, in its units: the largest first, each into the smallest gap between
+/// those that it meets (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020: greedy by size).
 fn numeric(intervals: &[Interval], sizes: &[Option<i64>], align: i64) -> Vec<Option<(i64, i64)>> {
     let mut placed: Vec<Option<(i64, i64)>> = vec![None; intervals.len()];
     let mut order: Vec<(usize, i64)> = sizes.iter().enumerate().filter_map(|(i, s)| Some((i, (*s)?))).collect();
     // Equal sizes in the order of the text, so that the result does not depend on anything else.
     order.sort_by_key(|&(i, size)| (std::cmp::Reverse(size), i));
     for (i, size) in order {
-        let length = size.checked_add(align - 1).map_or(size, |s| s / align * align);
+        let length = size.checked_add(align - 1).map_or(size, |s| s / align * align).max(0);
         let mut taken: Vec<(i64, i64)> =
             (0..intervals.len()).filter(|&j| intervals[j].meets(&intervals[i])).filter_map(|j| placed[j]).collect();
         taken.sort_unstable();
@@ -91,7 +57,7 @@ fn numeric(intervals: &[Interval], sizes: &[Option<i64>], align: i64) -> Vec<Opt
             if gap >= length && best.is_none_or(|(_, smallest)| gap < smallest) {
                 best = Some((end, gap));
             }
-            end = end.max(at + len);
+            end = end.max(at.saturating_add(len));
         }
         placed[i] = Some((best.map_or(end, |(at, _)| at), length));
     }
@@ -173,8 +139,19 @@ mod tests {
                     Interval { branches, ..made }
                 })
                 .collect();
-            let placement = place(&pool, &Facts::default(), &intervals, 64);
-            check(&pool, &intervals, &placement);
+            for way in [place, families::place, slots::place] {
+                check(&pool, &intervals, &way(&pool, &Facts::default(), &intervals, 64));
+            }
         }
+    }
+
+    /// A small buffer goes where a large one was, and two small ones lie side by side in its place.
+    #[test]
+    fn families_are_packed_as_numbers_are() {
+        let pool = ExprPool::new();
+        let list = [("6400*N", 0, 1), ("3200*N", 2, 5), ("3200*N", 3, 5)].map(|(s, b, e)| interval(&pool, s, b, e));
+        let placement = place(&pool, &Facts::default(), &list, 64);
+        check(&pool, &list, &placement);
+        assert_eq!(placement.size, pool.parse("6400*N").unwrap());
     }
 }
