@@ -1,4 +1,5 @@
-//! The reference pages are what `nim-doc` makes of the definitions and tests; `NIM_BLESS=1` writes them anew.
+//! The reference pages and the grammar for editors are what `nim-doc` makes of the definitions and tests; `NIM_BLESS=1` writes
+//! them anew.
 
 use nim_test_suite::lit::{build, tools::Tools};
 use std::{
@@ -25,17 +26,30 @@ fn reference_pages_follow_the_definitions() {
         .arg(root.join("test-suite"))
         .arg("--markdown")
         .arg(made.join("markdown"))
-        .arg("--html")
-        .arg(made.join("html"))
+        .arg("--textmate")
+        .arg(made.join("textmate"))
         .output()
         .expect("nim-doc runs");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let kept = root.join("docs/reference");
-    let (new, old) = (pages(&made.join("markdown")), pages(&kept));
+    let mut wrong = vec![];
+    for (part, kept) in [("markdown", "docs/reference"), ("textmate", "tools/vscode/syntaxes")] {
+        wrong.extend(compare(&made.join(part), &root.join(kept)));
+    }
+    assert!(
+        wrong.is_empty(),
+        "not what the definitions say:\n{}\nNIM_BLESS=1 cargo test -p nim-test-suite --test suite reference",
+        wrong.join("\n")
+    );
+}
+
+/// What differs between files that were made and those that are kept; writes the latter anew when asked to.
+fn compare(made: &Path, kept: &Path) -> Vec<String> {
+    let (new, old) = (pages(made), pages(kept));
+    assert!(!new.is_empty(), "nothing was made in {}", made.display());
     if std::env::var_os("NIM_BLESS").is_some_and(|value| value != "0") {
         old.keys().filter(|name| !new.contains_key(*name)).for_each(|name| drop(fs::remove_file(kept.join(name))));
         new.iter().for_each(|(name, text)| fs::write(kept.join(name), text).expect("a page is written"));
-        return;
+        return vec![];
     }
     let mut wrong = vec![];
     for name in new.keys().chain(old.keys().filter(|name| !new.contains_key(*name))) {
@@ -50,12 +64,7 @@ fn reference_pages_follow_the_definitions() {
             wrong.push(format!("{name}:{}\n  - {}\n  + {}", at + 1, line(&kept), line(&made)));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "docs/reference is not what the definitions say:\n{}\n\
-         NIM_BLESS=1 cargo test -p nim-test-suite --test suite reference",
-        wrong.join("\n")
-    );
+    wrong
 }
 
 /// One file that needs no other: nothing is fetched, every op has its section, every link within the page has its place.
