@@ -22,6 +22,7 @@ pub struct Config {
     pub dumps: Dumps,
     pub generic: bool,
     pub debug_info: bool,
+    pub nameloc: bool,
     pub elide_large: Option<usize>,
     pub allow_unregistered: bool,
     pub irdl_file: Option<String>,
@@ -139,6 +140,10 @@ pub fn command(registry: &Registry) -> Command {
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(flag("print-op-generic", "Print all ops in generic form").alias("mlir-print-op-generic"))
+        .arg(
+            flag("use-nameloc-as-prefix", "Call values after the names in their locations")
+                .alias("mlir-use-nameloc-as-prefix"),
+        )
         .arg(flag("print-debuginfo", "Print where ops come from").alias("mlir-print-debuginfo"))
         .arg(
             Arg::new("elide-large")
@@ -328,6 +333,7 @@ impl Config {
             dumps,
             generic: set("print-op-generic"),
             debug_info: set("print-debuginfo"),
+            nameloc: set("use-nameloc-as-prefix"),
             elide_large: matches.get_one("elide-large").copied(),
             allow_unregistered: set("allow-unregistered-dialect"),
             irdl_file: text("irdl-file"),

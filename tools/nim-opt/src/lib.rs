@@ -8,6 +8,7 @@ pub mod dims;
 mod dump;
 mod expect;
 mod explain;
+mod named;
 pub mod oracle;
 mod reproducer;
 mod rewrites;

@@ -3,7 +3,7 @@
 use crate::{
     bisect::Bisect,
     cli::{Config, List, Timing},
-    dims, dump, expect, explain,
+    dims, dump, expect, explain, named,
     oracle::Oracle,
     reproducer, rewrites,
 };
@@ -327,6 +327,9 @@ fn one(
     }
     if config.verify_roundtrip {
         round_trip(&ctx, &module)?;
+    }
+    if config.nameloc {
+        named::from_locations(&ctx, &mut module.body);
     }
     out.print(&ctx, &module)?;
     if !config.split {
