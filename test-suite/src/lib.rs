@@ -5,6 +5,7 @@
 
 pub mod coverage;
 pub mod filecheck;
+pub mod fuzz;
 pub mod lit;
 pub mod scan;
 pub mod workspace;

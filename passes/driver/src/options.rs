@@ -1,5 +1,6 @@
 //! Options of a pass as the pipeline's text gives them: `{size=4 fast=true order=0,2,1}`.
 
+use nim_ir::diagnostics::did_you_mean;
 use std::str::FromStr;
 
 /// An option that a pass cannot use.
@@ -85,7 +86,10 @@ impl Options {
         match words.contains(&text.as_str()) {
             true => Ok(text),
             false => {
-                Err(OptionError { name: name.into(), message: format!("`{text}` is none of {}", words.join(", ")) })
+                let near = did_you_mean(&text, words.iter().copied());
+                let hint = near.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+                let message = format!("`{text}` is none of {}{hint}", words.join(", "));
+                Err(OptionError { name: name.into(), message })
             }
         }
     }
@@ -124,6 +128,7 @@ fn short_type_name<T>() -> &'static str {
         "i64" | "i32" | "i128" | "isize" => "integer",
         "u64" | "u32" | "usize" => "integer of at least 0",
         "f32" | "f64" => "number",
+        "bool" => "truth value (`true` or `false`)",
         _ => name.rsplit("::").next().unwrap_or(name),
     }
 }

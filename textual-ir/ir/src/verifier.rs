@@ -13,6 +13,9 @@ pub const WRONG_TYPE: &str = "N0308";
 /// The code of types that must be equal and are not.
 pub const UNEQUAL_TYPES: &str = "N0309";
 
+/// The code of wrong numbers of operands, results or regions.
+const WRONG_COUNT: &str = "N0304";
+
 /// Verifies a module and everything nested in it. Bodies are checked one by one; nothing found means valid.
 pub fn verify_module(ctx: &Context, module: &Module) -> Vec<Diagnostic> {
     let mut found = vec![];
@@ -102,7 +105,12 @@ impl Verifier<'_> {
         for op in self.body.block_ops(block) {
             let def = self.ctx.op_def(self.body.op_name(op));
             if let Some(def) = def {
+                let before = self.found.len();
                 self.against_table(op, def);
+                // An op's own checks count on the operands that its table gives it.
+                let misshapen = self.found.len() > before
+                    && (self.found[before..].iter().any(|d| d.code == WRONG_COUNT)
+                        || operand_groups(self.ctx, self.body, op).is_none());
                 if def.has(Trait::Terminator) && Some(op) != last {
                     let name = def.name;
                     self.error("N0301", op, format!("`{name}` ends a block but does not stand at its end"));
@@ -110,10 +118,10 @@ impl Verifier<'_> {
                 if def.has(Trait::SymbolUser) {
                     self.callee(op);
                 }
-                if let Some(verify) = def.verify {
+                if let Some(verify) = def.verify.filter(|_| !misshapen) {
                     verify(self.ctx, self.body, op, self.found);
                 }
-                if let (Some(verify), Some(symbols)) = (def.verify_use, self.symbols) {
+                if let (Some(verify), Some(symbols)) = (def.verify_use.filter(|_| !misshapen), self.symbols) {
                     verify(self.ctx, symbols, self.body, op, self.found);
                 }
             }
