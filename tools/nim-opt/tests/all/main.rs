@@ -2,3 +2,4 @@
 
 mod deep;
 mod interop;
+mod reproducer;
