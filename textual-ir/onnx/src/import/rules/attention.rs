@@ -35,7 +35,7 @@ pub(super) fn by_heads(im: &mut Importer<'_>, x: ValueId, heads: i64) -> Built {
 }
 
 /// Each head repeated so that `heads` of them match those of the queries.
-fn repeated_heads(im: &mut Importer<'_>, x: ValueId, heads: Expr) -> Built {
+pub(super) fn repeated_heads(im: &mut Importer<'_>, x: ValueId, heads: Expr) -> Built {
     let dims = im.dims(x)?;
     if dims[1] == heads {
         return Ok(x);
@@ -56,7 +56,7 @@ pub(super) fn merge_heads(im: &mut Importer<'_>, x: ValueId) -> Built {
 }
 
 /// Scores `q*sqrt(s) @ (k*sqrt(s))'`, which keeps the range of halves.
-fn scores(im: &mut Importer<'_>, q: ValueId, k: ValueId, scale: Option<f64>) -> Built {
+pub(super) fn scores(im: &mut Importer<'_>, q: ValueId, k: ValueId, scale: Option<f64>) -> Built {
     let size = im.dims(q)?[3];
     let scale = match (scale, im.ctx().exprs.as_const(size)) {
         (Some(s), _) => im.like(q, s.sqrt())?,
@@ -398,19 +398,40 @@ fn linear_attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 /// Pairs of elements rotated by angles that grow with the position.
 fn rotary_embedding(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, cos, sin) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
-    rotate(im, n, x, [cos, sin], n.opt(3))
+    rotate(im, &Rotation::read(n), x, [cos, sin], n.opt(3)).map(|y| vec![y])
 }
 
-/// As [`rotary_embedding`] with its inputs in any order.
+/// What is rotated, and how.
+pub(super) struct Rotation {
+    /// Number of heads of what has rank 3.
+    pub heads: i64,
+    /// How many elements of each head are rotated; all where it is 0.
+    pub size: i64,
+    /// Pairs are neighbours, not halves.
+    pub interleaved: bool,
+}
+
+impl Rotation {
+    /// As the attributes of RotaryEmbedding say.
+    pub(super) fn read(n: &Node<'_>) -> Rotation {
+        Rotation {
+            heads: n.int("num_heads", 0),
+            size: n.int("rotary_embedding_dim", 0),
+            interleaved: n.flag("interleaved", false),
+        }
+    }
+}
+
+/// Pairs of elements rotated by angles whose cosines and sines are given, one row a position.
 pub(super) fn rotate(
     im: &mut Importer<'_>,
-    n: &Node<'_>,
+    how: &Rotation,
     x: ValueId,
     [mut cos, mut sin]: [ValueId; 2],
     positions: Option<ValueId>,
-) -> Out {
+) -> Built {
     let shape = im.dims(x)?;
-    let heads = n.int("num_heads", 0);
+    let heads = how.heads;
     // [batch, length, heads, size]
     let by_position = match shape.as_slice() {
         [_, _, _, _] => im.transpose(x, &[0, 2, 1, 3])?,
@@ -426,7 +447,7 @@ pub(super) fn rotate(
     };
     let dims = im.dims(by_position)?;
     let p = &im.ctx().exprs;
-    let rotated = match n.int("rotary_embedding_dim", 0) {
+    let rotated = match how.size {
         0 => dims[3],
         d => p.constant(d),
     };
@@ -438,7 +459,7 @@ pub(super) fn rotate(
     let (cos, sin) = (im.unsqueeze(cos, &[2])?, im.unsqueeze(sin, &[2])?);
     let (zero, one, two) = (p.constant(0), p.constant(1), p.constant(2));
     let moving = im.slice_axis(by_position, 3, zero, rotated)?;
-    let interleaved = n.flag("interleaved", false);
+    let interleaved = how.interleaved;
     let (a, b) = if interleaved {
         let mut sizes = dims.clone();
         sizes[3] = half;
@@ -466,7 +487,7 @@ pub(super) fn rotate(
         let still = im.slice_axis(by_position, 3, rotated, rest)?;
         y = im.concat(&[turned, still], 3)?;
     }
-    Ok(vec![if shape.len() == 4 { im.transpose(y, &[0, 2, 1, 3])? } else { im.reshape(y, &shape)? }])
+    if shape.len() == 4 { im.transpose(y, &[0, 2, 1, 3]) } else { im.reshape(y, &shape) }
 }
 
 /// `a * sigmoid(alpha*a) * b`

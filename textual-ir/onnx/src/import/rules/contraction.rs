@@ -1,10 +1,9 @@
-//! Matrix products, Einstein sums, determinants.
+//! Matrix products and Einstein sums.
 
 use super::{Family, Importer, Node, Out};
 use nim_graph::Built;
-use nim_tensor::DType;
 
-pub(super) const RULES: Family = &[("Det", det), ("Einsum", einsum), ("Gemm", gemm), ("MatMul", matmul)];
+pub(super) const RULES: Family = &[("Einsum", einsum), ("Gemm", gemm), ("MatMul", matmul)];
 
 fn matmul(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, y) = (n.input(im, 0)?, n.input(im, 1)?);
@@ -86,66 +85,4 @@ fn einsum(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let equation = explicit_equation(im, &n.string("equation", ""), &ranks)?;
     let equation = im.ctx().string_attr(&equation);
     Ok(vec![im.value("graph.einsum", &xs, &[("equation", equation)])?])
-}
-
-/// Gaussian elimination with partial pivoting, one column an iteration: the determinant is the product of the pivots,
-/// negated for each exchange of rows.
-fn det(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let dims = im.dims(x)?;
-    let Some(batch) = dims.len().checked_sub(2) else {
-        let found = im.ctx().display_type(im.ty(x));
-        return Err(im.error("N0624", format!("a determinant takes square matrices, found {found}")));
-    };
-    let (rows, cols) = (batch, batch + 1);
-    let size = dims[cols];
-    im.guard("eq", dims[rows], size, "sides of a matrix whose determinant is computed");
-    let one = im.like(x, 1.0)?;
-    let start = im.broadcast_to(one, &dims[..batch])?;
-    let out = im.repeat(size, &[x, start], |g, it| {
-        let (a, k) = (it.carried[0], it.number);
-        let row_index = g.iota(&[size], 0, DType::I64)?;
-        let zero = g.like(a, 0.0)?;
-        // The row with the largest element of column k, at k or below it.
-        let column = g.at(a, cols, k)?;
-        let magnitude = g.unary("abs", column)?;
-        let here = g.index(&[k], true)?;
-        let open = g.compare("ge", row_index, here)?;
-        let minus = g.like(a, -1.0)?;
-        let candidates = g.select(open, magnitude, minus)?;
-        let (ctx, last) = (g.ctx(), batch as i64);
-        let attrs = [("kind", ctx.string_attr("max")), ("axis", ctx.i64_attr(last))];
-        let best = g.value("graph.arg_reduce", &[candidates], &attrs)?;
-        let best_column = g.unsqueeze(best, &[last])?;
-        let is_best = g.compare("eq", row_index, best_column)?;
-        let is_best = g.unsqueeze(is_best, &[last + 1])?;
-        let is_here = g.compare("eq", row_index, here)?;
-        let is_here = g.unsqueeze(is_here, &[1])?;
-        // Exchange it with row k.
-        let only = g.select(is_best, a, zero)?;
-        let pivot_row = g.reduce("sum", only, &[rows], true)?;
-        let one = g.num(1);
-        let row_here = g.slice_axis(a, rows, k, one)?;
-        let exchanged = g.select(is_best, row_here, a)?;
-        let exchanged = g.select(is_here, pivot_row, exchanged)?;
-        let flat = g.squeeze(pivot_row, &[rows])?;
-        let pivot = g.at(flat, batch, k)?;
-        let stays = g.compare("eq", best, here)?;
-        let negated = g.unary("neg", pivot)?;
-        let signed = g.select(stays, pivot, negated)?;
-        let product = g.binary("mul", it.carried[1], signed)?;
-        // Subtract multiples of it from the rows below.
-        let column = g.slice_axis(exchanged, cols, k, one)?;
-        let pivot = g.unsqueeze(pivot, &[last, last + 1])?;
-        let unit = g.like(a, 1.0)?;
-        let none = g.compare("eq", pivot, zero)?;
-        let divisor = g.select(none, unit, pivot)?;
-        let factor = g.binary("div", column, divisor)?;
-        let below = g.compare("gt", row_index, here)?;
-        let below = g.unsqueeze(below, &[1])?;
-        let factor = g.select(below, factor, zero)?;
-        let taken = g.binary("mul", factor, pivot_row)?;
-        Ok((vec![g.binary("sub", exchanged, taken)?, product], vec![]))
-    })?;
-    Ok(vec![out[1]])
 }

@@ -4,7 +4,7 @@ use super::{
     Family, Importer, Node, Out, attention,
     elementwise::gelu_value,
     normalization::{root_mean_square, standardized},
-    quantization::{centred, dynamic_quantize, to_integer},
+    quantization::{centred, dynamic_quantize},
     recurrent::{Cell, Network, Products, direction_of},
     window, wrap_axis,
 };
@@ -14,13 +14,17 @@ use nim_tensor::DType;
 
 pub(super) const RULES: Family = &[
     ("BiasGelu", bias_gelu),
+    ("BiasSplitGelu", bias_split_gelu),
     ("BiasAdd", |im, n| {
         let (x, b, skip) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
         let y = im.binary("add", x, b)?;
         Ok(vec![im.binary("add", y, skip)?])
     }),
+    ("EmbedLayerNormalization", embed_layer_norm),
     ("DynamicQuantizeLSTM", dynamic_quantize_lstm),
     ("DynamicQuantizeMatMul", dynamic_quantize_matmul),
+    ("GridSample", super::sampling::grid_sample),
+    ("LayerNormalization", super::normalization::layer_norm),
     ("FastGelu", fast_gelu),
     ("FusedConv", fused_conv),
     ("FusedGemm", fused_gemm),
@@ -30,16 +34,10 @@ pub(super) const RULES: Family = &[
         Ok(vec![gelu_value(im, x, false)?])
     }),
     ("MatMulIntegerToFloat", matmul_integer_to_float),
-    ("QLinearAdd", |im, n| qlinear_binary(im, n, "add")),
-    ("QLinearConcat", qlinear_concat),
-    ("QLinearGlobalAveragePool", qlinear_global_average_pool),
-    ("QLinearLeakyRelu", qlinear_leaky_relu),
-    ("QLinearMul", |im, n| qlinear_binary(im, n, "mul")),
-    ("QLinearSigmoid", qlinear_sigmoid),
     ("QuickGelu", quick_gelu),
     ("RotaryEmbedding", |im, n| {
         let (x, cos, sin) = (n.input(im, 0)?, n.input(im, 2)?, n.input(im, 3)?);
-        attention::rotate(im, n, x, [cos, sin], n.opt(1))
+        attention::rotate(im, &attention::Rotation::read(n), x, [cos, sin], n.opt(1)).map(|y| vec![y])
     }),
     ("SimplifiedLayerNormalization", simplified_layer_norm),
     ("SkipLayerNormalization", |im, n| skip_layer_norm(im, n, false)),
@@ -53,6 +51,21 @@ fn bias_gelu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, b) = (n.input(im, 0)?, n.input(im, 1)?);
     let x = im.binary("add", x, b)?;
     Ok(vec![gelu_value(im, x, false)?])
+}
+
+/// `x + b` cut in two along its last axis: the first half times the gelu of the second.
+fn bias_split_gelu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, b) = (n.input(im, 0)?, n.input(im, 1)?);
+    let x = im.binary("add", x, b)?;
+    let dims = im.dims(x)?;
+    let Some((&whole, axis)) = dims.last().zip(dims.len().checked_sub(1)) else {
+        return Err(im.error("N0615", "a scalar cannot be cut in two"));
+    };
+    let p = &im.ctx().exprs;
+    let (zero, half) = (p.constant(0), p.floordiv(whole, p.constant(2)));
+    let (left, right) = (im.slice_axis(x, axis, zero, half)?, im.slice_axis(x, axis, half, half)?);
+    let gate = gelu_value(im, right, false)?;
+    Ok(vec![im.binary("mul", left, gate)?])
 }
 
 fn fast_gelu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
@@ -101,6 +114,43 @@ fn skip_layer_norm(im: &mut Importer<'_>, n: &Node<'_>, simplified: bool) -> Out
         y = im.binary("add", y, beta)?;
     }
     Ok(vec![y, mean, inverse, sum])
+}
+
+/// The sum of the embeddings of words, positions and segments, normalised; how many words the mask shows; the sum.
+fn embed_layer_norm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (ids, words, places) = (n.input(im, 0)?, n.input(im, 2)?, n.input(im, 3)?);
+    let (gamma, beta) = (n.input(im, 5)?, n.input(im, 6)?);
+    let &[batch, length] = im.dims(ids)?.as_slice() else {
+        let found = im.ctx().display_type(im.ty(ids));
+        return Err(im.error("N0635", format!("words [batch, length] are needed, found {found}")));
+    };
+    let mut sum = im.gather(words, ids, 0)?;
+    let at = match n.opt(8) {
+        Some(at) => im.gather(places, at, 0)?,
+        None => {
+            let zero = im.num(0);
+            im.slice_axis(places, 0, zero, length)?
+        }
+    };
+    sum = im.binary("add", sum, at)?;
+    if let (Some(segments), Some(table)) = (n.opt(1), n.opt(4)) {
+        let segment = im.gather(table, segments, 0)?;
+        sum = im.binary("add", sum, segment)?;
+    }
+    let (y, _, _) = standardized(im, sum, &[2], n.float("epsilon", 1e-12) as f64)?;
+    let y = im.binary("mul", y, gamma)?;
+    let y = im.binary("add", y, beta)?;
+    let shown = match n.opt(7) {
+        Some(mask) => {
+            let mask = im.cast_to(mask, DType::I32)?;
+            im.reduce("sum", mask, &[1], false)?
+        }
+        None => {
+            let zero = im.scalar(DType::I32, 0.0)?;
+            im.broadcast_to(zero, &[batch])?
+        }
+    };
+    Ok(vec![y, shown, sum])
 }
 
 /// `alpha * A' * B'`, where a batch transposition swaps the batch with the rows.
@@ -254,71 +304,4 @@ fn dynamic_quantize_lstm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let products =
         Quantized { w, r, scales: [n.input(im, 8)?, n.input(im, 10)?], zeros: [n.input(im, 9)?, n.input(im, 11)?] };
     Network::read(im, n, Cell::Lstm, hidden, n.opt(6), n.opt(7))?.build(im, &products)
-}
-
-/// `(x - zero) * scale` in `f32`.
-fn real(im: &mut Importer<'_>, x: ValueId, scale: ValueId, zero: Option<ValueId>) -> Built {
-    let x = centred(im, x, zero, -1)?;
-    let x = im.cast_to(x, DType::F32)?;
-    im.binary("mul", x, scale)
-}
-
-/// `saturate(round(x / scale) + zero)`
-fn quantized(im: &mut Importer<'_>, x: ValueId, scale: ValueId, zero: Option<ValueId>, default: DType) -> Built {
-    let x = im.binary("div", x, scale)?;
-    let dtype = zero.map(|z| im.dtype(z)).transpose()?.unwrap_or(default);
-    to_integer(im, x, zero, dtype)
-}
-
-fn qlinear_binary(im: &mut Importer<'_>, n: &Node<'_>, name: &str) -> Out {
-    let (a, b) = (n.input(im, 0)?, n.input(im, 3)?);
-    let dtype = im.dtype(a)?;
-    let (a_scale, b_scale, y_scale) = (n.input(im, 1)?, n.input(im, 4)?, n.input(im, 6)?);
-    let (a, b) = (real(im, a, a_scale, n.opt(2))?, real(im, b, b_scale, n.opt(5))?);
-    let y = im.binary(name, a, b)?;
-    Ok(vec![quantized(im, y, y_scale, n.opt(7), dtype)?])
-}
-
-fn qlinear_sigmoid(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, scale, y_scale) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 3)?);
-    let dtype = im.dtype(x)?;
-    let x = real(im, x, scale, n.opt(2))?;
-    let y = im.unary("sigmoid", x)?;
-    Ok(vec![quantized(im, y, y_scale, n.opt(4), dtype)?])
-}
-
-fn qlinear_leaky_relu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, scale, y_scale) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 3)?);
-    let dtype = im.dtype(x)?;
-    let x = real(im, x, scale, n.opt(2))?;
-    let small = im.with_scalar("mul", x, n.float("alpha", 0.01) as f64)?;
-    let zero = im.like(x, 0.0)?;
-    let positive = im.compare("ge", x, zero)?;
-    let y = im.select(positive, x, small)?;
-    Ok(vec![quantized(im, y, y_scale, n.opt(4), dtype)?])
-}
-
-fn qlinear_global_average_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, scale, y_scale) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 3)?);
-    let dtype = im.dtype(x)?;
-    let x = real(im, x, scale, n.opt(2))?;
-    let rank = im.rank(x)?;
-    let axes: Vec<usize> =
-        if n.flag("channels_last", false) { (1..rank.max(2) - 1).collect() } else { (2..rank).collect() };
-    let y = im.mean(x, &axes, true)?;
-    Ok(vec![quantized(im, y, y_scale, n.opt(4), dtype)?])
-}
-
-fn qlinear_concat(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (y_scale, y_zero) = (n.input(im, 0)?, n.input(im, 1)?);
-    let mut parts = vec![];
-    for i in (2..n.inputs.len()).step_by(3) {
-        let (x, scale) = (n.input(im, i)?, n.input(im, i + 1)?);
-        parts.push(real(im, x, scale, n.opt(i + 2))?);
-    }
-    let Some(&first) = parts.first() else { return Err(im.error("N0610", "needs at least one input")) };
-    let axis = wrap_axis(im, n.int("axis", 0), im.rank(first)?)?;
-    let y = im.concat(&parts, axis)?;
-    let dtype = im.dtype(y_zero)?;
-    Ok(vec![quantized(im, y, y_scale, Some(y_zero), dtype)?])
 }

@@ -11,14 +11,14 @@ use nim_tensor::DType;
 pub(super) const RULES: Family = &[("Attention", attention), ("MultiHeadAttention", multi_head_attention)];
 
 /// Number of heads, which must be given.
-fn heads(im: &Importer<'_>, n: &Node<'_>) -> Built<i64> {
+pub(super) fn heads(im: &Importer<'_>, n: &Node<'_>) -> Built<i64> {
     match n.int("num_heads", 0) {
         heads if heads > 0 => Ok(heads),
         other => Err(im.error("N0614", format!("`num_heads` must be positive, found {other}"))),
     }
 }
 
-fn rank3(im: &Importer<'_>, x: ValueId) -> Built<[Expr; 3]> {
+pub(super) fn rank3(im: &Importer<'_>, x: ValueId) -> Built<[Expr; 3]> {
     <[Expr; 3]>::try_from(im.dims(x)?).map_err(|_| {
         let found = im.ctx().display_type(im.ty(x));
         im.error("N0635", format!("a sequence [batch, length, size] is needed, found {found}"))
@@ -26,7 +26,7 @@ fn rank3(im: &Importer<'_>, x: ValueId) -> Built<[Expr; 3]> {
 }
 
 /// `x` cut along its last axis into parts of these sizes.
-fn parts(im: &mut Importer<'_>, x: ValueId, sizes: &[Expr]) -> Built<Vec<ValueId>> {
+pub(super) fn parts(im: &mut Importer<'_>, x: ValueId, sizes: &[Expr]) -> Built<Vec<ValueId>> {
     let axis = im.rank(x)?.saturating_sub(1);
     let mut start = im.num(0);
     let mut out = vec![];

@@ -1,6 +1,6 @@
 //! Operators of `ai.onnx.ml`: preprocessing, linear models, and trees.
 
-use super::{Family, Importer, Node, Out};
+use super::{Family, Importer, Node, Out, categories::list};
 use nim_graph::Built;
 use nim_ir::ValueId;
 use nim_tensor::{DType, Tensor};
@@ -10,7 +10,6 @@ pub(super) const RULES: Family = &[
     ("Binarizer", binarizer),
     ("FeatureVectorizer", feature_vectorizer),
     ("Imputer", imputer),
-    ("LabelEncoder", label_encoder),
     ("LinearClassifier", linear_classifier),
     ("LinearRegressor", linear_regressor),
     ("Normalizer", normalizer),
@@ -100,71 +99,6 @@ fn imputer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![im.select(missing, values, x)?])
 }
 
-/// The list that an attribute of one of several names holds.
-fn list(im: &Importer<'_>, n: &Node<'_>, prefix: &str) -> Built<Option<Tensor>> {
-    if let Some(proto) = n.tensor(&format!("{prefix}_tensor")) {
-        return im.model.tensor(proto).map(Some).map_err(|e| im.error("N0604", e.to_string()));
-    }
-    if let Some(v) = n.ints(&format!("{prefix}_int64s")) {
-        return Ok(Some(Tensor::new(&[v.len()], v)));
-    }
-    if let Some(v) = n.floats(&format!("{prefix}_floats")) {
-        return Ok(Some(Tensor::new(&[v.len()], v)));
-    }
-    Ok(n.strings(&format!("{prefix}_strings")).map(|v| Tensor::strings(&[v.len()], v)))
-}
-
-/// The value that stands beside the key, or a default: all keys compared at once.
-fn label_encoder(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let (keys, values) = if n.version < 2 {
-        let strings = n.strings("classes_strings").unwrap_or_default();
-        let count = strings.len();
-        let (names, numbers) = (Tensor::strings(&[count], strings), Tensor::new(&[count], (0..count as i64).collect()));
-        if im.dtype(x)? == DType::String { (names, numbers) } else { (numbers, names) }
-    } else {
-        match (list(im, n, "keys")?, list(im, n, "values")?) {
-            (Some(k), Some(v)) => (k, v),
-            _ => return Err(im.error("N0610", "keys and values are needed")),
-        }
-    };
-    if keys.len() != values.len() || keys.is_empty() {
-        return Err(im.error("N0615", format!("{} keys for {} values", keys.len(), values.len())));
-    }
-    let default = match (n.tensor("default_tensor"), values.dtype()) {
-        (Some(proto), _) => {
-            let t = im.model.tensor(proto).map_err(|e| im.error("N0604", e.to_string()))?;
-            t.reshaped(&[]).ok_or_else(|| im.error("N0615", "the default must be one value"))?
-        }
-        (None, DType::String) => Tensor::strings(&[], vec![n.string("default_string", "_Unused")]),
-        (None, DType::F32) => Tensor::scalar(n.float("default_float", -0.0)),
-        (None, d) => {
-            Tensor::from_i64s(d, &[], &[n.int("default_int64", -1)]).map_err(|e| im.error("N0604", e.to_string()))?
-        }
-    };
-    if im.dtype(x)? == DType::String || values.dtype() == DType::String {
-        return Ok(vec![super::text::lookup(im, x, &keys, &values, &default)?]);
-    }
-    let (keys, values) = (im.constant(&keys, "keys")?, im.constant(&values, "values")?);
-    let default = im.constant(&default, "default")?;
-    let last = im.rank(x)?;
-    let wide = im.unsqueeze(x, &[last as i64])?;
-    let mut hit = im.compare("eq", wide, keys)?;
-    if im.dtype(x)?.is_float() {
-        // NaN is a key like any other.
-        let (a, b) = (im.unary("isnan", wide)?, im.unary("isnan", keys)?);
-        let both = im.binary("and", a, b)?;
-        hit = im.binary("or", hit, both)?;
-    }
-    let found = im.reduce("or", hit, &[last], false)?;
-    let number = im.cast_to(hit, DType::I32)?;
-    let ctx = im.ctx();
-    let attrs = [("kind", ctx.string_attr("max")), ("axis", ctx.i64_attr(last as i64))];
-    let at = im.value("graph.arg_reduce", &[number], &attrs)?;
-    let value = im.gather(values, at, 0)?;
-    Ok(vec![im.select(found, value, default)?])
-}
-
 /// What stands behind the scores of a model.
 fn post_transform(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId) -> Built {
     transformed(im, &n.string("post_transform", "NONE"), x)
@@ -177,8 +111,47 @@ pub(super) fn transformed(im: &mut Importer<'_>, name: &str, x: ValueId) -> Buil
         "NONE" => Ok(x),
         "LOGISTIC" => im.unary("sigmoid", x),
         "SOFTMAX" => im.softmax(x, &[last], false),
+        "SOFTMAX_ZERO" => softmax_zero(im, x, last),
+        "PROBIT" => probit(im, x),
         other => Err(im.error("N0617", format!("the transformation {other:?} is not supported"))),
     }
+}
+
+/// Softmax in which scores of 0 stay 0 and do not count.
+fn softmax_zero(im: &mut Importer<'_>, x: ValueId, axis: usize) -> Built {
+    let max = im.reduce("max", x, &[axis], true)?;
+    let shifted = im.binary("sub", x, max)?;
+    let exp = im.unary("exp", shifted)?;
+    let size = im.unary("abs", x)?;
+    let smallest = im.like(x, 1e-7)?;
+    let counts = im.compare("gt", size, smallest)?;
+    let zero = im.like(x, 0.0)?;
+    let exp = im.select(counts, exp, zero)?;
+    let sum = im.reduce("sum", exp, &[axis], true)?;
+    im.binary("div", exp, sum)
+}
+
+/// The quantile of the normal distribution, with the inverse error function of Winitzki, "A handy approximation for the
+/// error function and its inverse" (2008), which is what other runtimes compute.
+fn probit(im: &mut Importer<'_>, x: ValueId) -> Built {
+    const A: f64 = 0.147;
+    let y = im.with_scalar("mul", x, 2.0)?;
+    let y = im.with_scalar("sub", y, 1.0)?;
+    let sign = im.unary("sign", y)?;
+    let square = im.binary("mul", y, y)?;
+    let rest = im.unary("neg", square)?;
+    let rest = im.with_scalar("add", rest, 1.0)?;
+    let log = im.unary("log", rest)?;
+    let half = im.with_scalar("mul", log, 0.5)?;
+    let v = im.with_scalar("add", half, 2.0 / (std::f64::consts::PI * A))?;
+    let square = im.binary("mul", v, v)?;
+    let rest = im.with_scalar("mul", log, 1.0 / A)?;
+    let root = im.binary("sub", square, rest)?;
+    let root = im.unary("sqrt", root)?;
+    let difference = im.binary("sub", root, v)?;
+    let root = im.unary("sqrt", difference)?;
+    let signed = im.binary("mul", sign, root)?;
+    im.with_scalar("mul", signed, std::f64::consts::SQRT_2)
 }
 
 /// `x * coefficients' + intercepts`, one row of coefficients a target.

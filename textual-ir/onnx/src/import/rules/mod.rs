@@ -1,28 +1,34 @@
 //! How each operator is composed of `graph` ops, one family a file.
 
 mod attention;
+mod categories;
 mod col2im;
 mod contraction;
 mod control;
 mod elementwise;
+mod elimination;
 mod indexing;
 mod layout;
 mod loss;
 mod matmul_nbits;
 mod microsoft;
 mod microsoft_attention;
+mod microsoft_grouped;
+mod microsoft_quantized;
 mod ml;
 mod normalization;
 mod quantization;
 mod random;
 mod recurrent;
 mod reduction;
+mod regions;
 mod resample;
 mod resample_run_time;
 mod sampling;
 mod sequence;
 mod signal;
 mod slicing;
+mod svm;
 mod text;
 mod trees;
 mod window;
@@ -62,6 +68,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", attention::RULES),
         ("", contraction::RULES),
         ("", elementwise::RULES),
+        ("", elimination::RULES),
         ("", indexing::RULES),
         ("", layout::RULES),
         ("", loss::RULES),
@@ -71,18 +78,24 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", random::RULES),
         ("", recurrent::RULES),
         ("", reduction::RULES),
+        ("", regions::RULES),
         ("", resample::RULES),
         ("", sampling::RULES),
         ("", signal::RULES),
         ("", slicing::RULES),
         ("", text::RULES),
         ("", window::RULES),
+        ("ai.onnx.ml", categories::RULES),
         ("ai.onnx.ml", ml::RULES),
+        ("ai.onnx.ml", svm::RULES),
         ("ai.onnx.ml", trees::RULES),
         ("ai.onnx.preview.training", loss::TRAINING),
         ("com.microsoft", matmul_nbits::RULES),
         ("com.microsoft", microsoft::RULES),
+        ("com.microsoft", elimination::MICROSOFT),
         ("com.microsoft", microsoft_attention::RULES),
+        ("com.microsoft", microsoft_grouped::RULES),
+        ("com.microsoft", microsoft_quantized::RULES),
         ("com.microsoft", quantization::RULES),
     ];
     let items: &[(&'static str, ItemFamily)] =

@@ -167,7 +167,7 @@ pub(super) fn root_mean_square(
     Ok((im.binary("mul", x, inverse)?, inverse))
 }
 
-fn layer_norm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+pub(super) fn layer_norm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let rank = im.rank(x)?;
     let axis = wrap_axis(im, n.int("axis", -1), rank)?;

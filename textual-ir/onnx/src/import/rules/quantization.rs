@@ -186,7 +186,7 @@ pub(super) fn centred(im: &mut Importer<'_>, x: ValueId, zero: Option<ValueId>, 
 }
 
 /// A scalar, or a vector laid along `axis` of a value.
-fn beside(im: &mut Importer<'_>, v: ValueId, axis: i64, x: ValueId) -> Built {
+pub(super) fn beside(im: &mut Importer<'_>, v: ValueId, axis: i64, x: ValueId) -> Built {
     let own = im.dims(v)?;
     if own.len() != 1 {
         return Ok(v);
