@@ -4,11 +4,13 @@
 //! * [`shape`]: shape functions, shared by importer, verifier and shape inference.
 //! * [`contents`]: what is known at compile time about small tensors, as symbolic expressions.
 //! * [`build`]: building by hand, with trivial ops simplified away and broadcasts guarded.
+//! * [`gradient`]: derivatives of what was built.
 
 pub mod build;
 mod build_control;
 pub mod codes;
 pub mod contents;
+pub mod gradient;
 pub mod ops;
 pub mod shape;
 mod verify;

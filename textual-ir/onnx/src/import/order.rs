@@ -55,9 +55,13 @@ pub fn topological(nodes: &[NodeProto], known: &dyn Fn(&str) -> bool) -> Result<
     Ok(order)
 }
 
-/// Names a node needs, those that its subgraphs take from outside among them.
+/// Names a node needs, those that its subgraphs take from outside and those that it derives among them.
 fn needs(node: &NodeProto) -> Vec<&str> {
     let mut names: Vec<&str> = node.input.iter().filter(|n| !n.is_empty()).map(String::as_str).collect();
+    if node.op_type == "Gradient" {
+        let texts = node.attribute.iter().flat_map(|a| a.strings.iter().chain((a.name == "y").then_some(&a.s)));
+        names.extend(texts.filter_map(|t| std::str::from_utf8(t).ok()));
+    }
     let mut graphs: Vec<_> = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)).collect();
     while let Some(graph) = graphs.pop() {
         let own: std::collections::HashSet<&str> = graph

@@ -1,7 +1,7 @@
 //! Elementwise operators, activations, casts, choices.
 
 use super::{Family, Importer, Node, Out};
-use crate::dtype_of;
+use crate::{dtype_of, proto::tensor_proto::DataType};
 use nim_graph::{Built, GraphBuilder};
 use nim_ir::ValueId;
 use nim_tensor::DType;
@@ -158,7 +158,12 @@ fn bit_shift(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 
 fn cast(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
-    let dtype = dtype_of(n.int("to", 0) as i32).map_err(|e| im.error("N0614", e.to_string()))?;
+    // Before opset 6 the type is a name.
+    let number = match DataType::from_str_name(&n.string("to", "")) {
+        Some(named) if n.version < 6 => named as i32,
+        _ => i32::try_from(n.int("to", 0)).unwrap_or(0),
+    };
+    let dtype = dtype_of(number).map_err(|e| im.error("N0614", e.to_string()))?;
     cast_value(im, n, x, dtype)
 }
 

@@ -1,6 +1,6 @@
 //! Constants, shapes, and operators that move elements.
 
-use super::{Family, Importer, Node, Out, axes, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, axes, known_axis, wrap_axes, wrap_axis};
 use nim_graph::Built;
 use nim_ir::{Expr, Facts, ValueId};
 use nim_tensor::{DType, Tensor};
@@ -304,7 +304,16 @@ fn split(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 fn tile(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, repeats) = (n.input(im, 0)?, n.input(im, 1)?);
     let dims = im.dims(x)?;
-    let repeats = im.exprs_or_bind(repeats, "repeat")?;
+    let mut repeats = im.exprs_or_bind(repeats, "repeat")?;
+    if n.version < 6 {
+        // One axis, which is given beside the number.
+        let axis = n.input(im, 2)?;
+        let axis = known_axis(im, axis, dims.len())?;
+        let &[times] = repeats.as_slice() else {
+            return Err(im.error("N0622", format!("{} repeats for one axis", repeats.len())));
+        };
+        repeats = (0..dims.len()).map(|a| if a == axis { times } else { Expr::ONE }).collect();
+    }
     if repeats.len() != dims.len() {
         return Err(im.error("N0622", format!("{} repeats for {} axes", repeats.len(), dims.len())));
     }

@@ -7,6 +7,7 @@ mod contraction;
 mod control;
 mod elementwise;
 mod elimination;
+mod gradient;
 mod indexing;
 mod layout;
 mod loss;
@@ -98,8 +99,12 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("com.microsoft", microsoft_quantized::RULES),
         ("com.microsoft", quantization::RULES),
     ];
-    let items: &[(&'static str, ItemFamily)] =
-        &[("", control::RULES), ("", sequence::RULES), ("ai.onnx.preview", attention::PREVIEW)];
+    let items: &[(&'static str, ItemFamily)] = &[
+        ("", control::RULES),
+        ("", sequence::RULES),
+        ("ai.onnx.preview", attention::PREVIEW),
+        ("ai.onnx.preview.training", gradient::RULES),
+    ];
     let values = values.iter().flat_map(|(d, rules)| rules.iter().map(|(op, r)| ((*d, *op), Rule::Values(*r))));
     let items = items.iter().flat_map(|(d, rules)| rules.iter().map(|(op, r)| ((*d, *op), Rule::Items(*r))));
     values.chain(items).collect()

@@ -73,7 +73,9 @@ fn batch_norm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let rank = im.rank(x)?;
     let (scale, bias, mean, var) = (n.input(im, 1)?, n.input(im, 2)?, n.input(im, 3)?, n.input(im, 4)?);
     let epsilon = n.float("epsilon", 1e-5) as f64;
-    if !n.flag("training_mode", false) {
+    // Before opset 14 a model that trains is one that wants statistics.
+    let trains = if n.version < 14 { n.outputs() > 1 } else { n.flag("training_mode", false) };
+    if !trains {
         let y = normalized(im, x, [scale, bias, mean, var], rank, epsilon)?;
         return Ok(vec![y]);
     }
@@ -89,6 +91,9 @@ fn batch_norm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         let old = im.with_scalar("mul", old, momentum)?;
         let new = im.with_scalar("mul", new, 1.0 - momentum)?;
         out.push(im.binary("add", old, new)?);
+    }
+    if n.version < 14 {
+        out.extend([batch_mean, batch_var]);
     }
     Ok(out)
 }
@@ -107,8 +112,12 @@ fn normalized(
     let factor = im.binary("div", scale, deviation)?;
     let shift = im.binary("mul", mean, factor)?;
     let offset = im.binary("sub", bias, shift)?;
-    let (factor, offset) =
-        if rank > 1 { (channels(im, factor, rank)?, channels(im, offset, rank)?) } else { (factor, offset) };
+    // Before opset 9 there may be one scale an element of a row, shaped as it is.
+    let (factor, offset) = if rank > 1 && im.rank(factor)? == 1 {
+        (channels(im, factor, rank)?, channels(im, offset, rank)?)
+    } else {
+        (factor, offset)
+    };
     let element = im.element(x)?;
     let (factor, offset) = (im.cast(factor, element)?, im.cast(offset, element)?);
     let y = im.binary("mul", x, factor)?;

@@ -183,7 +183,10 @@ fn aspect_at_run_time(im: &mut Importer<'_>, n: &Node<'_>, dims: &[Expr], sizes:
 fn upsample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
-    let target = match (n.floats("scales"), n.opt(1)) {
+    // The first version scales height and width.
+    let pair = (n.version < 7 && dims.len() == 4).then(|| (n.float("height_scale", 0.0), n.float("width_scale", 0.0)));
+    let given = n.floats("scales").or(pair.map(|(h, w)| vec![1.0, 1.0, h, w]));
+    let target = match (given, n.opt(1)) {
         (Some(scales), _) => {
             let scales: Vec<f64> = scales.into_iter().map(f64::from).collect();
             let sizes: Option<Vec<Expr>> = dims.iter().zip(&scales).map(|(&d, &s)| scaled_size(im, d, s)).collect();
