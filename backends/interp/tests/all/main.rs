@@ -2,4 +2,5 @@
 
 mod any_shape;
 mod errors;
+mod gradients;
 mod levels;
