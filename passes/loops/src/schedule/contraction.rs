@@ -63,8 +63,9 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         let access = access::read(points, &points.map.view.reads[read]);
         let uses = |list: &[usize]| list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>();
         let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
-        let layout =
-            PackedLayout { outer: uses(&best.plan.batch), columns: best.plan.columns.clone(), inner: uses(&inner) };
+        // The rows too, where each has vectors of its own.
+        let outer: Vec<usize> = best.plan.batch.iter().chain(&best.plan.rows.dims).copied().collect();
+        let layout = PackedLayout { outer: uses(&outer), columns: best.plan.columns.clone(), inner: uses(&inner) };
         copies::pack(points, nest, env, read, &layout)?;
     }
     let fixed = vec![None; points.map.view.rank()];
