@@ -5,6 +5,7 @@
 //! Each node gives its name to the ops made of it. Operators are composed of the dialect's few primitives in
 //! [`rules`], one family a file.
 
+pub mod inventory;
 mod node;
 mod order;
 mod rules;
@@ -16,7 +17,7 @@ use crate::{
     proto::{FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto},
 };
 use nim_graph::{Built, GraphBuilder};
-use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, Loc, LocData, Module, OpState, Trait, Type, ValueId};
+use nim_ir::{BlockId, Body, Builder, Context, Diagnostic, Loc, Module, OpState, Trait, Type, ValueId};
 use nim_tensor::{DType, Tensor};
 pub(crate) use node::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -104,22 +105,31 @@ const NEWEST_OPSET: i64 = 28;
 
 /// Imports a model as a module with one function `@main`, whose attributes `input_names` and `output_names` hold the
 /// model's own names.
+///
+/// # Errors
+/// What is wrong with the model: the place is the node, a note names the file.
 pub fn import(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Result<Module, Vec<Diagnostic>> {
+    import_graph(ctx, model, options).map_err(|found| match model.path.as_os_str().is_empty() {
+        true => found,
+        false => found.into_iter().map(|d| d.note(format!("in the model {}", model.path.display()))).collect(),
+    })
+}
+
+fn import_graph(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> Result<Module, Vec<Diagnostic>> {
     let graph = model
         .proto
         .graph
         .as_ref()
         .ok_or_else(|| vec![Diagnostic::error("N0600", Loc::UNKNOWN, "the model has no graph")])?;
     let rules = rules::table();
-    let opsets: FxHashMap<String, i64> =
-        model.proto.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)).collect();
+    let opsets: FxHashMap<String, i64> = inventory::opsets(model).into_iter().collect();
     if let Some(&version) = opsets.get("").filter(|&&v| v > NEWEST_OPSET) {
         let message = format!("opset {version} is not supported: the newest one known is {NEWEST_OPSET}");
         return Err(vec![Diagnostic::error("N0601", Loc::UNKNOWN, message)]);
     }
     let functions: FxHashMap<_, _> =
         model.proto.functions.iter().map(|f| ((canonical_domain(&f.domain).to_string(), f.name.clone()), f)).collect();
-    let missing = unsupported(ctx, graph, &rules, &functions);
+    let missing = inventory::unsupported(ctx, model);
     if !missing.is_empty() {
         return Err(missing);
     }
@@ -186,44 +196,10 @@ fn canonical_domain(domain: &str) -> &str {
     if domain == "ai.onnx" { "" } else { domain }
 }
 
-/// Everything that no rule is there for, all at once.
-fn unsupported(
-    ctx: &Context,
-    graph: &GraphProto,
-    rules: &FxHashMap<(&'static str, &'static str), rules::Rule>,
-    functions: &FxHashMap<(String, String), &FunctionProto>,
-) -> Vec<Diagnostic> {
-    let mut found: Vec<(String, Vec<String>)> = vec![];
-    let mut stack: Vec<&NodeProto> = graph.node.iter().collect();
-    stack.extend(functions.values().flat_map(|f| &f.node));
-    while let Some(node) = stack.pop() {
-        let domain = canonical_domain(&node.domain);
-        let known = rules.contains_key(&(domain, node.op_type.as_str()))
-            || functions.contains_key(&(domain.to_string(), node.op_type.clone()));
-        if !known {
-            let op = if domain.is_empty() { node.op_type.clone() } else { format!("{domain}.{}", node.op_type) };
-            match found.iter_mut().find(|(o, _)| *o == op) {
-                Some((_, nodes)) => nodes.push(node.name.clone()),
-                None => found.push((op, vec![node.name.clone()])),
-            }
-        }
-        for attribute in &node.attribute {
-            stack.extend(attribute.g.iter().chain(&attribute.graphs).flat_map(|g| &g.node));
-        }
-    }
-    found.sort();
-    found
-        .into_iter()
-        .map(|(op, nodes)| {
-            let named: Vec<&str> = nodes.iter().map(String::as_str).filter(|n| !n.is_empty()).take(8).collect();
-            let loc = named.first().map_or(Loc::UNKNOWN, |n| ctx.named_loc(n));
-            Diagnostic::error("N0601", loc, format!("the operator {op} is not supported")).note(format!(
-                "{} node(s): {}",
-                nodes.len(),
-                named.join(", ")
-            ))
-        })
-        .collect()
+/// What a node is called in messages: its name, else its first output's.
+pub(crate) fn node_name(node: &NodeProto) -> &str {
+    let output = || node.output.iter().find(|o| !o.is_empty()).unwrap_or(&node.op_type);
+    if node.name.is_empty() { output() } else { &node.name }
 }
 
 impl<'a> Importer<'a> {
@@ -375,16 +351,15 @@ impl<'a> Importer<'a> {
             let inferred = self.ctx().display_type(inferred);
             return Err(self
                 .error("N0606", format!("the file says that {:?} is {message}, but {inferred} follows", info.name))
-                .note(format!("from node {:?} ({})", node.name, node.op_type)));
+                .note(format!("from node {:?} ({})", node_name(node), node.op_type)));
         }
         Ok(())
     }
 
     fn node(&mut self, proto: &'a NodeProto) -> Built<()> {
-        let name = if proto.name.is_empty() { proto.output.first().unwrap_or(&proto.op_type) } else { &proto.name };
         let ctx = self.ctx();
         let outer = self.g.b.loc;
-        self.g.b.loc = ctx.loc(LocData::Name(ctx.name(name), Loc::UNKNOWN));
+        self.g.b.loc = ctx.named_loc(node_name(proto));
         let mut inputs = Vec::with_capacity(proto.input.len());
         for input in &proto.input {
             if input.is_empty() {

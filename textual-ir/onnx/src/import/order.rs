@@ -1,5 +1,6 @@
 //! The order of nodes: files should list them sorted, some do not.
 
+use super::node_name;
 use crate::proto::NodeProto;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ pub fn topological(nodes: &[NodeProto], known: &dyn Fn(&str) -> bool) -> Result<
     for (i, node) in nodes.iter().enumerate() {
         for output in node.output.iter().filter(|o| !o.is_empty()) {
             if producer.insert(output, i).is_some() {
-                return Err(format!("{output:?} is defined twice, the second time by node {:?}", node.name));
+                return Err(format!("{output:?} is defined twice, the second time by node {:?}", node_name(node)));
             }
         }
     }
@@ -27,7 +28,8 @@ pub fn topological(nodes: &[NodeProto], known: &dyn Fn(&str) -> bool) -> Result<
                 None if node.input.iter().any(|n| n == name) => {
                     return Err(format!(
                         "{name:?}, an input of node {:?} ({}), is defined nowhere",
-                        node.name, node.op_type
+                        node_name(node),
+                        node.op_type
                     ));
                 }
                 // A name inside a subgraph that is its own; its import will tell.
@@ -48,8 +50,11 @@ pub fn topological(nodes: &[NodeProto], known: &dyn Fn(&str) -> bool) -> Result<
         }
     }
     if order.len() < nodes.len() {
-        let stuck: Vec<String> =
-            (0..nodes.len()).filter(|&i| waiting[i] > 0).take(8).map(|i| format!("{:?}", nodes[i].name)).collect();
+        let stuck: Vec<String> = (0..nodes.len())
+            .filter(|&i| waiting[i] > 0)
+            .take(8)
+            .map(|i| format!("{:?}", node_name(&nodes[i])))
+            .collect();
         return Err(format!("the graph has a cycle through nodes {}", stuck.join(", ")));
     }
     Ok(order)

@@ -1,0 +1,84 @@
+//! What a model is made of, and what of it can be imported.
+
+use super::{canonical_domain, node_name, rules};
+use crate::{
+    LoadedModel,
+    proto::{GraphProto, NodeProto},
+};
+use nim_ir::{Context, Diagnostic, Loc};
+use std::{collections::BTreeMap, fmt};
+
+/// An operator that a model uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperatorUse {
+    /// Its domain; empty for ONNX's own.
+    pub domain: String,
+    /// Its name.
+    pub name: String,
+    /// The nodes of it, those of subgraphs and functions among them. A node without a name is called as its first output.
+    pub nodes: Vec<String>,
+    /// Whether there is a rule that imports it.
+    pub is_imported: bool,
+}
+
+impl fmt::Display for OperatorUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.domain.as_str() {
+            "" => f.write_str(&self.name),
+            domain => write!(f, "{domain}.{}", self.name),
+        }
+    }
+}
+
+/// The version of each operator set that a model asks for, by domain; ONNX's own is the empty one.
+pub fn opsets(model: &LoadedModel) -> BTreeMap<String, i64> {
+    model.proto.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)).collect()
+}
+
+/// All operators of a model by domain and name. Calls of its own functions are none.
+pub fn operators(model: &LoadedModel) -> Vec<OperatorUse> {
+    let (rules, functions) = (rules::table(), &model.proto.functions);
+    let own = |node: &NodeProto| {
+        let same = |f: &&crate::proto::FunctionProto| {
+            f.name == node.op_type && canonical_domain(&f.domain) == canonical_domain(&node.domain)
+        };
+        functions.iter().find(same).is_some()
+    };
+    let mut found: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    let mut nodes: Vec<&NodeProto> = functions.iter().flat_map(|f| &f.node).collect();
+    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
+    loop {
+        while let Some(node) = nodes.pop() {
+            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
+            if !own(node) {
+                let key = (canonical_domain(&node.domain), node.op_type.as_str());
+                found.entry(key).or_default().push(node_name(node).to_string());
+            }
+        }
+        let Some(graph) = graphs.pop() else { break };
+        nodes.extend(graph.node.iter().rev());
+    }
+    let made = |((domain, name), nodes): ((&str, &str), Vec<String>)| OperatorUse {
+        domain: domain.to_string(),
+        name: name.to_string(),
+        nodes,
+        is_imported: rules.keys().any(|&key| key == (domain, name)),
+    };
+    found.into_iter().map(made).collect()
+}
+
+/// Everything that no rule is there for, all at once.
+pub(super) fn unsupported(ctx: &Context, model: &LoadedModel) -> Vec<Diagnostic> {
+    let missing = operators(model).into_iter().filter(|o| !o.is_imported);
+    missing
+        .map(|operator| {
+            let loc = operator.nodes.first().map_or(Loc::UNKNOWN, |n| ctx.named_loc(n));
+            let shown: Vec<&str> = operator.nodes.iter().take(8).map(String::as_str).collect();
+            Diagnostic::error("N0601", loc, format!("the operator {operator} is not supported")).note(format!(
+                "{} node(s): {}",
+                operator.nodes.len(),
+                shown.join(", ")
+            ))
+        })
+        .collect()
+}
