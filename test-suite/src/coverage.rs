@@ -111,13 +111,6 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Codes that no test expects yet. The list may only become shorter: a code here that some test expects is an error too.
-const NOT_YET: &[&str] = &[
-    "N0600", "N0603", "N0604", "N0607", "N0610", "N0611", "N0612", "N0615", "N0616", "N0617", "N0618", "N0619",
-    "N0620", "N0621", "N0622", "N0623", "N0624", "N0625", "N0626", "N0627", "N0628", "N0630", "N0632", "N0633",
-    "N0634", "N0635", "N0640", "N0641",
-];
-
 /// The codes `N0123` in a text.
 fn codes_in(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('N').filter_map(|(at, _)| {
@@ -184,12 +177,9 @@ fn every_code_is_expected(root: &Path, _: &Path) -> Result<(), String> {
     for path in tests {
         expected.extend(codes_in(&read(&path)?).map(str::to_owned));
     }
-    let not_yet = |code: &str| NOT_YET.contains(&code);
-    let missing = given.iter().filter(|(code, _)| !expected.contains(*code) && !not_yet(code));
+    let missing = given.iter().filter(|(code, _)| !expected.contains(*code));
     let missing = missing.map(|(code, crates)| format!("{code} of {}", list(crates))).collect();
-    complain("codes that no test expects", &missing)?;
-    let stale = NOT_YET.iter().filter(|code| expected.contains(**code) || !given.contains_key(**code));
-    complain("codes to be taken from the list of those without a test", &stale.map(|code| (*code).to_owned()).collect())
+    complain("codes that no test expects", &missing)
 }
 
 /// A code is given by one crate only: else it means two things.

@@ -37,6 +37,8 @@ pub struct MapRow {
     pub name: String,
     /// Scalar operations: sums, products, comparisons and functions, each counted once.
     pub operations: Expr,
+    /// Products that are added to something, each counted once.
+    pub multiply_adds: Expr,
     /// Elements read at least once and elements written.
     pub moved: Expr,
 }
@@ -56,6 +58,10 @@ impl FunctionReport {
     /// Scalar operations of all maps.
     pub fn operations(&self, pool: &ExprPool) -> Expr {
         pool.sum(self.maps.iter().map(|m| m.operations))
+    }
+    /// Products that are added to something, of all maps.
+    pub fn multiply_adds(&self, pool: &ExprPool) -> Expr {
+        pool.sum(self.maps.iter().map(|m| m.multiply_adds))
     }
     /// Bytes read at least once by each map, and written.
     pub fn bytes(&self, pool: &ExprPool) -> Expr {
@@ -118,9 +124,10 @@ pub fn report(ctx: &Context, module: &Module) -> Vec<FunctionReport> {
         }
         let Some(body) = module.body.nested(op) else { continue };
         let name = module.symbol_name(ctx, op).unwrap_or("?").to_string();
-        let mut counting =
-            Counting { ctx, report: FunctionReport { name, ..FunctionReport::default() }, rows: FxHashMap::default() };
+        let report = FunctionReport { name, ..FunctionReport::default() };
+        let mut counting = Counting { ctx, report, rows: FxHashMap::default(), times: Expr::ONE };
         for op in body.walk() {
+            counting.times = iterations(ctx, body, op);
             if Map::is(ctx, body, op) {
                 counting.map(body, op, &|v| Some(v), body);
             } else if Invoke::is(ctx, body, op) {
@@ -136,6 +143,21 @@ struct Counting<'a> {
     ctx: &'a Context,
     report: FunctionReport,
     rows: FxHashMap<ValueId, usize>,
+    /// How often the op at hand runs.
+    times: Expr,
+}
+
+/// How often an op runs: the product of the trip counts of the loops around it. A loop whose count is not known counts once.
+fn iterations(ctx: &Context, body: &Body, op: OpId) -> Expr {
+    let mut times = Expr::ONE;
+    let mut around = body.parent_op(op);
+    while let Some(outer) = around {
+        if let Some(count) = body.attr_named(ctx, outer, "trip_count").and_then(|a| ctx.as_expr(a)) {
+            times = ctx.exprs.mul(times, count);
+        }
+        around = body.parent_op(outer);
+    }
+    times
 }
 
 impl Counting<'_> {
@@ -177,7 +199,7 @@ impl Counting<'_> {
     }
 
     fn map(&mut self, body: &Body, op: OpId, outer: &dyn Fn(ValueId) -> Option<ValueId>, host: &Body) {
-        let (ctx, pool) = (self.ctx, &self.ctx.exprs);
+        let (ctx, pool, times) = (self.ctx, &self.ctx.exprs, self.times);
         let Some(view) = MapView::new(ctx, body, op) else { return };
         let points = pool.product(view.domain.iter().copied());
         let parallel = view.is_parallel(ctx);
@@ -197,6 +219,7 @@ impl Counting<'_> {
         for (memlet, accesses) in all {
             let size = pool.product(ctx.dim_exprs(body.ty(memlet.value)).unwrap_or_default());
             let distinct = distinct(ctx, memlet, &view.domain, accesses, size, &facts);
+            let (accesses, distinct) = (pool.mul(times, accesses), pool.mul(times, distinct));
             if let Some(v) = outer(memlet.value) {
                 let row = self.row(host, v);
                 row.accesses = pool.add(row.accesses, accesses);
@@ -205,7 +228,7 @@ impl Counting<'_> {
             }
         }
         for (write, &result) in view.writes.iter().zip(body.results(op)) {
-            let written = if write.subset.is_some() { outer_points } else { points };
+            let written = pool.mul(times, if write.subset.is_some() { outer_points } else { points });
             if let Some(v) = outer(result) {
                 let row = self.row(host, v);
                 row.writes = pool.add(row.writes, written);
@@ -217,9 +240,19 @@ impl Counting<'_> {
         each += reduces;
         let last = view.epilogue.map_or(0, |e| body_cost_of(ctx, body, e, |name| u64::from(!is_free(name))));
         let operations = pool.add(pool.scale(each as i64, points), pool.scale(last as i64, outer_points));
+        let (operations, multiply_adds) =
+            (pool.mul(times, operations), pool.mul(times, fused(ctx, body, &view, points)));
         let name = crate::names::kernel_name(ctx, &[body.loc(op)]);
-        self.report.maps.push(MapRow { name, operations, moved });
+        self.report.maps.push(MapRow { name, operations, multiply_adds, moved });
     }
+}
+
+/// Products of the body that sums of the body, or sums over points, can take up.
+fn fused(ctx: &Context, body: &Body, view: &MapView, points: Expr) -> Expr {
+    let count = |names: &[&str]| body_cost_of(ctx, body, view.body, |name| u64::from(names.contains(&name)));
+    let sums = view.writes.iter().filter(|w| w.combine == nim_dataflow::Combine::Add).count() as u64;
+    let sums = sums + count(&["arith.addf", "arith.addi", "arith.subf", "arith.subi"]);
+    ctx.exprs.scale(sums.min(count(&["arith.mulf", "arith.muli"])) as i64, points)
 }
 
 /// Elements that a read touches: no more than there are, and no more than the iteration variables that it mentions have

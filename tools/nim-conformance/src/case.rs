@@ -1,7 +1,7 @@
 //! Cases: where they lie, what they are made of.
 
 use clap::ValueEnum;
-use nim_onnx::{LoadedModel, load_model, proto::GraphProto};
+use nim_onnx::{LoadedModel, import::inventory, load_model};
 use nim_tools::{Failure, Stage, files};
 use std::{
     collections::BTreeSet,
@@ -74,7 +74,8 @@ pub fn find(folders: &[PathBuf], filter: Option<&str>) -> Result<Vec<Case>, Fail
     // A model that cannot be read has no operators that could be known; running it will say why.
     let read = |(name, folder): (String, PathBuf)| {
         let model = load_model(folder.join("model.onnx")).ok();
-        let ops = model.as_ref().map(operators).unwrap_or_default();
+        let ops = model.as_ref().map(|m| inventory::operators(m).iter().map(ToString::to_string).collect());
+        let ops: BTreeSet<String> = ops.unwrap_or_default();
         let random = RANDOM.iter().any(|op| ops.contains(*op)) || model.as_ref().is_some_and(trains_dropout);
         Case { name, folder, ops, random }
     };
@@ -94,24 +95,4 @@ fn is_case(folder: &Path) -> bool {
 fn name(folder: &Path) -> String {
     let part = |p: Option<&Path>| p.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
     format!("{}/{}", part(folder.parent()), part(Some(folder)))
-}
-
-fn operators(model: &LoadedModel) -> BTreeSet<String> {
-    let functions = &model.proto.functions;
-    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
-    let mut ops = BTreeSet::new();
-    let mut nodes: Vec<_> = functions.iter().flat_map(|f| &f.node).collect();
-    loop {
-        while let Some(node) = nodes.pop() {
-            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
-            let own = functions.iter().any(|f| f.name == node.op_type && f.domain == node.domain);
-            let plain = node.domain.is_empty() || node.domain == "ai.onnx";
-            // Calls of the model's own functions are no operators.
-            if !own {
-                ops.insert(if plain { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) });
-            }
-        }
-        let Some(graph) = graphs.pop() else { return ops };
-        nodes.extend(&graph.node);
-    }
 }

@@ -1,6 +1,7 @@
 //! Translates between the IR and other forms.
 
 mod machine;
+mod report;
 
 use clap::{ArgGroup, Parser};
 use nim_tools::{
@@ -13,11 +14,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Translates between the IR and other forms.
 ///
-/// --import-onnx writes text that reads back; constants above some size go to a file OUT.blobs beside OUT.nir. The other
+/// --import-onnx writes text that reads back; constants above some size go to a file OUT.blobs beside OUT.nir. --report tells
+/// what a model is made of, which back end takes it, and what it costs as formulas of its symbolic dimensions. The other
 /// translations show the kernels of a model, lowered as nim-compile does.
 #[derive(Parser, Debug)]
 #[command(version, about, max_term_width = 120)]
-#[command(group(ArgGroup::new("what").required(true).args(["import_onnx", "to_mlir", "to_llvmir", "to_asm"])))]
+#[command(group(ArgGroup::new("what").required(true).args(["import_onnx", "report", "to_mlir", "to_llvmir", "to_asm"])))]
 struct Cli {
     /// The model: .onnx or .nir; - is standard input.
     #[arg(value_name = "MODEL", default_value = "-")]
@@ -25,6 +27,9 @@ struct Cli {
     /// ONNX to text of the graph dialect.
     #[arg(long)]
     import_onnx: bool,
+    /// Operators and their support, parameters, work, movement and memory.
+    #[arg(long)]
+    report: bool,
     /// Kernels as upstream MLIR.
     #[arg(long)]
     to_mlir: bool,
@@ -57,6 +62,10 @@ fn translate(cli: &Cli) -> Result<(), Failure> {
     if cli.import_onnx && source.onnx().is_none() {
         let message = format!("{}: this is text, not an ONNX model", cli.model.display());
         return Err(Failure::new(Stage::Load, message));
+    }
+    if cli.report {
+        let text = report::report(&ctx, &source, &cli.import.options()?)?;
+        return files::write(&cli.output, text.as_bytes());
     }
     let mut module = source.module(&ctx, &cli.import.options()?)?;
     if cli.import_onnx {

@@ -16,7 +16,7 @@ fn one_translation_must_be_named() {
     let out = translate(&["x.onnx"]);
     assert_eq!(out.status.code(), Some(2));
     let help = String::from_utf8(out.stderr).unwrap();
-    assert!(help.contains("--import-onnx|--to-mlir|--to-llvmir|--to-asm"), "{help}");
+    assert!(help.contains("--import-onnx|--report|--to-mlir|--to-llvmir|--to-asm"), "{help}");
 }
 
 #[test]

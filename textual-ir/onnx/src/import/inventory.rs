@@ -82,3 +82,32 @@ pub(super) fn unsupported(ctx: &Context, model: &LoadedModel) -> Vec<Diagnostic>
         })
         .collect()
 }
+
+/// What a model's initializers hold together.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Parameters {
+    /// How many there are.
+    pub tensors: u64,
+    /// Their elements; of sparse ones those that are stored.
+    pub elements: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// Counts the initializers of a model and of its subgraphs.
+pub fn parameters(model: &LoadedModel) -> Parameters {
+    let mut sum = Parameters::default();
+    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
+    while let Some(graph) = graphs.pop() {
+        let stored = graph.sparse_initializer.iter().filter_map(|s| s.values.as_ref());
+        for tensor in graph.initializer.iter().chain(stored) {
+            let elements = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(u64::try_from(d).unwrap_or(0)));
+            let bits = crate::dtype_of(tensor.data_type).map_or(0, |d| d.bits() as u64);
+            sum.tensors += 1;
+            sum.elements = sum.elements.saturating_add(elements);
+            sum.bytes = sum.bytes.saturating_add(elements.saturating_mul(bits).div_ceil(8));
+        }
+        graphs.extend(graph.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.iter().chain(&a.graphs)));
+    }
+    sum
+}

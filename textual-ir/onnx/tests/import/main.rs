@@ -1,5 +1,6 @@
 //! The import half of the crate: what models become, and what is said of those that cannot be imported.
 
+mod codes;
 mod control;
 mod damage;
 mod errors;
