@@ -69,7 +69,13 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         copies::pack(points, nest, env, read, &layout)?;
     }
     let fixed = vec![None; points.map.view.rank()];
-    if !best.packed.is_empty() || best.plan.columns.tail != Tail::Guard {
+    // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
+    let along = |r: usize| {
+        let access = access::read(points, &points.map.view.reads[r]);
+        best.plan.columns.dims.iter().any(|&k| access.uses[k])
+    };
+    let reaches = (0..points.map.view.reads.len()).all(|r| best.packed.contains(&r) || !along(r));
+    if !best.packed.is_empty() && reaches || best.plan.columns.tail != Tail::Guard {
         tile::emit(points, nest, &best.plan, &fixed)?;
         return Ok(true);
     }
