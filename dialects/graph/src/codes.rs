@@ -42,4 +42,9 @@ nim_ir::codes! {
          as many elements.";
     "N0413", "region of a loop takes other values",
         "The region of `graph.loop` takes the iteration's number first, then each carried value.";
+    "N0414", "no derivative",
+        "On the way from a tensor to what is derived by it stands an op without a derivative, such as a sort or a \
+         loop, or a size of which it is not known whether it was broadcast. Derive by what stands behind that op, or \
+         give the sizes.",
+        "`Gradient` of the values of a `TopK`";
 }

@@ -71,7 +71,7 @@ impl GraphBuilder<'_> {
     /// on it.
     ///
     /// # Errors
-    /// N0410: on the way from an `x` to `y` stands an op without a derivative, or a size of which it is not known whether it
+    /// N0414: on the way from an `x` to `y` stands an op without a derivative, or a size of which it is not known whether it
     /// was broadcast.
     pub fn gradients(&mut self, y: ValueId, xs: &[ValueId]) -> Built<Vec<ValueId>> {
         let path = self.ops_between(xs, y);
@@ -88,7 +88,7 @@ impl GraphBuilder<'_> {
             }
             let outer = std::mem::replace(&mut self.b.loc, self.b.body.loc(op));
             let (Some(rule), &[result], &[adjoint]) = (rule(&name), results.as_slice(), reached.as_slice()) else {
-                return Err(self.error("N0410", format!("{name} has no derivative here")));
+                return Err(self.error("N0414", format!("{name} has no derivative here")));
             };
             let forward = Forward { op, x: self.b.body.operands(op).to_vec(), y: result };
             let parts = rule(self, &forward, adjoint)?;
@@ -161,7 +161,7 @@ impl GraphBuilder<'_> {
                 (false, None) => {
                     let (a, b) = (self.ctx().exprs.display(own).to_string(), self.ctx().exprs.display(wide));
                     return Err(self
-                        .error("N0410", format!("a derivative needs to know whether size {a} was broadcast to {b}")));
+                        .error("N0414", format!("a derivative needs to know whether size {a} was broadcast to {b}")));
                 }
             }
         }
@@ -206,6 +206,6 @@ impl Forward {
     /// Why this op cannot be differentiated.
     pub fn refused<T>(&self, g: &GraphBuilder<'_>, why: &str) -> Built<T> {
         let name = g.ctx().op_str(g.b.body.op_name(self.op));
-        Err(g.error("N0410", format!("{name} has no derivative here: {why}")))
+        Err(g.error("N0414", format!("{name} has no derivative here: {why}")))
     }
 }

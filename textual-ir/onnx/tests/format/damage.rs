@@ -1,6 +1,6 @@
 //! Damaged files give errors or values, never a panic.
 
-use crate::models::small_model;
+use crate::{models::small_model, random::Random};
 use nim_onnx::{
     LoadedModel, dense_of, load_model_bytes,
     proto::{SparseTensorProto, TensorProto},
@@ -8,18 +8,6 @@ use nim_onnx::{
 };
 use nim_tensor::{Blob, DType, Tensor, Value};
 use prost::Message;
-
-/// Numbers without a pattern, the same in every run (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
-    }
-}
 
 fn read_everything(model: &LoadedModel) {
     let Some(graph) = &model.proto.graph else { return };

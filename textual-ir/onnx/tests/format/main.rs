@@ -3,6 +3,8 @@
 mod damage;
 mod external;
 mod models;
+#[path = "../common/random.rs"]
+mod random;
 mod real;
 mod tensors;
 mod values;

@@ -223,7 +223,7 @@ fn a_derivative_that_does_not_exist() {
     let nodes = vec![node("TopK(x, one) -> t, k", vec![]), derive.clone()];
     let ctx = context();
     let list = import(&ctx, &model(graph(inputs(), tables(), nodes, &["y"])), &ImportOptions::default()).err().unwrap();
-    assert_eq!((list[0].code, list[0].message.as_str()), ("N0410", "graph.topk has no derivative here"));
+    assert_eq!((list[0].code, list[0].message.as_str()), ("N0414", "graph.topk has no derivative here"));
     assert_eq!(ctx.loc_name(list[0].labels[0].loc), Some("t"), "{list:?}");
     derive.input.push("v".into());
     refused("N0610", "1 tensors are named, 2 are given", vec![node("Relu(x) -> t", vec![]), derive]);

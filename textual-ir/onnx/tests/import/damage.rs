@@ -1,9 +1,9 @@
 //! Mutated models give modules or errors, never a panic: nodes dropped, inputs swapped, attributes corrupted, cycles made,
 //! dimensions huge or negative, types changed. The models are small ones, and those of the model cache when there is one:
-//! the folder in `NIM_MODELS`, else `.cache/nim-models` in the home folder.
+//! the folder in `NIM_MODELS`, else `.cache/nim-models` in the home folder. `NIM_MUTANTS=20000` makes as many of each kind.
 
-use crate::{F32, I64, context, graph, info, int, ints, model, node, numbers, subgraph, weights};
-use nim_ir::verifier::verify_module;
+use crate::{F32, I64, context, graph, info, int, ints, model, node, numbers, random::Random, subgraph, weights};
+use nim_ir::{Diagnostic, verifier::verify_module};
 use nim_onnx::{
     ImportOptions, LoadedModel, import, load_model,
     proto::{
@@ -12,25 +12,16 @@ use nim_onnx::{
 };
 use std::{env, path::PathBuf};
 
-/// Numbers without a pattern, the same in every run (xorshift64*).
-struct Random(u64);
+/// One of a list.
+fn pick<'a, T>(random: &mut Random, list: &'a mut [T]) -> Option<&'a mut T> {
+    let at = random.below(list.len());
+    list.get_mut(at)
+}
 
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
-    }
-    fn pick<'a, T>(&mut self, list: &'a mut [T]) -> Option<&'a mut T> {
-        let at = self.below(list.len());
-        list.get_mut(at)
-    }
-    fn number(&mut self) -> i64 {
-        const ODD: [i64; 14] =
-            [0, 1, -1, 2, 3, -2, 7, 64, 1 << 20, 1 << 40, i32::MAX as i64, i32::MIN as i64, i64::MAX, i64::MIN];
-        ODD[self.below(ODD.len())]
-    }
+fn odd_number(random: &mut Random) -> i64 {
+    const ODD: [i64; 14] =
+        [0, 1, -1, 2, 3, -2, 7, 64, 1 << 20, 1 << 40, i32::MAX as i64, i32::MIN as i64, i64::MAX, i64::MIN];
+    ODD[random.below(ODD.len())]
 }
 
 fn small_models() -> Vec<GraphProto> {
@@ -97,8 +88,8 @@ fn mutate_dims(random: &mut Random, info: &mut ValueInfoProto) {
         0 => t.elem_type = random.below(27) as i32,
         1 => t.shape = None,
         _ => {
-            let value = Some(dimension::Value::DimValue(random.number()));
-            if let Some(dim) = t.shape.as_mut().and_then(|s| random.pick(&mut s.dim)) {
+            let value = Some(dimension::Value::DimValue(odd_number(random)));
+            if let Some(dim) = t.shape.as_mut().and_then(|s| pick(random, &mut s.dim)) {
                 dim.value = value;
             }
         }
@@ -107,14 +98,14 @@ fn mutate_dims(random: &mut Random, info: &mut ValueInfoProto) {
 
 fn mutate_attribute(random: &mut Random, a: &mut AttributeProto) {
     match random.below(6) {
-        0 => a.i = random.number(),
+        0 => a.i = odd_number(random),
         1 => {
-            let number = random.number();
-            if let Some(i) = random.pick(&mut a.ints) {
+            let number = odd_number(random);
+            if let Some(i) = pick(random, &mut a.ints) {
                 *i = number;
             }
         }
-        2 => a.ints.push(random.number()),
+        2 => a.ints.push(odd_number(random)),
         3 => {
             a.ints.pop();
         }
@@ -127,7 +118,7 @@ fn mutate_attribute(random: &mut Random, a: &mut AttributeProto) {
 }
 
 fn mutate_node(random: &mut Random, node: &mut NodeProto, names: &[String]) {
-    const OPS: [&str; 16] = [
+    const OPS: &[&str] = &[
         "Add",
         "MatMul",
         "Reshape",
@@ -144,12 +135,77 @@ fn mutate_node(random: &mut Random, node: &mut NodeProto, names: &[String]) {
         "Attention",
         "Squeeze",
         "QuantizeLinear",
+        "Scan",
+        "Split",
+        "Slice",
+        "TopK",
+        "RoiAlign",
+        "MaxRoiPool",
+        "GridSample",
+        "DeformConv",
+        "Col2Im",
+        "MaxUnpool",
+        "LSTM",
+        "SequenceAt",
+        "SplitToSequence",
+        "Tile",
+        "DFT",
+        "STFT",
+        "NonMaxSuppression",
+        "OneHot",
+        "BatchNormalization",
+        "CenterCropPad",
+        "Upsample",
+        "Cast",
+        "ScatterND",
+        "CumProd",
+        "Det",
+        "SoftmaxCrossEntropyLoss",
+        "LpPool",
+        "RotaryEmbedding",
+        "TensorScatter",
+        "QLinearConv",
+        "DequantizeLinear",
+        "StringSplit",
+        "LinearAttention",
+        "Unique",
+    ];
+    const MICROSOFT: &[&str] = &[
+        "GroupQueryAttention",
+        "QGemm",
+        "QLinearSoftmax",
+        "EmbedLayerNormalization",
+        "Inverse",
+        "BiasSplitGelu",
+        "NhwcMaxPool",
+        "MultiHeadAttention",
+        "Attention",
+        "DynamicQuantizeLSTM",
+        "MatMulNBits",
+        "FusedConv",
+        "QLinearConcat",
+    ];
+    const ML: &[&str] = &[
+        "SVMClassifier",
+        "SVMRegressor",
+        "OneHotEncoder",
+        "CategoryMapper",
+        "LinearClassifier",
+        "TreeEnsembleRegressor",
+        "Imputer",
+        "Scaler",
+        "LabelEncoder",
     ];
     match random.below(6) {
-        0 => node.op_type = OPS[random.below(OPS.len())].to_string(),
+        0 => {
+            let (domain, names) =
+                [("", OPS), ("", OPS), ("com.microsoft", MICROSOFT), ("ai.onnx.ml", ML)][random.below(4)];
+            node.domain = domain.to_string();
+            node.op_type = names[random.below(names.len())].to_string();
+        }
         1 => {
             let name = names[random.below(names.len())].clone();
-            if let Some(input) = random.pick(&mut node.input) {
+            if let Some(input) = pick(random, &mut node.input) {
                 *input = name;
             }
         }
@@ -158,7 +214,7 @@ fn mutate_node(random: &mut Random, node: &mut NodeProto, names: &[String]) {
             node.input.pop();
         }
         _ => {
-            if let Some(a) = random.pick(&mut node.attribute) {
+            if let Some(a) = pick(random, &mut node.attribute) {
                 mutate_attribute(random, a);
             }
         }
@@ -166,7 +222,7 @@ fn mutate_node(random: &mut Random, node: &mut NodeProto, names: &[String]) {
 }
 
 fn mutate_tensor(random: &mut Random, t: &mut TensorProto) {
-    let number = random.number();
+    let number = odd_number(random);
     match random.below(5) {
         0 => t.data_type = random.below(27) as i32,
         1 => t.dims.push(1),
@@ -179,12 +235,12 @@ fn mutate_tensor(random: &mut Random, t: &mut TensorProto) {
                 let mut raw = t.raw_data.to_vec();
                 raw[..8].copy_from_slice(&number.to_le_bytes());
                 t.raw_data = raw.into();
-            } else if let Some(v) = random.pick(&mut t.int64_data) {
+            } else if let Some(v) = pick(random, &mut t.int64_data) {
                 *v = number;
             }
         }
         _ => {
-            if let Some(d) = random.pick(&mut t.dims) {
+            if let Some(d) = pick(random, &mut t.dims) {
                 *d = number;
             }
         }
@@ -203,17 +259,17 @@ fn mutate(random: &mut Random, g: &mut GraphProto) {
                 g.node.remove(at);
             }
             1 => {
-                if let Some(i) = random.pick(&mut g.input) {
+                if let Some(i) = pick(random, &mut g.input) {
                     mutate_dims(random, i);
                 }
             }
             2 => {
-                if let Some(t) = random.pick(&mut g.initializer) {
+                if let Some(t) = pick(random, &mut g.initializer) {
                     mutate_tensor(random, t);
                 }
             }
             _ => {
-                if let Some(n) = random.pick(&mut g.node) {
+                if let Some(n) = pick(random, &mut g.node) {
                     mutate_node(random, n, &names);
                 }
             }
@@ -231,8 +287,18 @@ fn try_import(model: &LoadedModel, what: &str) {
         }
         Err(list) => {
             assert!(!list.is_empty() && list.iter().all(|d| d.code.starts_with('N')), "{what}: {list:?}");
+            // What is not about the model as a whole or its inputs names a node.
+            let whole = |d: &Diagnostic| ("N0600"..="N0606").contains(&d.code);
+            let named = |d: &Diagnostic| d.labels.iter().any(|l| ctx.loc_name(l.loc).is_some());
+            let lost = list.iter().find(|d| !whole(d) && !named(d));
+            assert!(lost.is_none(), "{what}: no node is named: {lost:?}");
         }
     }
+}
+
+/// How many mutants of a kind: what the environment says, else a number that takes seconds.
+fn mutants(default: usize) -> usize {
+    env::var("NIM_MUTANTS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
 #[test]
@@ -240,7 +306,7 @@ fn small_models_survive_anything() {
     let mut random = Random(7);
     for (k, good) in small_models().into_iter().enumerate() {
         try_import(&model(good.clone()), &format!("model {k}"));
-        for round in 0..2_000 {
+        for round in 0..mutants(2_000) {
             let mut bad = good.clone();
             mutate(&mut random, &mut bad);
             try_import(&model(bad), &format!("model {k}, mutation {round}"));
@@ -259,9 +325,10 @@ fn node_tests_survive_anything() {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     cases.sort();
     let mut random = Random(11);
+    let rounds = mutants(3 * cases.len()).div_ceil(cases.len().max(1));
     for case in cases {
         let Ok(good) = load_model(case.join("model.onnx")) else { continue };
-        for round in 0..3 {
+        for round in 0..rounds {
             let mut proto = good.proto.clone();
             if let Some(g) = &mut proto.graph {
                 mutate(&mut random, g);

@@ -5,6 +5,8 @@ mod control;
 mod damage;
 mod errors;
 mod host;
+#[path = "../common/random.rs"]
+mod random;
 mod shapes;
 
 use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};

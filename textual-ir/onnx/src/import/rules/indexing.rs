@@ -1,6 +1,6 @@
 //! Gathers, scatters, sorting, selections, and patterns of indices.
 
-use super::{Family, Importer, Node, Out, known_axis, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, first_axis_to, known_axis, wrap_axes, wrap_axis};
 use crate::dtype_of;
 use nim_graph::Built;
 use nim_ir::{Expr, Facts, ValueId};
@@ -395,16 +395,5 @@ fn cum_prod(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     if reverse {
         y = im.reverse(y, 0)?;
     }
-    let perm: Vec<usize> = (0..rank)
-        .map(|k| {
-            if k < axis {
-                k + 1
-            } else if k == axis {
-                0
-            } else {
-                k
-            }
-        })
-        .collect();
-    Ok(vec![im.transpose(y, &perm)?])
+    Ok(vec![first_axis_to(im, y, axis)?])
 }

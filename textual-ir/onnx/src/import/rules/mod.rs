@@ -10,6 +10,7 @@ mod elimination;
 mod gradient;
 mod indexing;
 mod layout;
+mod loops;
 mod loss;
 mod matmul_nbits;
 mod microsoft;
@@ -26,6 +27,7 @@ mod regions;
 mod resample;
 mod resample_run_time;
 mod sampling;
+mod scan;
 mod sequence;
 mod signal;
 mod slicing;
@@ -101,6 +103,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
     ];
     let items: &[(&'static str, ItemFamily)] = &[
         ("", control::RULES),
+        ("", scan::RULES),
         ("", sequence::RULES),
         ("ai.onnx.preview", attention::PREVIEW),
         ("ai.onnx.preview.training", gradient::RULES),
@@ -152,4 +155,11 @@ fn wrap_axis(im: &Importer<'_>, axis: i64, rank: usize) -> Built<usize> {
 /// As [`wrap_axis`], several.
 fn wrap_axes(im: &Importer<'_>, axes: &[i64], rank: usize) -> Built<Vec<usize>> {
     axes.iter().map(|&a| wrap_axis(im, a, rank)).collect()
+}
+
+/// A value whose first axis is put at a place behind others.
+fn first_axis_to(im: &mut Importer<'_>, v: ValueId, axis: usize) -> Built {
+    let rank = im.rank(v)?;
+    let perm: Vec<usize> = (1..=axis).chain([0]).chain(axis + 1..rank).collect();
+    im.transpose(v, &perm)
 }

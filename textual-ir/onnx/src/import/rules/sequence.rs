@@ -5,7 +5,7 @@
 
 use super::{
     Importer, Item, ItemFamily, Items, Node,
-    control::{self, Bounds, Yielded},
+    loops::{self, Bounds, Yielded},
     wrap_axis,
 };
 use crate::{
@@ -413,7 +413,7 @@ fn mapped<'a>(im: &mut Importer<'a>, body: &'a GraphProto, first: ValueId, input
         empty.push(im.as_value(&Item::Sequence(Rc::new([]), dtype))?);
     }
     let bounds = Bounds { trip: Some(length), condition: None, trip_expr: Some(trip[0]) };
-    let results = control::run_loop(im, &bounds, &empty, &|im, it| {
+    let results = loops::run_loop(im, &bounds, &empty, &|im, it| {
         let mut args = vec![];
         for (i, item) in items.iter().enumerate() {
             let list = item.value().and_then(|v| Some((v, im.wrapped(im.ty(v), "sequence")?)));
