@@ -199,6 +199,10 @@ impl GraphBuilder<'_> {
         if next.len() != carried.len() {
             return Err(self.error("N0406", format!("{} values are carried, {} go on", carried.len(), next.len())));
         }
+        if let Some((&v, &ty)) = next.iter().zip(&types).find(|(v, ty)| self.ty(**v) != **ty) {
+            let (from, to) = (self.ctx().display_type(ty), self.ctx().display_type(self.ty(v)));
+            return Err(self.error("N0402", format!("a loop that carries {from} would go on with {to}")));
+        }
         let inner = self.made_since(mark);
         let mut results = types;
         for v in stacked {

@@ -114,6 +114,7 @@ fn shapes_and_parts() {
     refused("N0622", "1 repeats for 2 axes", vec![node("Tile(x, one) -> y", vec![])]);
     refused("N0623", "1 pads for an input of rank 2", vec![node("Pad(x, one) -> y", vec![])]);
     refused("N0624", "has 2 terms for 1 inputs", vec![node("Einsum(x) -> y", vec![text("equation", "ij,jk->ik")])]);
+    refused("N0624", "takes square matrices, found tensor<2x3xf32>", vec![node("Det(x) -> y", vec![])]);
     refused("N0625", "7 elements along axis 1", vec![node("TopK(x, seven) -> y", vec![])]);
     refused("N0626", "do not fit 4 axes", vec![node("Resize(i, , scales) -> y", vec![])]);
     refused("N0627", "does not fit", vec![node("QuantizeLinear(i, x) -> y", vec![])]);

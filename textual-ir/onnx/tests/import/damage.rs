@@ -283,7 +283,8 @@ fn try_import(model: &LoadedModel, what: &str) {
     match import(&ctx, model, &ImportOptions::default()) {
         Ok(module) => {
             let found = verify_module(&ctx, &module);
-            assert!(found.is_empty(), "{what} is imported as something invalid: {:?}", found[0]);
+            let nodes = &model.proto.graph.as_ref().map(|g| &g.node);
+            assert!(found.is_empty(), "{what} is imported as something invalid: {:?}\n{nodes:#?}", found[0]);
         }
         Err(list) => {
             assert!(!list.is_empty() && list.iter().all(|d| d.code.starts_with('N')), "{what}: {list:?}");

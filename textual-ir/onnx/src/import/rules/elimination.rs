@@ -2,7 +2,7 @@
 
 use super::{Family, Importer, Node, Out};
 use nim_graph::{Built, GraphBuilder};
-use nim_ir::{Expr, ValueId};
+use nim_ir::{Expr, Facts, ValueId};
 use nim_tensor::DType;
 
 pub(super) const RULES: Family = &[("Det", det)];
@@ -12,7 +12,8 @@ pub(super) const MICROSOFT: Family = &[("Inverse", inverse)];
 /// Rank of the batch and size of a square matrix.
 fn square(im: &mut Importer<'_>, x: ValueId, what: &str) -> Built<(usize, Expr)> {
     let dims = im.dims(x)?;
-    let Some(batch) = dims.len().checked_sub(2) else {
+    let sides = |batch: &usize| !im.ctx().exprs.prove_ne(dims[*batch], dims[batch + 1], &Facts::default());
+    let Some(batch) = dims.len().checked_sub(2).filter(sides) else {
         let found = im.ctx().display_type(im.ty(x));
         return Err(im.error("N0624", format!("{what} takes square matrices, found {found}")));
     };
