@@ -199,7 +199,7 @@ impl GraphBuilder<'_> {
         if next.len() != carried.len() {
             return Err(self.error("N0406", format!("{} values are carried, {} go on", carried.len(), next.len())));
         }
-        if let Some((&v, &ty)) = next.iter().zip(&types).find(|(v, ty)| self.ty(**v) != **ty) {
+        if let Some((&v, &ty)) = next.iter().zip(&types).find(|(v, ty)| self.differ(self.ty(**v), **ty)) {
             let (from, to) = (self.ctx().display_type(ty), self.ctx().display_type(self.ty(v)));
             return Err(self.error("N0402", format!("a loop that carries {from} would go on with {to}")));
         }
@@ -218,6 +218,13 @@ impl GraphBuilder<'_> {
             results,
         };
         Ok(self.finish_loop(spec, region))
+    }
+    /// True for tensor types of which it is known that they differ.
+    fn differ(&self, a: Type, b: Type) -> bool {
+        let (ctx, facts) = (self.ctx(), nim_ir::Facts::default());
+        let (Some(x), Some(y)) = (ctx.dim_exprs(a), ctx.dim_exprs(b)) else { return false };
+        let sizes = x.iter().zip(&y).any(|(&p, &q)| ctx.exprs.prove_ne(p, q, &facts));
+        sizes || x.len() != y.len() || ctx.element_type(a) != ctx.element_type(b)
     }
     /// The type of a value of every iteration stacked along a new first axis.
     pub fn stacked_type(&mut self, v: ValueId, trip: Expr, inner: &FxHashSet<Symbol>) -> Built<Type> {

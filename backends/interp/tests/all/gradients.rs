@@ -303,7 +303,11 @@ fn the_rest_is_refused() {
             "graph.runtime",
             "graph.if",
             "graph.loop",
-            "graph.yield"
+            "graph.yield",
+            "graph.adt",
+            "graph.construct",
+            "graph.match",
+            "graph.closure"
         ]
     );
     let text = "func.func @main(%x: tensor<3xf64>) -> tensor<2xf64> {
