@@ -50,7 +50,11 @@ pub(crate) struct Interpreter<'a> {
 }
 
 /// Calls nested deeper than this are an endless recursion.
-const MAX_DEPTH: usize = 10_000;
+const MAX_DEPTH: usize = 100_000;
+/// A call that finds less stack than this goes on with a new piece of it.
+const STACK_LEFT: usize = 256 << 10;
+/// Bytes of such a piece.
+const STACK_PIECE: usize = 16 << 20;
 
 /// Ops whose operands a block gives.
 const TERMINATORS: [&str; 4] = ["func.return", "graph.yield", "dataflow.return", "dyn.yield"];
@@ -97,7 +101,7 @@ impl Interpreter<'_> {
                 Diagnostic::error("N0763", loc, format!("input {name:?}: {m}"))
             })?;
         }
-        frame.block(block)
+        stacker::maybe_grow(STACK_LEFT, STACK_PIECE, || frame.block(block))
     }
 }
 
