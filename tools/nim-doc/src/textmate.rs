@@ -37,7 +37,7 @@ pub fn grammar(dialects: &[&'static DialectDef]) -> String {
     rule("variable.other.value", r"%(?:[0-9]+|[A-Za-z$._-][A-Za-z0-9$._-]*)(?:#[0-9]+|:[0-9]+)?".into(), &[]);
     rule("entity.name.label", r"\^(?:[0-9]+|[A-Za-z$._-][A-Za-z0-9$._-]*)".into(), &[]);
     rule("constant.numeric", r"\b0x[0-9A-Fa-f]+".into(), &[]);
-    let shape = format!(r"((?:(?:[0-9]+|\?|\*)x)+)({types}\b)?");
+    let shape = format!(r"((?:(?:[0-9]+|\?|\*)x)+(?:[0-9]+\b)?)({types}\b)?");
     rule("constant.numeric.shape", shape, &[(2, "storage.type")]);
     let behind_name = format!(r"(\])(x(?:(?:[0-9]+|\?)x)*)({types}\b)?");
     rule("constant.numeric.shape", behind_name, &[(1, "punctuation"), (3, "storage.type")]);
