@@ -1,4 +1,4 @@
-# The project's own commands. `cargo build` alone builds everything that needs no LLVM.
+# The project's own commands. `cargo build` alone builds nim-opt and nim-reduce, which need no LLVM.
 #   make build   every tool and back end, optimised, into target/release
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
 #   make bench-opt   nim-opt beside mlir-opt on large texts
@@ -48,7 +48,7 @@ clippy: setup
 models: setup
 	@test-suite/models/fetch.sh --ci || [ $$? = 3 ]
 
-# The tools first: the file tests run them as programs. Debug code: every assertion is on in it.
+# The tools first: the file tests run them as programs. The profile of tests: every assertion is on in it.
 unit: setup
-	$(CARGO) build --workspace --all-features --bins
+	$(CARGO) build --profile test --workspace --all-features --bins
 	NIM_TOOLS="$(abspath $(TARGET))/debug" NIM_EXPECT="llvm mlir-opt" $(CARGO) test --workspace --all-features

@@ -27,9 +27,8 @@ pub fn programs(llvm: &Path) -> Result<PathBuf, String> {
     let has_llvm = llvm.join("llvm-config").is_file();
     let mut command = Command::new(cargo());
     command.args(["build", "--quiet", "--bins"]).current_dir(&workspace.root).arg("--target-dir").arg(target);
-    if profile != "debug" {
-        command.arg("--profile").arg(profile);
-    }
+    // Programs that tests run are built as the tests are: `debug` is the folder of the profile `test` too.
+    command.arg("--profile").arg(if profile == "debug" { "test".as_ref() } else { profile });
     if has_llvm {
         command.arg("--all-features");
     }
