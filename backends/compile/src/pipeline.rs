@@ -257,6 +257,12 @@ impl<'a> Run<'a> {
                 Ok(())
             })?;
         }
+        if !self.options.naive {
+            self.stage("dataflow-choose-layouts", module, |_, module| {
+                nim_dataflow_passes::choose_layouts(ctx, module);
+                Ok(())
+            })?;
+        }
         self.stage("dataflow-outline", module, |_, module| {
             nim_dataflow_passes::outline(ctx, module);
             Ok(())

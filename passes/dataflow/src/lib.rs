@@ -1,17 +1,20 @@
 //! Passes of the `dataflow` dialect.
 //!
 //! * [`fuse`]: maps that move less together become one.
+//! * [`layouts`]: in which order containers lie in memory.
 //! * [`outline`]: maps become kernels that the host function invokes.
 //! * [`report()`]: what moves, as formulas.
 
 pub mod codes;
 pub mod fuse;
+pub mod layouts;
 mod names;
 pub mod outline;
 mod register;
 pub mod report;
 
 pub use fuse::{FuseOptions, fuse};
+pub use layouts::choose_layouts;
 pub use outline::outline;
 pub use register::register;
 pub use report::report;

@@ -1,6 +1,6 @@
 //! The passes of this crate for pipelines.
 
-use crate::{fuse, outline, report};
+use crate::{fuse, layouts, outline, report};
 use nim_ir::{Body, Diagnostic, Module, Severity};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
@@ -13,6 +13,7 @@ pub fn register(registry: &mut Registry) {
             epilogue: o.parsed("epilogue", defaults.epilogue)?,
         }))
     });
+    registry.body_pass(|_| Ok(ChooseLayouts));
     registry.module_pass(|_| Ok(Outline));
     registry.module_pass(|_| Ok(Report));
 }
@@ -35,6 +36,26 @@ impl Pass for Outline {
         let mut report = PassReport::new();
         report.count("kernels", done.kernels as u64);
         report.count("invocations", done.invokes as u64);
+        Ok(report)
+    }
+}
+
+/// `dataflow-choose-layouts`.
+struct ChooseLayouts;
+
+impl BodyPass for ChooseLayouts {
+    fn name(&self) -> &'static str {
+        layouts::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Have containers between maps lie in memory as contractions want to run vectors along them"
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("containers", layouts::choose_in(pass.ctx, body) as u64);
         Ok(report)
     }
 }
