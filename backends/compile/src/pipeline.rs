@@ -258,6 +258,10 @@ impl<'a> Run<'a> {
             })?;
         }
         if !self.options.naive {
+            self.stage("dataflow-split-residues", module, |_, module| {
+                nim_dataflow_passes::split_residues(ctx, module);
+                Ok(())
+            })?;
             self.stage("dataflow-choose-layouts", module, |_, module| {
                 nim_dataflow_passes::choose_layouts(ctx, module);
                 Ok(())

@@ -96,9 +96,17 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
     let dims = |wanted: bool| -> Vec<usize> {
         (0..map.view.rank()).filter(|&k| is_reduction[k] == wanted && map.view.domain[k] != Expr::ONE).collect()
     };
-    let (parallel, reductions) = (dims(false), dims(true));
+    let (parallel, mut reductions) = (dims(false), dims(true));
     if reductions.is_empty() || parallel.is_empty() {
         return None;
+    }
+    let reads = access::reads(points);
+    if env.reorders(points) {
+        // Innermost what lies side by side for most reads, so that addresses move by one element.
+        let steps = |k: usize| reads.iter().filter(|a| a.contiguous(k)).count();
+        let inner = reductions.iter().copied().rev().max_by_key(|&k| steps(k)).filter(|&k| steps(k) > 0);
+        reductions.retain(|&k| Some(k) != inner);
+        reductions.extend(inner);
     }
     let accumulators = (0..map.view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
     let bits = accumulators.max(element_bits(points)).max(8);
@@ -107,7 +115,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
     let search = Search {
         points,
         env,
-        reads: access::reads(points),
+        reads,
         writes: access::writes(points),
         others: access::epilogue_reads(points),
         parallel,
@@ -116,7 +124,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
         lanes,
     };
     let mut best: Option<Candidate> = None;
-    for columns in search.column_groups() {
+    for columns in search.runs(&search.parallel) {
         search.try_columns(columns, &mut best);
     }
     best
@@ -133,12 +141,12 @@ impl Search<'_, '_> {
         dims.iter().map(|&k| self.extent(k)).product()
     }
 
-    /// Single parallel dimensions, and runs of neighbours that are one dimension to every access.
-    fn column_groups(&self) -> Vec<Vec<usize>> {
-        let mut groups: Vec<Vec<usize>> = self.parallel.iter().map(|&k| vec![k]).collect();
-        for (i, &last) in self.parallel.iter().enumerate() {
+    /// Single dimensions, and runs of neighbours that are one dimension to every access.
+    fn runs(&self, dims: &[usize]) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = dims.iter().map(|&k| vec![k]).collect();
+        for (i, &last) in dims.iter().enumerate() {
             let mut run = vec![last];
-            for &k in self.parallel[..i].iter().rev() {
+            for &k in dims[..i].iter().rev() {
                 if !self.collapses(k, run[0]) {
                     break;
                 }
@@ -181,9 +189,16 @@ impl Search<'_, '_> {
                 gathered.push(r);
             }
         }
+        // All free dimensions as one index, runs of them that are one to every access, and single ones. An outer dimension of
+        // unknown size is more often a batch of one than long enough for rows.
         let mut row_groups: Vec<Vec<usize>> = vec![];
-        if !free.is_empty() {
-            row_groups.push(free.clone());
+        if let Some(&last) = free.last() {
+            row_groups = self.runs(&free);
+            let known = |&k: &usize| self.points.ctx.exprs.as_const(self.domain(k)).is_some();
+            row_groups.retain(|group| group.contains(&last) || group.iter().all(known));
+            if !row_groups.contains(&free) {
+                row_groups.push(free.clone());
+            }
         } else {
             row_groups.push(vec![]);
             row_groups.extend(others.iter().map(|&k| vec![k]));
@@ -282,6 +297,8 @@ impl Search<'_, '_> {
         } else {
             column_tiles += 0.5;
         }
+        // Rows that are not one dimension to the reads: each has an address of its own, which divisions find.
+        let apart = rows.dims.windows(2).any(|w| !self.collapses(w[0], w[1]));
         // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
@@ -295,7 +312,7 @@ impl Search<'_, '_> {
                 let far = if self.far_apart(r) { 1.5 } else { 1.25 };
                 per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
             } else {
-                per_row
+                per_row * if apart { 1.5 } else { 1.0 }
             };
         }
         let work = m * wide;
@@ -305,7 +322,7 @@ impl Search<'_, '_> {
             .iter()
             .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
             .sum();
-        let tile = depth * step + write + 20.0;
+        let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
         let rest = single * (depth * m.max(2.0) + 10.0);
         let mut total = self.extents(batch) * row_tiles * (column_tiles * tile + rest);
         for &r in packed {

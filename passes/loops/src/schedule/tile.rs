@@ -61,6 +61,8 @@ pub struct Plan {
 const SUMS: i64 = 8;
 /// Most parts of a sum.
 const MAX_PARTS: i64 = 4;
+/// Vector operations of epilogues that are written out for a whole tile; with more, its code is what takes long to compile.
+const WRITTEN_OUT_OPS: i64 = 256;
 
 impl Group {
     /// A group of these dimensions.
@@ -271,7 +273,7 @@ impl Tile<'_> {
             self.slots.push(slot);
         }
         let points = self.points;
-        self.each(nest, &mut |nest, tile, at, point| {
+        self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
             for (w, &slot) in tile.slots.iter().enumerate() {
                 let start = points.start(nest, w, point)?;
                 nest.store(start, slot, &at, &[]);
@@ -285,7 +287,7 @@ impl Tile<'_> {
         let reductions = self.plan.reductions.clone();
         self.reduce(nest, &reductions)?;
         if parts > 1 {
-            self.each(nest, &mut |nest, tile, at, _| {
+            self.each(nest, Kind::Unroll, &mut |nest, tile, at, _| {
                 for (w, &slot) in tile.slots.iter().enumerate() {
                     let mut sum = nest.load(slot, &at, &[]);
                     for part in 1..parts {
@@ -310,7 +312,7 @@ impl Tile<'_> {
         let pool = &points.ctx.exprs;
         let Some((&(k, unrolled), rest)) = dims.split_first() else {
             let first = pool.scale(self.rows, self.part);
-            return self.each(nest, &mut |nest, tile, at, point| {
+            return self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let at = [pool.add(first, at[0]), at[1]];
                 for (w, yielded) in points.body(nest, point)?.into_iter().enumerate() {
                     let value = points.convert(nest, yielded.value, points.accumulator_type(w));
@@ -354,22 +356,23 @@ impl Tile<'_> {
         done
     }
 
-    /// All results of the tile: rows unrolled, columns in vectors.
+    /// All results of the tile: rows and vectors of columns written out, or in loops.
     #[allow(clippy::type_complexity)]
     fn each(
         &self,
         nest: &mut Nest<'_>,
+        kind: Kind,
         f: &mut dyn FnMut(&mut Nest<'_>, &Tile<'_>, [Expr; 2], &[Expr]) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         let (plan, domain) = (self.plan, &self.points.map.view.domain);
         let mut done = Ok(());
-        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, Kind::Unroll, |nest, a| {
+        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, kind, |nest, a| {
             let row = pool.add(self.row, a);
             let mut point = self.point.clone();
             plan.rows.split(ctx, domain, row, &mut point);
-            nest.for_loop(Expr::ZERO, pool.constant(plan.columns.tile), plan.lanes, Kind::Unroll, |nest, b| {
+            nest.for_loop(Expr::ZERO, pool.constant(plan.columns.tile), plan.lanes, kind, |nest, b| {
                 nest.for_loop(Expr::ZERO, pool.constant(plan.lanes), 1, Kind::Vector, |nest, lane| {
                     let at = pool.add(b, lane);
                     plan.columns.split(ctx, domain, pool.add(self.column, at), &mut point);
@@ -385,15 +388,33 @@ impl Tile<'_> {
 
     fn finish(&self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         let points = self.points;
-        self.guarded(nest, &mut |nest, tile, at, point| {
-            let results: Vec<ValueId> = tile.slots.iter().map(|&slot| nest.load(slot, &at, &[])).collect();
+        let vectors = self.rows * self.plan.columns.tile / self.plan.lanes;
+        if vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS {
+            return self.guarded(nest, Kind::Unroll, &mut |nest, tile, at, point| {
+                let results: Vec<ValueId> = tile.slots.iter().map(|&slot| nest.load(slot, &at, &[])).collect();
+                points.finish(nest, point, &results)
+            });
+        }
+        // A long epilogue is code for one vector, in a loop over results that wait on the stack.
+        let dims = [self.rows, self.plan.columns.tile];
+        let waiting: Vec<ValueId> =
+            (0..self.slots.len()).map(|w| nest.local(&dims, points.accumulator_type(w), false)).collect();
+        self.each(nest, Kind::Unroll, &mut |nest, tile, at, _| {
+            for (&slot, &place) in tile.slots.iter().zip(&waiting) {
+                let value = nest.load(slot, &at, &[]);
+                nest.store(value, place, &at, &[]);
+            }
+            Ok(())
+        })?;
+        self.guarded(nest, Kind::Seq, &mut |nest, _, at, point| {
+            let results: Vec<ValueId> = waiting.iter().map(|&place| nest.load(place, &at, &[])).collect();
             points.finish(nest, point, &results)
         })
     }
 
     fn without_reduction(&self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         let points = self.points;
-        self.guarded(nest, &mut |nest, _, _, point| {
+        self.guarded(nest, Kind::Unroll, &mut |nest, _, _, point| {
             let values = points.body(nest, point)?;
             let mut done = vec![];
             for (w, yielded) in values.into_iter().enumerate() {
@@ -408,21 +429,22 @@ impl Tile<'_> {
     fn guarded(
         &self,
         nest: &mut Nest<'_>,
+        kind: Kind,
         f: &mut dyn FnMut(&mut Nest<'_>, &Tile<'_>, [Expr; 2], &[Expr]) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         let columns = &self.plan.columns;
         if columns.tail != Tail::Guard {
-            return self.each(nest, f);
+            return self.each(nest, kind, f);
         }
         let full = columns.left(ctx, pool.add(self.column, pool.constant(columns.tile - 1)));
         let mut done = Ok(());
-        nest.guard(&[full], |nest| done = self.each(nest, f));
+        nest.guard(&[full], |nest| done = self.each(nest, kind, f));
         done?;
         let mut done = Ok(());
         nest.guard(&[pool.sub(pool.constant(-1), full)], |nest| {
-            done = self.each(nest, &mut |nest, tile, at, point| {
+            done = self.each(nest, kind, &mut |nest, tile, at, point| {
                 let exists = columns.left(ctx, pool.add(tile.column, at[1]));
                 let mut inner = Ok(());
                 nest.guard(&[exists], |nest| inner = f(nest, tile, at, point));
