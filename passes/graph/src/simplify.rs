@@ -1,7 +1,7 @@
 //! `graph-simplify`: ops that say nothing go, ops that undo each other too, and constant factors and terms behind a
 //! convolution or matrix product with constant weights (batch normalisation) go into the weights and a bias.
 
-use crate::{affine, fold::remove_unused};
+use crate::{affine, fold::remove_unused, invariant};
 use nim_ir::{Body, Context, Expr, Module, OpId, ValueId};
 use nim_pass::{Miss, Rule, RuleSet, Rules, Site};
 
@@ -78,6 +78,12 @@ pub(crate) const RULES: &[Rule] = &[
     Rule::new("single-concat", "the concatenation of one tensor", &["graph.concat"], single_concat),
     Rule::new("reduce-nothing", "a reduction over no axis", &["graph.reduce"], reduce_nothing),
     Rule::new("neutral-number", "`x * 1`, `x / 1`, `x ^ 1`, `x - 0` are `x`", NEUTRAL, neutral_number),
+    Rule::new(
+        "loop-invariant",
+        "what a loop carries unchanged stays outside",
+        &["graph.loop"],
+        invariant::drop_invariant,
+    ),
     Rule::new(FOLD_WEIGHTS, "factors and terms behind a product go into its weights", PRODUCTS, affine::fold_behind),
 ];
 const SAME_TYPE: &[&str] = &["graph.cast", "graph.reshape", "graph.broadcast_to"];

@@ -16,6 +16,8 @@ use nim_ir::{Diagnostic, Expr};
 
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
+/// How much more vectors along a dimension of unknown size are taken to cost: a batch of one would fill a lane of each.
+const UNKNOWN_COLUMNS: f64 = 1.5;
 /// Part of the second-level cache that a block of rows may fill, in bytes.
 const BLOCK_BYTES: f64 = 160.0 * 1024.0;
 /// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
@@ -331,6 +333,9 @@ impl Search<'_, '_> {
                 let used: Vec<usize> = (0..access.uses.len()).filter(|&k| access.uses[k]).collect();
                 total += 2.0 * self.extents(&used);
             }
+        }
+        if !fixed(columns.size) {
+            total *= UNKNOWN_COLUMNS;
         }
         total.is_finite().then_some(total)
     }
