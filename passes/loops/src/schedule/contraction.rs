@@ -81,10 +81,8 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         tile::emit(points, nest, &best.plan, &fixed)?;
         return Ok(true);
     }
-    let (full, rest) = best.plan.columns.cut(points.ctx);
-    tile::emit(points, nest, &Plan { columns: full, ..best.plan.clone() }, &fixed)?;
-    if let Some(columns) = rest {
-        tile::emit(points, nest, &Plan { columns, lanes: 1, ..best.plan }, &fixed)?;
+    for (columns, lanes) in best.plan.columns.cut(points.ctx, best.plan.lanes) {
+        tile::emit(points, nest, &Plan { columns, lanes, ..best.plan.clone() }, &fixed)?;
     }
     Ok(true)
 }
@@ -193,17 +191,17 @@ impl Search<'_, '_> {
         }
         // All free dimensions as one index, runs of them that are one to every access, and single ones. An outer dimension of
         // unknown size is more often a batch of one than long enough for rows.
+        let known = |&k: &usize| self.points.ctx.exprs.as_const(self.domain(k)).is_some();
         let mut row_groups: Vec<Vec<usize>> = vec![];
         if let Some(&last) = free.last() {
             row_groups = self.runs(&free);
-            let known = |&k: &usize| self.points.ctx.exprs.as_const(self.domain(k)).is_some();
             row_groups.retain(|group| group.contains(&last) || group.iter().all(known));
             if !row_groups.contains(&free) {
                 row_groups.push(free.clone());
             }
         } else {
             row_groups.push(vec![]);
-            row_groups.extend(others.iter().map(|&k| vec![k]));
+            row_groups.extend(others.iter().filter(|&k| known(k) || Some(k) == others.last()).map(|&k| vec![k]));
         }
         for rows in row_groups {
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
@@ -286,13 +284,16 @@ impl Search<'_, '_> {
         // Tiles beyond the end: a fixed size is known to waste some, a symbolic one is not.
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
         let row_tiles = if fixed(rows.size) { (row_size / m).ceil() } else { row_size / m + 0.5 };
-        let (mut column_tiles, mut single) = (column_size / columns.tile as f64, 0.0);
-        if packed.is_empty() && columns.tail == Tail::Guard {
-            if fixed(columns.size) {
-                single = column_size % columns.tile as f64;
+        // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
+        let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));
+        let (mut column_tiles, mut left, mut single) = (column_size / columns.tile as f64, 0.0, 0.0);
+        if !reaches && columns.tail == Tail::Guard {
+            if let Some(size) = ctx.exprs.as_const(columns.size) {
+                let rest = size % columns.tile;
                 column_tiles = column_tiles.floor();
+                left = (rest / self.lanes + i64::from((rest % self.lanes).count_ones())) as f64;
             } else {
-                single = columns.tile as f64 / 4.0;
+                (left, single) = (wide / 2.0, lanes / 4.0);
             }
         } else if fixed(columns.size) {
             column_tiles = column_tiles.ceil();
@@ -325,7 +326,8 @@ impl Search<'_, '_> {
             .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
             .sum();
         let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
-        let rest = single * (depth * m.max(2.0) + 10.0);
+        let rest =
+            single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
         let mut total = self.extents(batch) * row_tiles * (column_tiles * tile + rest);
         for &r in packed {
             if self.env.constant_arg(self.points, r).is_none() {

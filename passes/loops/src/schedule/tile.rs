@@ -101,18 +101,33 @@ impl Group {
         let pool = &ctx.exprs;
         pool.sub(pool.sub(pool.add(self.start, self.size), Expr::ONE), index)
     }
-    /// The full tiles, and what is left as single results; the latter is none when there is nothing left.
-    pub fn cut(&self, ctx: &Context) -> (Group, Option<Group>) {
-        if self.tail != Tail::Guard {
-            return (self.clone(), None);
-        }
+    /// The full tiles, and what is left behind them: whole vectors, then shorter ones where the number is known, else single
+    /// results. Each with its lanes; nothing reaches behind the end.
+    pub fn cut(&self, ctx: &Context, lanes: i64) -> Vec<(Group, i64)> {
         let pool = &ctx.exprs;
-        let tile = pool.constant(self.tile);
-        let whole = pool.mul(pool.floordiv(self.size, tile), tile);
-        let full = Group { size: whole, tail: Tail::Exact, ..self.clone() };
-        let start = pool.add(self.start, whole);
-        let rest = Group { start, size: pool.sub(self.size, whole), tile: 1, tail: Tail::Exact, ..self.clone() };
-        (full, Some(rest))
+        let mut pieces = vec![];
+        let (mut start, mut size) = (self.start, self.size);
+        let mut piece = |tile: i64, lanes: i64| {
+            let width = pool.constant(tile);
+            let whole = pool.mul(pool.floordiv(size, width), width);
+            if whole != Expr::ZERO {
+                let group = Group { start, size: whole, tile, tail: Tail::Exact, ..self.clone() };
+                pieces.push((group, lanes));
+                (start, size) = (pool.add(start, whole), pool.modulo(size, width));
+            }
+            pool.as_const(size)
+        };
+        let rest = piece(self.tile, lanes);
+        match rest {
+            Some(rest) if rest >= lanes => piece(rest - rest % lanes, lanes),
+            _ => piece(lanes, lanes),
+        };
+        let mut short = if rest.is_some() { lanes / 2 } else { 1 };
+        while short > 0 {
+            piece(short, short);
+            short /= 2;
+        }
+        pieces
     }
     /// The rows behind the last full tile in smaller tiles: first index, number of rows, and what must be at least 0 for there to
     /// be any.
