@@ -223,7 +223,7 @@ impl Search<'_, '_> {
                     if let Some(c) = self.cost(&row_group, &column_group, &batch, &vectors, &packed, &gathered)
                         && best.as_ref().is_none_or(|b| c < b.cost)
                     {
-                        *best = Some(self.candidate(c, row_group, column_group, batch.clone(), &packed));
+                        *best = Some(self.candidate(c, row_group, column_group, &batch, &vectors, &packed));
                     }
                 }
             }
@@ -342,7 +342,15 @@ impl Search<'_, '_> {
         total.is_finite().then_some(total)
     }
 
-    fn candidate(&self, cost: f64, rows: Group, columns: Group, batch: Vec<usize>, packed: &[usize]) -> Candidate {
+    fn candidate(
+        &self,
+        cost: f64,
+        rows: Group,
+        columns: Group,
+        batch: &[usize],
+        vectors: &[usize],
+        packed: &[usize],
+    ) -> Candidate {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         // Small constant reductions, innermost first, are written out.
@@ -360,33 +368,45 @@ impl Search<'_, '_> {
                 _ => break,
             }
         }
-        let row_block = self.row_block(&rows, &columns, &batch);
+        let free = |&k: &usize| vectors.iter().all(|&r| !self.reads[r].uses[k]);
+        let (walked, batch): (Vec<usize>, Vec<usize>) = batch.iter().copied().partition(free);
+        let units =
+            Group::new(ctx, &self.points.map.view.domain, if rows.dims.is_empty() { vec![] } else { walked.clone() });
+        let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
+        let row_block = self.row_block(&rows, &units, &columns, &batch);
         let reorders = self.env.reorders(self.points);
-        let plan = Plan { batch, rows, columns, lanes: self.lanes, reductions, row_block, reorders };
+        let plan = Plan { batch, units, rows, columns, lanes: self.lanes, reductions, row_block, reorders };
         Candidate { cost, plan, packed: packed.to_vec(), padded: self.outside.clone() }
     }
 
-    /// How many tiles of rows are walked before the columns move on: as many as the second-level cache holds, but few
-    /// enough that threads find work.
-    fn row_block(&self, rows: &Group, columns: &Group, batch: &[usize]) -> i64 {
+    /// How many tiles of rows, or units, are walked before the columns move on: as many as the second-level cache holds, but few
+    /// enough that threads find work, and blocks of about the same size.
+    fn row_block(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> i64 {
         let ctx = self.points.ctx;
-        let size = estimate(ctx, rows.size, ASSUMED);
         let mut bytes = 0.0f64;
         for (r, access) in self.reads.iter().enumerate() {
-            if !rows.dims.iter().any(|&k| access.uses[k]) {
+            let used =
+                |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
+            let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
+            if !walks(rows) && !walks(units) {
                 continue;
             }
             let ty = self.points.source.ty(self.points.map.view.reads[r].value);
             let dims = ctx.dim_exprs(ty).unwrap_or_default();
             let all: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
-            let used: f64 = batch.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product();
-            bytes += all / used / size * f64::from(element_bits(self.points)) / 8.0;
+            // Of a unit where there are units, else of a row.
+            let steps = if units.dims.is_empty() { estimate(ctx, rows.size, ASSUMED) } else { used(&units.dims) };
+            bytes += all / used(batch) / steps * f64::from(element_bits(self.points)) / 8.0;
         }
-        let tiles = (size / rows.tile as f64).ceil();
-        let fits = (BLOCK_BYTES / (bytes * rows.tile as f64).max(1.0)).floor().max(1.0);
+        let (steps, bytes) = match units.dims.is_empty() {
+            true => ((estimate(ctx, rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
+            false => (estimate(ctx, units.size, ASSUMED), bytes),
+        };
+        let fits = (BLOCK_BYTES / bytes.max(1.0)).floor().max(1.0);
         let outer = self.extents(batch) * (estimate(ctx, columns.size, ASSUMED) / columns.tile as f64).ceil();
         let wanted = (16.0 / outer).ceil().max(1.0);
-        let shared = (tiles / wanted).ceil().max(1.0);
-        fits.min(shared).min(tiles).max(1.0) as i64
+        let shared = (steps / wanted).ceil().max(1.0);
+        let most = fits.min(shared).min(steps).max(1.0);
+        (steps / (steps / most).ceil()).ceil() as i64
     }
 }

@@ -43,6 +43,9 @@ pub struct Group {
 pub struct Plan {
     /// Dimensions outside of everything, one point at a time.
     pub batch: Vec<usize>,
+    /// Dimensions that no vector depends on and that are not rows, walked as one index: the same vectors serve one point of them after
+    /// the other.
+    pub units: Group,
     /// Unrolled results; empty group with tile 1 when there are none.
     pub rows: Group,
     /// Vectors.
@@ -51,7 +54,7 @@ pub struct Plan {
     pub lanes: i64,
     /// Reduction dimensions, outermost first, and whether they are unrolled.
     pub reductions: Vec<(usize, bool)>,
-    /// Row tiles that follow each other before the columns move on.
+    /// Row tiles, or units if there are any, that follow each other before the columns move on.
     pub row_block: i64,
     /// Whether results may be summed up in several parts.
     pub reorders: bool,
@@ -190,14 +193,16 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let pool = &ctx.exprs;
     let domain = &points.map.view.domain;
     let block = pool.constant(plan.row_block);
-    let blocks = pool.ceildiv(plan.rows.tiles(ctx), block);
     let column_tiles = plan.columns.tiles(ctx);
     let leftover = plan.rows.leftover(ctx);
     let whole = match leftover.is_empty() {
         true => plan.rows.tiles(ctx),
         false => pool.floordiv(plan.rows.size, pool.constant(plan.rows.tile)),
     };
-    // One loop over everything outside of a block of rows, so that threads find enough to do.
+    let in_units = !plan.units.dims.is_empty();
+    let walked = if in_units { plan.units.size } else { plan.rows.tiles(ctx) };
+    let blocks = pool.ceildiv(walked, block);
+    // One loop over everything outside of a block, so that threads find enough to do.
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
     counts.extend([blocks, column_tiles]);
     let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
@@ -208,29 +213,43 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
             point[k] = iv;
         }
         let (row_block, column) = (at[at.len() - 2], plan.columns.base(ctx, at[at.len() - 1]));
-        let mut tile = |nest: &mut Nest<'_>, row: Expr, rows: i64| {
+        let mut tile = |nest: &mut Nest<'_>, point: &[Expr], row: Expr, rows: i64| {
             let parts = parts(points, plan, rows);
-            let (point, part) = (point.clone(), Expr::ZERO);
+            let (point, part) = (point.to_vec(), Expr::ZERO);
             let mut tile = Tile { points, plan, row, rows, column, point, slots: vec![], parts, part };
             if let Err(e) = tile.emit(nest) {
                 failed = Some(e);
             }
         };
         let first = pool.mul(row_block, block);
-        let here = match plan.row_block == 1 && leftover.is_empty() {
+        let all = if in_units { walked } else { whole };
+        let here = match plan.row_block == 1 && (in_units || leftover.is_empty()) {
             true => Expr::ONE,
-            false => pool.simplify(pool.min(block, pool.sub(whole, first)), nest.facts),
+            false => pool.simplify(pool.min(block, pool.sub(all, first)), nest.facts),
         };
+        if in_units {
+            nest.range(here, Kind::Seq, |nest, u| {
+                plan.units.split(ctx, domain, pool.add(first, u), &mut point);
+                nest.range(whole, Kind::Seq, |nest, r| {
+                    tile(nest, &point, plan.rows.base(ctx, r), plan.rows.tile);
+                });
+                for &(row, rows, exists) in &leftover {
+                    let conditions: Vec<Expr> = exists.into_iter().collect();
+                    nest.guard(&conditions, |nest| tile(nest, &point, row, rows));
+                }
+            });
+            return;
+        }
         if here != Expr::ZERO {
             nest.range(here, Kind::Seq, |nest, r| {
-                tile(nest, plan.rows.base(ctx, pool.add(first, r)), plan.rows.tile);
+                tile(nest, &point, plan.rows.base(ctx, pool.add(first, r)), plan.rows.tile);
             });
         }
         // The last block of rows ends with what is left over.
         let last = (blocks != Expr::ONE).then(|| pool.sub(pool.add(row_block, Expr::ONE), blocks));
         for &(row, rows, exists) in &leftover {
             let conditions: Vec<Expr> = last.into_iter().chain(exists).collect();
-            nest.guard(&conditions, |nest| tile(nest, row, rows));
+            nest.guard(&conditions, |nest| tile(nest, &point, row, rows));
         }
     });
     failed.map_or(Ok(()), Err)
