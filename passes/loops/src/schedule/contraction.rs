@@ -20,6 +20,9 @@ const ASSUMED: i64 = 64;
 const UNKNOWN_COLUMNS: f64 = 1.5;
 /// Part of the second-level cache that a block of rows may fill, in bytes.
 const BLOCK_BYTES: f64 = 160.0 * 1024.0;
+/// Bytes of one way of the first-level cache, and its ways.
+const PAGE: i64 = 4096;
+const WAYS: i64 = 8;
 /// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
 const PANEL_BYTES: f64 = 20.0 * 1024.0;
 /// Iterations of small constant reductions that are written out when there are no others.
@@ -196,6 +199,8 @@ impl Search<'_, '_> {
         if let Some(&last) = free.last() {
             row_groups = self.runs(&free);
             row_groups.retain(|group| group.contains(&last) || group.iter().all(known));
+            // The first of equals is taken: what lies nearest together.
+            row_groups.sort_by_key(|group| std::cmp::Reverse(group.last().copied()));
             if !row_groups.contains(&free) {
                 row_groups.push(free.clone());
             }
@@ -266,6 +271,16 @@ impl Search<'_, '_> {
         })
     }
 
+    /// Whether the elements that the rows of a tile read compete for few places of the first-level cache.
+    fn collide(&self, access: &Access, rows: &Group) -> bool {
+        let [.., k] = rows.dims[..] else { return false };
+        let stride = access.strides[k].and_then(|s| self.points.ctx.exprs.as_const(s)).unwrap_or(1);
+        let bytes = stride.saturating_mul(i64::from(element_bits(self.points)) / 8).max(1);
+        // Powers of two in the distance; a way of the cache is a page.
+        let places = (PAGE >> bytes.trailing_zeros().min(12)).min(PAGE / 64);
+        rows.tile > places * WAYS
+    }
+
     /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
     fn cost(
         &self,
@@ -315,7 +330,7 @@ impl Search<'_, '_> {
                 let far = if self.far_apart(r) { 1.5 } else { 1.25 };
                 per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
             } else {
-                per_row * if apart { 1.5 } else { 1.0 }
+                per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 }
             };
         }
         let work = m * wide;
