@@ -40,7 +40,9 @@ fn candidate(ctx: &Context, view: &MapView) -> Option<(usize, i64)> {
     let mut found = vec![];
     indices.for_each(|&index| remainders(ctx, index, &mut found));
     found.into_iter().find(|&(k, modulus)| {
-        parallel.get(k) == Some(&true) && ctx.exprs.divisor(view.domain[k], &Facts::default()) % modulus == 0
+        // A dimension of just the modulus is what splitting makes.
+        let longer = view.domain.get(k).is_some_and(|&n| n != ctx.exprs.constant(modulus));
+        longer && parallel.get(k) == Some(&true) && ctx.exprs.divisor(view.domain[k], &Facts::default()) % modulus == 0
     })
 }
 
