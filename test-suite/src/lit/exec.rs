@@ -288,6 +288,8 @@ fn run_program(
     let (output, output_end) = std::io::pipe().map_err(failed)?;
     let (messages, messages_end) = std::io::pipe().map_err(failed)?;
     let mut command = std::process::Command::new(path);
+    // What earlier runs kept must not hide what this one does.
+    command.env("NIM_CACHE", "");
     command
         .args(arguments)
         .current_dir(environment.folder)
