@@ -288,13 +288,11 @@ fn run_program(
     let (output, output_end) = std::io::pipe().map_err(failed)?;
     let (messages, messages_end) = std::io::pipe().map_err(failed)?;
     let mut command = std::process::Command::new(path);
-    // What earlier runs kept must not hide what this one does.
-    command.env("NIM_CACHE", "");
     command
         .args(arguments)
         .current_dir(environment.folder)
-        // the same words and no colours whoever runs the tests
-        .envs([("LC_ALL", "C"), ("NO_COLOR", "1"), ("TERM", "dumb"), ("RUST_BACKTRACE", "0")])
+        // the same words and no colours whoever runs the tests, and nothing that an earlier run kept
+        .envs([("LC_ALL", "C"), ("NO_COLOR", "1"), ("TERM", "dumb"), ("RUST_BACKTRACE", "0"), ("NIM_CACHE", "")])
         .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stderr(if merge {
