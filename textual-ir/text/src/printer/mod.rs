@@ -23,7 +23,7 @@ use crate::{
     strings,
 };
 use names::Names;
-use nim_ir::{Attr, Body, Context, Loc, Module, Name, OpDef, OpId, SourceId, Type};
+use nim_ir::{Attr, Body, Context, Loc, Module, Name, OpDef, OpId, Type};
 use nim_tensor::Blob;
 use rustc_hash::FxHashMap;
 use std::{io, rc::Rc};
@@ -161,8 +161,6 @@ pub(crate) struct Printer<'a> {
     op: Option<&'static OpDef>,
     resources: Vec<Name>,
     formats: FxHashMap<&'static str, Option<Rc<Format>>>,
-    /// Starts of the lines of sources, for locations.
-    lines: FxHashMap<SourceId, Vec<usize>>,
 }
 
 impl<'a> Printer<'a> {
@@ -180,7 +178,6 @@ impl<'a> Printer<'a> {
             op: None,
             resources: vec![],
             formats: FxHashMap::default(),
-            lines: FxHashMap::default(),
         }
     }
     fn push_frame(&mut self, body: &'a Body, names: Rc<Names>) {
