@@ -110,7 +110,7 @@ pub fn dialect(input: TokenStream) -> TokenStream {
 ///     const RULES;
 ///
 ///     "drop-identity", "an identity is its operand": Identity { x } => x;
-///     "same-type", "a cast to the same type": Cast { x, y } if body.ty(x) == body.ty(y), "the types differ" => x;
+///     "same-type", "a cast to the same type": Cast { x } => x;
 ///     "join-transposes", "a transpose of a transpose is one":
 ///         Transpose { x: Transpose { x, perm: first }, perm }
 ///             if let Some(perm) = joined(&first, &perm), "`perm` names an axis that is not there"
@@ -125,7 +125,7 @@ pub fn dialect(input: TokenStream) -> TokenStream {
 ///   alternatives.
 /// * Conditions are Rust, with `ctx`, `body` and `op` in scope; behind the comma stands why the rule does not fire, which
 ///   `--trace-rewrites` tells.
-/// * What takes the op's place is a value or an op: fields as in a pattern, `..op` for those that are left, `: type` where it
+/// * What takes the op's place is a value of its type or an op: fields as in a pattern, `..op` for those that are left, `: type` where it
 ///   cannot be inferred. Ops may be operands of ops. All of it is computed before the first change.
 /// * A rule that says more is a function of type `fn(&mut Site<'_>) -> Result<(), Miss>`, behind the names of its ops.
 #[proc_macro]

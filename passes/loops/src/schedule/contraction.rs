@@ -12,7 +12,7 @@ use super::tile::{self, Group, Plan, Tail};
 use super::{Env, IN_MEMORY, TILES, Tried, naive};
 use crate::nest::Nest;
 use crate::point::Points;
-use nim_ir::{Diagnostic, Expr};
+use nim_ir::Expr;
 use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
