@@ -10,8 +10,8 @@ use nim_rewrite::rules;
 /// The name of the pass.
 pub const NAME: &str = "graph-simplify";
 
-/// Rounds before giving up waiting for a fixed point.
-const MAX_ROUNDS: usize = 32;
+/// Rounds before giving up waiting for a fixed point. A loop loses one value that it carries unchanged in each.
+const MAX_ROUNDS: usize = 1000;
 
 /// What to simplify.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
