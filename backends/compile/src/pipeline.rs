@@ -181,8 +181,7 @@ pub fn print_at(
     lower(ctx, module, options, level)?;
     let dump = match level {
         Level::Graph | Level::Dataflow | Level::Loops | Level::Dyn => {
-            let print = nim_text::PrintOptions { elide_large: Some(64), ..nim_text::PrintOptions::default() };
-            return Ok(nim_text::print_module(ctx, module, &print));
+            return Ok(nim_text::print_module(ctx, module, &nim_text::PrintOptions::readable()));
         }
         Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None)?.disassemble()),
         Level::Mlir => None,

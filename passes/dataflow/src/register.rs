@@ -29,6 +29,9 @@ impl Pass for Outline {
     fn description(&self) -> &'static str {
         "Make each map a kernel that the host function invokes; equal kernels are one"
     }
+    fn needs(&self) -> &'static [&'static str] {
+        &["maps"]
+    }
     fn gives(&self) -> &'static [&'static str] {
         &["kernels outlined"]
     }
@@ -96,6 +99,9 @@ impl BodyPass for Fuse {
             PassOption::new("inline", "compute pointwise maps where they are read", self.0.inline),
             PassOption::new("epilogue", "make pointwise maps the epilogues of reductions", self.0.epilogue),
         ]
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["maps"]
     }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]

@@ -9,10 +9,11 @@
 use super::access::{self, Access, element_bits, estimate};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
-use super::{Env, naive};
+use super::{Env, IN_MEMORY, TILES, Tried, naive};
 use crate::nest::Nest;
 use crate::point::Points;
-use nim_ir::{Diagnostic, Expr};
+use nim_ir::Expr;
+use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
@@ -52,16 +53,19 @@ struct Search<'p, 'm> {
     lanes: i64,
 }
 
-/// Emits the map if it has reductions and a parallel dimension; answers whether it did.
+/// Emits the map if it has reductions and a parallel dimension.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<bool, Diagnostic> {
-    let Some(best) = search(points, env) else { return Ok(false) };
+pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+    let best = match search(points, env).and_then(|best| env.may(points, TILES).map(|()| best)) {
+        Ok(best) => best,
+        Err(why) => return Ok(Err(why)),
+    };
     naive::fill_starts(points, nest)?;
     for &read in &best.padded {
         if !copies::pad(points, nest, env, read)? {
-            return Ok(false);
+            return Ok(Err(Miss("a copy with its border around it has no known size")));
         }
     }
     for &read in &best.packed {
@@ -82,18 +86,21 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     let reaches = (0..points.map.view.reads.len()).all(|r| best.packed.contains(&r) || !along(r));
     if !best.packed.is_empty() && reaches || best.plan.columns.tail != Tail::Guard {
         tile::emit(points, nest, &best.plan, &fixed)?;
-        return Ok(true);
+        return Ok(Ok(()));
     }
     for (columns, lanes) in best.plan.columns.cut(points.ctx, best.plan.lanes) {
         tile::emit(points, nest, &Plan { columns, lanes, ..best.plan.clone() }, &fixed)?;
     }
-    Ok(true)
+    Ok(Ok(()))
 }
 
-fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
+fn search(points: &Points<'_>, env: &Env<'_>) -> Result<Candidate, Miss> {
     let (ctx, map) = (points.ctx, points.map);
-    if naive::in_memory(points) || map.view.reads.iter().any(|r| r.subset.is_none()) {
-        return None;
+    if naive::in_memory(points) {
+        return Err(IN_MEMORY);
+    }
+    if map.view.reads.iter().any(|r| r.subset.is_none()) {
+        return Err(Miss("it reads whole containers"));
     }
     let is_reduction = map.reductions(ctx);
     let dims = |wanted: bool| -> Vec<usize> {
@@ -101,7 +108,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
     };
     let (parallel, mut reductions) = (dims(false), dims(true));
     if reductions.is_empty() || parallel.is_empty() {
-        return None;
+        return Err(Miss("it has no reduction, or no parallel dimension"));
     }
     let reads = access::reads(points);
     if env.reorders(points) {
@@ -130,7 +137,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
     for columns in search.runs(&search.parallel) {
         search.try_columns(columns, &mut best);
     }
-    best
+    best.ok_or(Miss("no parallel dimension gives vectors"))
 }
 
 impl Search<'_, '_> {
