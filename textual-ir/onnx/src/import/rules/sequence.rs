@@ -58,6 +58,11 @@ fn list(im: &Importer<'_>, n: &Node<'_>, i: usize) -> Built<List> {
     }
 }
 
+/// An element type as the number by which the runtime library knows it.
+pub(super) fn element_code(dtype: DType) -> i64 {
+    DType::ALL.iter().position(|d| *d == dtype).unwrap_or(0) as i64
+}
+
 fn made(items: Vec<Item>, dtype: DType) -> Items {
     Ok(vec![Item::Sequence(items.into(), dtype)])
 }
@@ -148,8 +153,7 @@ impl<'a> Importer<'a> {
                 .note("the type that the file gives the sequence should have a shape"));
         };
         let dims: Vec<Expr> = (0..rank).map(|_| self.fresh_symbol("size")).collect();
-        let code = DType::ALL.iter().position(|d| *d == dtype).unwrap_or(0) as i64;
-        Ok((self.ctx().tensor_of(&dims, self.ctx().type_of_dtype(dtype)), [code, rank as i64]))
+        Ok((self.ctx().tensor_of(&dims, self.ctx().type_of_dtype(dtype)), [element_code(dtype), rank as i64]))
     }
     /// The value at a position of a sequence of run time.
     fn taken(&mut self, list: ValueId, inner: Type, at: ValueId, rank: Option<usize>) -> Built {
