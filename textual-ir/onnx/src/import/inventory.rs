@@ -40,7 +40,9 @@ pub fn operators(model: &LoadedModel) -> Vec<OperatorUse> {
     let (rules, functions) = (rules::table(), &model.proto.functions);
     let own = |node: &NodeProto| {
         let same = |f: &&crate::proto::FunctionProto| {
-            f.name == node.op_type && canonical_domain(&f.domain) == canonical_domain(&node.domain)
+            f.name == node.op_type
+                && f.overload == node.overload
+                && canonical_domain(&f.domain) == canonical_domain(&node.domain)
         };
         functions.iter().find(same).is_some()
     };

@@ -57,18 +57,23 @@ fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     };
     let split = parts(im, qkv, &sizes)?;
     let (q, k, v) = (by_heads(im, split[0], count)?, by_heads(im, split[1], count)?, by_heads(im, split[2], count)?);
-    let mut past = im.num(0);
+    let past = im.num(0);
     if let Some(both) = n.opt(4) {
         let (zero, one) = (im.num(0), im.num(1));
         let (past_k, past_v) = (im.at(both, 0, zero)?, im.at(both, 0, one)?);
         let grown = grow(im, [past_k, past_v], [k, v], n.opt(6))?;
-        past = grown.past;
-        let y = attend(im, n, [q, grown.all[0], grown.all[1]], n.opt(3), n.opt(5), past)?;
-        let [k, v] = grown.present;
-        let (k, v) = (im.unsqueeze(k, &[0])?, im.unsqueeze(v, &[0])?);
-        return Ok(vec![y, im.concat(&[k, v], 0)?]);
+        let y = attend(im, n, [q, grown.all[0], grown.all[1]], n.opt(3), n.opt(5), grown.past)?;
+        return with_present(im, n, y, grown.present);
     }
     let y = attend(im, n, [q, k, v], n.opt(3), n.opt(5), past)?;
+    with_present(im, n, y, [k, v])
+}
+
+/// The result, and keys and values in one tensor where they are asked for: values of another size than the keys do not fit.
+fn with_present(im: &mut Importer<'_>, n: &Node<'_>, y: ValueId, [k, v]: [ValueId; 2]) -> Out {
+    if !n.wants(1) {
+        return Ok(vec![y]);
+    }
     let (k, v) = (im.unsqueeze(k, &[0])?, im.unsqueeze(v, &[0])?);
     Ok(vec![y, im.concat(&[k, v], 0)?])
 }
