@@ -31,6 +31,7 @@ TYPES = {
 FLOATS = {T.FLOAT, T.DOUBLE, T.FLOAT16, T.BFLOAT16}
 SMALL = {T.FLOAT8E4M3FN, T.FLOAT8E4M3FNUZ, T.FLOAT8E5M2, T.FLOAT8E5M2FNUZ, T.FLOAT8E8M0, T.FLOAT4E2M1}
 COMPLEX = {T.COMPLEX64, T.COMPLEX128}
+UNSIGNED = {T.UINT8, T.UINT16, T.UINT32, T.UINT64, T.UINT4, T.UINT2}
 WORDS = ["", "a", "b", "ab", "Zeta", "é", "10", "-3.5", "nan", "INF", "a b", "c,d"]
 NARROW = {T.INT4: (-8, 7), T.UINT4: (0, 15), T.INT2: (-2, 1), T.UINT2: (0, 3)}
 
@@ -225,6 +226,8 @@ def cast(c):
     outs = [TYPES[t] for t in next(k for k in c.schema.type_constraints if k.type_param_str == "T2").allowed_type_strs if t in TYPES]
     to = c.g.pick(outs)
     x = c.g.wild(c.t(), c.g.shape())
+    if c.t() in FLOATS | SMALL and to not in FLOATS | SMALL | {T.BOOL, T.STRING}:
+        x = np.clip(np.nan_to_num(x.astype(np.float32), nan=1.5, posinf=7, neginf=1), 0 if to in UNSIGNED else -8, 7).astype(np_type(c.t()))
     if c.t() == T.STRING:
         words = ["1", "0", "-3", "12"] if to not in FLOATS | SMALL else ["1.5", "-2e3", "NaN", "-INF", "0.25"]
         x = np.array([c.g.pick(words) for _ in range(x.size)], dtype=object).reshape(x.shape)
@@ -998,11 +1001,14 @@ def reference_is_wrong(case):
     """What onnx's reference evaluator is known to do otherwise than the standard says: its outputs decide nothing there."""
     name, v, a = case.schema.name, case.version, case.attributes
     return (
-        name in ("GRU", "LSTM", "RNN", "LRN", "MaxPool", "BitCast")  # clip, lengths, channels, automatic pads, packed types
+        # Clip, lengths, channels, automatic pads, packed types, ranks; integers by way of short floats; text that is put around.
+        name in ("GRU", "LSTM", "RNN", "LRN", "MaxPool", "BitCast", "GlobalMaxPool")
+        or name in ("Erf", "Pow") and case.t() not in FLOATS
+        or name in ("Pad", "CenterCropPad") and case.t() == T.STRING
         or "broadcast" in case.schema.attributes  # alignment of the second operand
         or name in ("Softmax", "LogSoftmax", "Hardmax") and v < 13  # the input as a matrix
         or name == "LpNormalization" and a.get("p") == 1  # no absolute values
-        or name in ("AveragePool", "LpPool", "GlobalLpPool", "Gemm", "Selu", "Clip") and v < 7
+        or name in ("AveragePool", "LpPool", "GlobalLpPool", "Gemm", "Selu", "Clip", "PRelu") and v < 7
         or name == "ConvTranspose" and a.get("group", 1) > 1
         or name == "RMSNormalization" and case.t(0) != case.t(1)  # the type of the output
         or T.FLOAT8E8M0 in [case.t(i) for i in range(len(case.inputs))]  # it has no zero
@@ -1080,7 +1086,7 @@ def main():
             continue
         a, b = by_onnxruntime(model, feeds, case.outputs), by_reference(model, feeds, case)
         kinds = [onnx_type(v) for v in case.inputs if v is not None]
-        tolerance = max((TOLERANCE.get(t, (0, 0)) for t in kinds + [case.attributes.get("to")]), default=(0, 0))
+        tolerance = max((TOLERANCE.get(t, (0, 0)) for t in kinds + [case.attributes.get("to"), case.attributes.get("output_datatype")]), default=(0, 0))
         if tolerance == (0, 0):
             tolerance = TOLERANCE[T.FLOAT]
         label = f"{name}_{opset}_{'_'.join(T.DataType.Name(t).lower() for t in kinds[:2])}_{i // len(names)}_{options.seed}"

@@ -276,6 +276,7 @@ mod tests {
     #[test]
     fn taking_checks_positions() {
         let operands = |at| [Tensor::new(&[2], vec![at, 0i64]), words(&["a"]), words(&["b", "c"])];
+        let take = crate::runtime::access::take_from_all;
         assert_eq!(run(take, &[], &operands(2)).unwrap()[0], words(&["c", "a"]));
         assert!(run(take, &[], &operands(3)).is_err() && run(take, &[], &operands(-1)).is_err());
     }

@@ -190,7 +190,11 @@ fn clip(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let bound = |im: &mut Importer<'_>, name: &str, i: usize| -> Built<Option<ValueId>> {
         match n.opt(i) {
             Some(v) => Ok(Some(v)),
-            None if n.has(name) => Ok(Some(im.like(x, n.float(name, 0.0) as f64)?)),
+            // From opset 6 to 10 the ends of f32 are the defaults.
+            None if n.has(name) || (6..11).contains(&n.version) => {
+                let end = if i == 1 { f32::MIN } else { f32::MAX };
+                Ok(Some(im.like(x, n.float(name, end) as f64)?))
+            }
             None => Ok(None),
         }
     };
