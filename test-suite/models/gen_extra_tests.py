@@ -4,7 +4,8 @@
     ${NIM_MODELS}/onnx-tests/extra/CASE/{model.onnx, data.json, test_data_set_0/{input,output}_J.pb}
 
 `com.microsoft`, `ai.onnx.ml` and forms of old opsets, one node each, on random data (seeded by the case's name).
-Outputs are onnxruntime's. A case that onnxruntime refuses is named and left out.
+Outputs are onnxruntime's. A case that onnxruntime refuses is named and left out. Does nothing when the same file with the same
+packages wrote them before.
 """
 import json, os, shutil, sys, zlib
 import numpy as np, onnx, onnxruntime as ort
@@ -558,12 +559,35 @@ def save(name, what):
     return True
 
 
+def stamp():
+    """What the cases depend on: this file and the packages they come from."""
+    with open(__file__, "rb") as f:
+        return f"{zlib.crc32(f.read()):08x} onnx {onnx.__version__} onnxruntime {ort.__version__}\n"
+
+
+def made(folder):
+    """Whether the folder's cases are those that would be written."""
+    path = os.path.join(folder, "version")
+    return os.path.isfile(path) and open(path).read() == stamp()
+
+
+def mark(folder):
+    with open(os.path.join(folder, "version"), "w") as f:
+        f.write(stamp())
+
+
 def main():
     wanted = sys.argv[1:]
+    if not wanted and made(OUT):
+        return
+    if not wanted:
+        shutil.rmtree(OUT, ignore_errors=True)
     done = 0
     for name, function in CASES.items():
         if not wanted or any(w in name for w in wanted):
             done += save(name, function(np.random.default_rng(zlib.crc32(name.encode()))))
+    if not wanted:
+        mark(OUT)
     print(f"{done} cases in {OUT}")
 
 

@@ -98,7 +98,10 @@ fn shape_at_run_time(im: &mut Importer<'_>, x: ValueId, wanted: ValueId, allow_z
     let &[count] = im.dims(wanted)?.as_slice() else {
         return Err(im.error("N0628", "a shape must be a vector"));
     };
-    let Some(count) = im.ctx().exprs.as_const(count).and_then(|c| usize::try_from(c).ok()) else {
+    // No rank is larger: what says so is damaged.
+    const MAX_RANK: i64 = 1024;
+    let count = im.ctx().exprs.as_const(count).filter(|c| (0..=MAX_RANK).contains(c));
+    let Some(count) = count.and_then(|c| usize::try_from(c).ok()) else {
         return Err(im.error("N0628", "a shape must be a vector of known length"));
     };
     let wanted = im.cast_to(wanted, DType::I64)?;
