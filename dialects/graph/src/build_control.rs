@@ -131,7 +131,10 @@ impl GraphBuilder<'_> {
     pub fn map_type(&self, key: Type, value: nim_tensor::DType) -> Type {
         let ctx = self.ctx();
         let value = ctx.ty(TypeData::UnrankedTensor(ctx.type_of_dtype(value)));
-        ctx.ty(TypeData::Dialect { name: ctx.name("graph.map"), params: vec![ctx.type_attr(key), ctx.type_attr(value)] })
+        ctx.ty(TypeData::Dialect {
+            name: ctx.name("graph.map"),
+            params: vec![ctx.type_attr(key), ctx.type_attr(value)],
+        })
     }
     /// The type of a map's values; `None` for other types.
     pub fn map_value(&self, ty: Type) -> Option<Type> {

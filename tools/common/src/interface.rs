@@ -293,7 +293,10 @@ fn onnx_type_of_text(text: &str) -> Option<TypeProto> {
     } else if let Some(element) = inside("!graph.optional") {
         type_proto::Value::OptionalType(Box::new(type_proto::Optional { elem_type: boxed(element) }))
     } else if let Some((key, value)) = map_of_text(text) {
-        type_proto::Value::MapType(Box::new(type_proto::Map { key_type: key, value_type: boxed(onnx_type_of_text(value)) }))
+        type_proto::Value::MapType(Box::new(type_proto::Map {
+            key_type: key,
+            value_type: boxed(onnx_type_of_text(value)),
+        }))
     } else if text.starts_with("tensor<") {
         // Of a tensor inside of something else only the kind matters for reading it.
         type_proto::Value::TensorType(type_proto::Tensor::default())

@@ -160,7 +160,9 @@ mod tests {
     #[test]
     #[cfg(feature = "images")]
     fn what_is_damaged_has_no_pixels_and_what_is_too_large_is_refused() {
-        for damaged in [&b""[..], b"P6\n2 1\n255\n\x01", b"\xff\xd8\xff", b"\xff\x4f\xff\x51\x00", b"GIF89a", b"\x89PNG\r\n\x1a\n"] {
+        for damaged in
+            [&b""[..], b"P6\n2 1\n255\n\x01", b"\xff\xd8\xff", b"\xff\x4f\xff\x51\x00", b"GIF89a", b"\x89PNG\r\n\x1a\n"]
+        {
             assert_eq!(run(damaged, 0).unwrap().dims(), [0, 0, 3], "{damaged:?}");
         }
         assert!(run(b"P6\n30000 30000\n255\n", 0).is_err());

@@ -72,7 +72,8 @@ pub(super) fn zip(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
     let order: Vec<usize> = sorted.into_values().collect();
     let names = super::access::take(names, &[order.len()], order.iter().copied());
     let map = |row: usize| {
-        let one = |&column: &usize| Value::Tensor(super::access::take(x, &[], [row * order.len() + column].into_iter()));
+        let one =
+            |&column: &usize| Value::Tensor(super::access::take(x, &[], [row * order.len() + column].into_iter()));
         Value::Map(names.clone(), Box::new(Value::Sequence(order.iter().map(one).collect())))
     };
     Ok(vec![Value::Sequence((0..rows).map(map).collect())])
@@ -102,9 +103,7 @@ pub(super) fn cast(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
                 cast_tensor(&number, dtype, true).map_err(|e| e.to_string())
             }
             // With six places, as C's `std::to_string` writes numbers.
-            (None, DType::String) => {
-                Ok(Tensor::strings(&[], vec![format!("{:.6}", super::access::scalar_float(t)?)]))
-            }
+            (None, DType::String) => Ok(Tensor::strings(&[], vec![format!("{:.6}", super::access::scalar_float(t)?)])),
             (None, _) => cast_tensor(t, dtype, true).map_err(|e| e.to_string()),
         }
     };

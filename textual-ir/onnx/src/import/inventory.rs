@@ -35,6 +35,13 @@ pub fn opsets(model: &LoadedModel) -> BTreeMap<String, i64> {
     model.proto.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)).collect()
 }
 
+/// Domain and name of every operator that can be imported.
+pub fn known() -> Vec<(&'static str, &'static str)> {
+    let mut all: Vec<_> = rules::table().into_keys().collect();
+    all.sort_unstable();
+    all
+}
+
 /// All operators of a model by domain and name. Calls of its own functions are none.
 pub fn operators(model: &LoadedModel) -> Vec<OperatorUse> {
     let (rules, functions) = (rules::table(), &model.proto.functions);

@@ -96,7 +96,8 @@ fn what_must_be_known_when_compiling() {
     let list = import(&context(), &scan, &ImportOptions::default()).err().unwrap();
     // The body takes nothing, which is said before.
     assert_eq!(list[0].code, "N0632", "{list:?}");
-    let mut odd = node("MatMulNBits(x, x, x) -> y", vec![int("K", 3), int("N", 2), int("block_size", 16), int("bits", 3)]);
+    let mut odd =
+        node("MatMulNBits(x, x, x) -> y", vec![int("K", 3), int("N", 2), int("block_size", 16), int("bits", 3)]);
     odd.domain = "com.microsoft".into();
     refused("N0617", "weights 2 x 3 of 3 bits in blocks of 16", vec![odd]);
 }

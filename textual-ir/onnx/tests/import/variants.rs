@@ -4,7 +4,8 @@
 use crate::{F32, I64, context, graph, info, model, node};
 use nim_ir::{Context, Module};
 use nim_onnx::{
-    ImportOptions, import,
+    ImportOptions,
+    import::{import, inventory},
     proto::{FunctionProto, GraphProto, ModelProto, OperatorSetIdProto, TypeProto, ValueInfoProto, type_proto},
 };
 
@@ -51,7 +52,8 @@ fn what_is_no_map_is_refused() {
     let bad = model(graph(vec![info("x", F32, "2")], vec![], vec![cast], &["y"]));
     let list = import(&context(), &bad, &ImportOptions::default()).err().unwrap();
     assert_eq!((list[0].code, list[0].message.contains("must be a map")), ("N0640", true), "{list:?}");
-    let with_keys = |key| model(graph(vec![map("m", key, F32)], vec![], vec![node("Identity(m) -> y", vec![])], &["y"]));
+    let with_keys =
+        |key| model(graph(vec![map("m", key, F32)], vec![], vec![node("Identity(m) -> y", vec![])], &["y"]));
     assert!(import(&context(), &with_keys(STRING), &ImportOptions::default()).is_ok());
     let list = import(&context(), &with_keys(F32), &ImportOptions::default()).err().unwrap();
     assert_eq!((list[0].code, list[0].message.contains("keys of a map")), ("N0603", true), "{list:?}");
@@ -75,10 +77,32 @@ fn overloads_are_told_apart() {
     };
     let nodes = vec![call("F(x) -> y", "one"), call("F(y) -> z", "two")];
     let own = OperatorSetIdProto { domain: "my".into(), version: 1 };
-    let proto =
-        ModelProto { functions: vec![function("one", "Neg"), function("two", "Abs")], opset_import: vec![own], ..Default::default() };
+    let proto = ModelProto {
+        functions: vec![function("one", "Neg"), function("two", "Abs")],
+        opset_import: vec![own],
+        ..Default::default()
+    };
     let (ctx, module) = imported(proto, graph(vec![info("x", F32, "3")], vec![], nodes, &["z"]));
     let text = text(&ctx, &module);
     let (neg, abs) = (text.find("graph.neg"), text.find("graph.abs"));
     assert!(neg.is_some() && neg < abs, "{text}");
+}
+
+/// Each operator with a rule stands in a case that is run: ONNX's own, or one of ours.
+#[test]
+fn every_rule_has_a_case() {
+    let Some(cases) = crate::damage::cases().filter(|c| c.join("extra").is_dir() && c.join("fuzz").is_dir()) else {
+        println!("skipped: no cases in the model cache");
+        return;
+    };
+    let mut found = std::collections::BTreeSet::new();
+    for kind in ["node", "simple", "pytorch-converted", "pytorch-operator", "light", "extra", "fuzz"] {
+        for case in std::fs::read_dir(cases.join(kind)).into_iter().flatten().flatten() {
+            let Ok(one) = nim_onnx::load_model(case.path().join("model.onnx")) else { continue };
+            found.extend(inventory::operators(&one).into_iter().map(|o| (o.domain, o.name)));
+        }
+    }
+    let met = |op: &(&str, &str)| found.contains(&(op.0.to_string(), op.1.to_string()));
+    let missing: Vec<_> = inventory::known().into_iter().filter(|op| !met(op)).collect();
+    assert!(missing.is_empty(), "operators without a case: {missing:?}");
 }

@@ -192,7 +192,13 @@ fn flatten(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let dims = im.dims(x)?;
     let axis = n.int("axis", 1);
     // The default is behind the only place a scalar has; both of its parts are 1 then.
-    let axis = if axis < 0 { axis + dims.len() as i64 } else if dims.is_empty() && !n.has("axis") { 0 } else { axis };
+    let axis = if axis < 0 {
+        axis + dims.len() as i64
+    } else if dims.is_empty() && !n.has("axis") {
+        0
+    } else {
+        axis
+    };
     let Some(axis) = usize::try_from(axis).ok().filter(|&a| a <= dims.len()) else {
         return Err(im.error("N0613", format!("axis {axis} lies outside a tensor of rank {}", dims.len())));
     };

@@ -28,7 +28,11 @@ fn cast_map(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         "TO_FLOAT" => DType::F32,
         "TO_INT64" => DType::I64,
         "TO_STRING" => DType::String,
-        other => return Err(im.error("N0614", format!("`cast_to` must be TO_FLOAT, TO_INT64 or TO_STRING, found {other:?}"))),
+        other => {
+            return Err(
+                im.error("N0614", format!("`cast_to` must be TO_FLOAT, TO_INT64 or TO_STRING, found {other:?}"))
+            );
+        }
     };
     let length = match n.string("map_form", "DENSE").as_str() {
         "DENSE" => -1,

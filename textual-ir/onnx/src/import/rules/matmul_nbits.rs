@@ -32,7 +32,9 @@ fn matmul_nbits(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (k, rows, block, bits) = (n.int("K", 0), n.int("N", 0), n.int("block_size", 0), n.int("bits", 4));
     if k <= 0 || rows <= 0 || block < 16 || !matches!(bits, 2 | 4 | 8) || im.dtype(b)? != DType::U8 {
         let message = format!("weights {rows} x {k} of {bits} bits in blocks of {block}");
-        return Err(im.error("N0617", message).note("2, 4 or 8 bits in bytes, and blocks of at least 16, are supported"));
+        return Err(im
+            .error("N0617", message)
+            .note("2, 4 or 8 bits in bytes, and blocks of at least 16, are supported"));
     }
     // Both are positive.
     let blocks = (k - 1) / block + 1;
