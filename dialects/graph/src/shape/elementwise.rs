@@ -5,7 +5,8 @@ use nim_expr::ExprNode;
 use nim_ir::{Expr, ExprPool, Facts, InferInput, Type};
 
 /// The common size of two dimensions that meet in a broadcast, or `None` when they provably cannot: 1 gives way, a number beats a
-/// symbol (which can then only be 1 or that number), else `min(a*b, max(a, b))`: the larger one, or 0 where 0 meets 1.
+/// symbol (which can then only be 1 or that number), else the larger one; of symbols `min(a*b, max(a, b))`, which is 0 where 0
+/// meets 1.
 pub fn broadcast_dims(pool: &ExprPool, a: Expr, b: Expr) -> Option<Expr> {
     if a == b {
         return Some(a);
@@ -24,7 +25,9 @@ pub fn broadcast_dims(pool: &ExprPool, a: Expr, b: Expr) -> Option<Expr> {
                 }
             }
             let largest = all.iter().copied().reduce(|a, b| pool.max(a, b))?;
-            Some(pool.min(largest, pool.product(all)))
+            // Sizes that are computed of others are not 0 or 1 by themselves, and their products would grow without end.
+            let free = all.iter().all(|&e| pool.as_symbol(e).is_some());
+            Some(if free { pool.min(largest, pool.product(all)) } else { largest })
         }
     }
 }

@@ -229,7 +229,7 @@ fn unsqueeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let rank = im.rank(x)?;
     let added = n.opt(1).and_then(|v| im.dims(v).ok()).map(|d| im.ctx().exprs.product(d));
-    let added = added.and_then(|e| im.ctx().exprs.as_const(e)).map_or(0, |n| n.max(0) as usize);
+    let added = added.and_then(|e| im.ctx().exprs.as_const(e)).map_or(0, |n| n.clamp(0, 1024) as usize);
     let Some(axes) = axes(im, n, 1, rank + added)? else { return Err(im.error("N0610", "`axes` is missing")) };
     Ok(vec![im.unsqueeze(x, &axes)?])
 }
