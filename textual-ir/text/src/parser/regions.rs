@@ -1,7 +1,10 @@
 //! Modules, regions and blocks.
 
 use super::Parser;
-use crate::{codes, lexer::Kind};
+use crate::{
+    codes,
+    lexer::{Kind, Token},
+};
 use nim_ir::{
     AttrList, BlockId, Body, Diagnostic, Module, OpDef, OpState, RegionId, Trait, Type,
     syntax::{OperandName, Parse},
@@ -145,6 +148,16 @@ impl Parser<'_> {
             }
             block = Some(entry);
         }
+        self.ops_until_brace(region, block, open);
+        if entry.is_some() && self.body_now().blocks(region).is_empty() {
+            self.body_now().add_block(region, &[], &[]);
+        }
+        self.pop_region_scope();
+        Ok(())
+    }
+
+    /// Blocks and ops up to the brace that closes `open`, which is taken.
+    pub(super) fn ops_until_brace(&mut self, region: RegionId, mut block: Option<BlockId>, open: Token) {
         let closed = loop {
             let token = self.tokens.peek();
             let step = match token.kind {
@@ -172,11 +185,6 @@ impl Parser<'_> {
                     .label(there, "this region is not closed"),
             );
         }
-        if entry.is_some() && self.body_now().blocks(region).is_empty() {
-            self.body_now().add_block(region, &[], &[]);
-        }
-        self.pop_region_scope();
-        Ok(())
     }
 
     /// `^bb1(%a: i32, %b: f32):`
