@@ -1,4 +1,4 @@
-// What the C API of MLIR lacks: reading ops without verifying them, and listing the ops of a dialect.
+// What the C API of MLIR lacks: reading ops without verifying them, and asking about registered ops.
 
 #include "mlir-c/IR.h"
 #include "mlir/CAPI/IR.h"
@@ -13,6 +13,13 @@ extern "C" MlirModule nimMlirParseUnverified(MlirContext context, MlirStringRef 
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::parseSourceString<mlir::ModuleOp>(unwrap(text), config, unwrap(name));
   return wrap(module.release());
+}
+
+// Whether an op ends blocks; false when no loaded dialect has it.
+extern "C" bool nimMlirIsTerminator(MlirContext context, MlirStringRef name) {
+  std::optional<mlir::RegisteredOperationName> found =
+      mlir::RegisteredOperationName::lookup(unwrap(name), unwrap(context));
+  return found && found->hasTrait<mlir::OpTrait::IsTerminator>();
 }
 
 // Calls back with the name of each registered op of a loaded dialect, in the order of the names.

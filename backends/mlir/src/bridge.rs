@@ -58,6 +58,10 @@ impl nim_text::upstream::Upstream for Upstream {
         })
     }
 
+    fn is_terminator(&self, name: &str) -> bool {
+        self.with(|state| state.context().is_terminator(name))
+    }
+
     fn ops_of(&self, dialect: &str) -> Vec<String> {
         self.with(|state| {
             if !state.dialects.contains_key(dialect) {

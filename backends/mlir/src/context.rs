@@ -9,10 +9,10 @@ use melior::Context;
 use melior::dialect::DialectRegistry;
 use melior::ir::{Module, Type};
 use melior::pass::PassManager;
-use melior::utility::{parse_pass_pipeline, register_all_dialects, register_all_llvm_translations, register_all_passes};
-use mlir_sys::{
-    MlirContext as MlirContextRaw, MlirModule as MlirModuleRaw, MlirStringCallback, MlirStringRef,
+use melior::utility::{
+    parse_pass_pipeline, register_all_dialects, register_all_llvm_translations, register_all_passes,
 };
+use mlir_sys::{MlirContext as MlirContextRaw, MlirModule as MlirModuleRaw, MlirStringCallback, MlirStringRef};
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,6 +96,12 @@ impl MlirContext {
         self.load(dialect) && self.context.is_registered_operation(name)
     }
 
+    /// Whether upstream has an op of this full name that ends blocks.
+    pub fn is_terminator(&self, name: &str) -> bool {
+        // SAFETY: context and text are alive during the call.
+        self.has_operation(name) && unsafe { nimMlirIsTerminator(self.context.to_raw(), string_ref(name)) }
+    }
+
     /// The full names of the ops of a dialect, sorted; none when upstream has no such dialect.
     pub fn operations_of(&self, dialect: &str) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -173,15 +179,15 @@ fn string_ref(text: &str) -> MlirStringRef {
 /// Adds a name to a `Vec<String>`.
 unsafe extern "C" fn add_name(name: MlirStringRef, names: *mut c_void) {
     // SAFETY: `MlirContext::operations_of` passes both.
-    let (bytes, names) = unsafe {
-        (std::slice::from_raw_parts(name.data.cast::<u8>(), name.length), &mut *names.cast::<Vec<String>>())
-    };
+    let (bytes, names) =
+        unsafe { (std::slice::from_raw_parts(name.data.cast::<u8>(), name.length), &mut *names.cast::<Vec<String>>()) };
     names.push(String::from_utf8_lossy(bytes).into_owned());
 }
 
 // `cpp/bridge.cpp`
 unsafe extern "C" {
     fn nimMlirParseUnverified(context: MlirContextRaw, text: MlirStringRef, name: MlirStringRef) -> MlirModuleRaw;
+    fn nimMlirIsTerminator(context: MlirContextRaw, name: MlirStringRef) -> bool;
     fn nimMlirOperationsOfDialect(
         context: MlirContextRaw,
         dialect: MlirStringRef,

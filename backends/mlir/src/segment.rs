@@ -7,13 +7,12 @@
 use crate::bridge::{Upstream, complaint, lenient};
 use crate::{MlirContext, MlirError};
 use nim_ir::clone::Mapping;
-use nim_ir::{
-    AttrData, AttrList, BlockId, Body, Context, Diagnostic, Loc, LocData, Module, Name, OpId, Severity,
-};
+use nim_ir::{AttrData, AttrList, BlockId, Body, Context, Diagnostic, Loc, LocData, Module, Name, OpId, Severity};
 use nim_pass::{Options, Pass, PassContext, PassReport, Registry};
 use nim_text::upstream::{Complaint, FILE, Upstream as _};
 use nim_text::{ParseOptions, PrintOptions, parse_module, print_module};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::ops::Range;
 
 /// What stands for an op that upstream does not know.
 const KEPT: &str = "nim.kept";
@@ -44,38 +43,26 @@ fn check(options: &mut Options, text: &str) {
     options.complain(range, message, Some(help));
 }
 
-/// The bytes of a pipeline's text that a message of MLIR is about, and what it says in short. A message is, of the text with the
-/// module around it: `MLIR Textual PassPipeline Parser:1:16: error: what is wrong`, the text again, and a caret.
-fn place(text: &str, said: &str) -> (std::ops::Range<usize>, String) {
-    let around = crate::pipeline::anchored(text);
-    let before = around.find(text.trim()).unwrap_or(0);
-    let leading = text.len() - text.trim_start().len();
-    let (mut at, mut short) = (None, vec![]);
-    for line in said.lines() {
-        let mut parts = line.splitn(2, ": error: ");
-        let (head, rest) = (parts.next().unwrap_or_default(), parts.next());
-        let Some(rest) = rest else { continue };
-        if at.is_none()
-            && let Some(column) = head.rsplit(':').next().and_then(|c| c.parse::<usize>().ok())
-        {
-            at = Some((column.saturating_sub(1)).saturating_sub(before) + leading);
-        }
-        short.push(rest.trim());
+/// The bytes of a pipeline's text that a message of MLIR is about, and what it says in short. A message is one of
+///
+/// - `MLIR Textual PassPipeline Parser:1:16: error: what is wrong`, then the text inside of the module, and a caret below it;
+/// - what is wrong, then ``failed to add `pass` with options `...` ``.
+fn place(text: &str, said: &str) -> (Range<usize>, String) {
+    let inside = text.strip_prefix("builtin.module(").map_or(0, |rest| text.len() - rest.len());
+    let word =
+        |at: usize| at..at + text[at..].bytes().take_while(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b)).count();
+    let mut lines = said.lines().map(|l| l.trim_start_matches("<Pass-Options-Parser>: ").trim());
+    if let Some((head, rest)) = said.lines().find_map(|l| l.split_once(": error: ")) {
+        let column = head.rsplit(':').next().and_then(|c| c.parse::<usize>().ok());
+        let at =
+            column.map(|c| inside + c.saturating_sub(1)).filter(|&at| text.is_char_boundary(at) && at < text.len());
+        return (at.map_or(0..text.len(), word), rest.trim().to_owned());
     }
-    if short.is_empty() {
-        let lines = said.lines().map(|l| l.trim_start_matches("<Pass-Options-Parser>: ").trim());
-        short = lines.filter(|l| !l.is_empty() && !l.starts_with("failed to parse pass pipeline")).collect();
-    }
-    let message = if short.is_empty() { "upstream does not say why".to_owned() } else { short.join("; ") };
-    let Some(start) = at.filter(|&at| at < text.len()) else {
-        // failed to add `canonicalize` with options `foo=1`
-        let pass = said.split_once("failed to add `").and_then(|(_, rest)| rest.split_once('`')).map(|(pass, _)| pass);
-        let found = pass.and_then(|pass| Some((pass, text.find(&format!("{pass}{{"))?)));
-        let range = found.map(|(pass, at)| (at, text[at..].find('}').map_or(at + pass.len(), |i| at + i + 1)));
-        return (range.map_or(0..text.len(), |(start, end)| start..end), message);
-    };
-    let word = text[start..].bytes().take_while(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b)).count();
-    (start..start + word.max(1), message)
+    let names = said.lines().find_map(|l| l.trim().strip_prefix("failed to add `")?.split_once('`'));
+    let found =
+        names.and_then(|(name, _)| text.match_indices(name).map(|(at, _)| word(at)).find(|r| r.len() == name.len()));
+    let first = lines.find(|l| !l.is_empty() && !l.starts_with("failed to parse pass pipeline"));
+    (found.unwrap_or(0..text.len()), first.unwrap_or("upstream does not say why").to_owned())
 }
 
 struct Segment {
@@ -106,12 +93,16 @@ impl Pass for Segment {
             }
             found
         };
-        let mut mlir =
-            upstream.parse(&text).map_err(|e| wrong(&part, e, "N0817", "upstream does not accept this part of the module"))?;
+        let mut mlir = upstream
+            .parse(&text)
+            .map_err(|e| wrong(&part, e, "N0817", "upstream does not accept this part of the module"))?;
         mlir.run_pipeline(&self.pipeline)
             .map_err(|e| wrong(&part, e, "N0818", &format!("`mlir({})` failed", self.pipeline)))?;
         for said in upstream.take_diagnostics() {
-            report.diagnostics.push(part.told(complaint(&said), "N0818", "upstream says"));
+            // What passes call an error and go on from is none.
+            let mut told = part.told(complaint(&said), "N0818", "upstream says");
+            told.severity = told.severity.min(Severity::Warning);
+            report.diagnostics.push(told);
         }
         let text = mlir.print_with_locations().map_err(|e| wrong(&part, e, "N0818", "the result cannot be printed"))?;
         let source = ctx.add_source(FILE, text);
@@ -153,11 +144,15 @@ impl<'c> Part<'c> {
         // Values of the module itself bind ops together: with them all or nothing goes.
         let bound = module.ops().any(|op| !module.body.results(op).is_empty());
         let all_known = module.ops().all(|op| is_known(ctx, &known, &module.body, op));
-        for op in module.ops() {
-            let goes = if bound { all_known } else { is_known(ctx, &known, &module.body, op) };
+        let goes = |op| if bound { all_known } else { is_known(ctx, &known, &module.body, op) };
+        let ops: Vec<(OpId, bool)> = module.ops().map(|op| (op, goes(op))).collect();
+        let mut needed = FxHashSet::default();
+        ops.iter().filter(|(_, goes)| *goes).for_each(|&(op, _)| uses(ctx, &module.body, op, &mut needed));
+        let needed: FxHashSet<Name> = needed.iter().filter_map(|path| path.first().copied()).collect();
+        for (op, goes) in ops {
             let sent = match goes {
                 true => part.module.body.clone_op_from(&module.body, op, &mut mapping),
-                false => part.stand_in(block, &module.body, op),
+                false => part.stand_in(block, &module.body, op, &needed),
             };
             part.module.body.append(block, sent);
             part.sent += usize::from(goes);
@@ -168,8 +163,8 @@ impl<'c> Part<'c> {
         part
     }
 
-    /// Something that upstream knows, or keeps, in the place of an op.
-    fn stand_in(&mut self, block: BlockId, body: &Body, op: OpId) -> OpId {
+    /// Something that upstream knows, or keeps, in the place of an op. `needed`: symbols that upstream's part uses.
+    fn stand_in(&mut self, block: BlockId, body: &Body, op: OpId, needed: &FxHashSet<Name>) -> OpId {
         let ctx = self.ctx;
         let mut attrs = AttrList::new();
         let mut symbols = FxHashSet::default();
@@ -182,7 +177,8 @@ impl<'c> Part<'c> {
         attrs.set(ctx, ctx.name(NUMBER), ctx.i64_attr(self.kept.len() as i64));
         self.kept.push(op);
         let symbol = body.attr_named(ctx, op, "sym_name");
-        let ty = body.attr_named(ctx, op, "function_type").filter(|_| body.is(ctx, op, "func.func"));
+        let called = symbol.and_then(|s| ctx.as_string(s)).is_some_and(|s| needed.contains(&ctx.name(s)));
+        let ty = body.attr_named(ctx, op, "function_type").filter(|_| called && body.is(ctx, op, "func.func"));
         let target = &mut self.module.body;
         match (symbol, ty) {
             // A function is declared, for those who call it. A declaration that nobody calls may go: it cannot stand for the op.
@@ -293,9 +289,11 @@ impl<'c> Part<'c> {
         let mut new = Module { attrs, loc: module.loc, ..Module::new() };
         let Some(block) = new.body.entry() else { return };
         let (mut mapping, mut originals) = (Mapping::default(), Mapping::default());
-        let ops: Vec<OpId> = made.root_regions().iter().flat_map(|&r| made.blocks(r)).flat_map(|&b| made.block_ops(b)).collect();
+        let ops: Vec<OpId> =
+            made.root_regions().iter().flat_map(|&r| made.blocks(r)).flat_map(|&b| made.block_ops(b)).collect();
         // The number of what an op stands for.
-        let stands_for = |op: OpId| made.attr(op, number).and_then(|a| ctx.as_int(a)).and_then(|n| usize::try_from(n).ok());
+        let stands_for =
+            |op: OpId| made.attr(op, number).and_then(|a| ctx.as_int(a)).and_then(|n| usize::try_from(n).ok());
         let there: FxHashSet<usize> = ops.iter().filter_map(|&op| stands_for(op)).collect();
         let mut back = FxHashSet::default();
         let mut put = |new: &mut Module, n: usize| {
@@ -348,9 +346,11 @@ impl<'c> Part<'c> {
     fn original(&self, loc: Loc) -> (Loc, Option<Name>) {
         let ctx = self.ctx;
         match ctx.loc_data(loc) {
-            LocData::File { file, line, .. } if ctx.str(*file) == FILE => {
-                (*line as usize).checked_sub(1).and_then(|i| self.places.get(i)).copied().unwrap_or((Loc::UNKNOWN, None))
-            }
+            LocData::File { file, line, .. } if ctx.str(*file) == FILE => (*line as usize)
+                .checked_sub(1)
+                .and_then(|i| self.places.get(i))
+                .copied()
+                .unwrap_or((Loc::UNKNOWN, None)),
             LocData::Name(name, child) => (ctx.loc(LocData::Name(*name, self.original(*child).0)), None),
             LocData::CallSite(callee, caller) => {
                 let ((callee, name), (caller, _)) = (self.original(*callee), self.original(*caller));
@@ -369,7 +369,8 @@ impl<'c> Part<'c> {
 fn is_known(ctx: &Context, upstream: &Upstream, body: &Body, op: OpId) -> bool {
     body.walk_op(op).into_iter().all(|op| {
         let inside = |nested: &Body| {
-            let mut roots = nested.root_regions().iter().flat_map(|&r| nested.blocks(r)).flat_map(|&b| nested.block_ops(b));
+            let mut roots =
+                nested.root_regions().iter().flat_map(|&r| nested.blocks(r)).flat_map(|&b| nested.block_ops(b));
             roots.all(|op| is_known(ctx, upstream, nested, op))
         };
         upstream.has_op(ctx.op_str(body.op_name(op))) && body.nested(op).is_none_or(inside)

@@ -6,7 +6,11 @@ use crate::{
     lex::Read,
 };
 use nim_ir::{Attr, AttrData, BlockId, Body, Context, Diagnostic, Module, Name, OpId, SourceId, ValueId};
-use nim_text::{ParseOptions, lexer::{Kind, Tokens}, parse_module};
+use nim_text::{
+    ParseOptions,
+    lexer::{Kind, Tokens},
+    parse_module,
+};
 use rustc_hash::FxHashMap;
 
 /// Whether a text begins with an op in generic form.
@@ -75,7 +79,10 @@ impl Reader<'_> {
         let texts: Vec<String> = items.iter().filter_map(|&a| self.ctx.as_string(a).map(str::to_string)).collect();
         match texts.len() == self.body.operand_count(op) {
             true => Ok(texts),
-            false => self.wrong(op, format!("`{}` has {} operands, but {} names", self.name(op), self.body.operand_count(op), texts.len())),
+            false => self.wrong(
+                op,
+                format!("`{}` has {} operands, but {} names", self.name(op), self.body.operand_count(op), texts.len()),
+            ),
         }
     }
     fn inside(&self, op: OpId) -> Vec<OpId> {
@@ -119,14 +126,20 @@ impl Reader<'_> {
                 _ => None,
             });
             let found: Option<Vec<usize>> = found.collect();
-            found.map_or_else(|| self.wrong(op, format!("an operand of `{}` is no constraint of this definition", self.name(op))), Ok)
+            found.map_or_else(
+                || self.wrong(op, format!("an operand of `{}` is no constraint of this definition", self.name(op))),
+                Ok,
+            )
         };
         match self.name(op) {
-            "irdl.parameters" => definition.parameters = self.texts(op, "names")?.into_iter().zip(constraints()?).collect(),
+            "irdl.parameters" => {
+                definition.parameters = self.texts(op, "names")?.into_iter().zip(constraints()?).collect()
+            }
             "irdl.operands" => definition.operands = self.fields(op, constraints()?)?,
             "irdl.results" => definition.results = self.fields(op, constraints()?)?,
             "irdl.attributes" => {
-                definition.attributes = self.texts(op, "attributeValueNames")?.into_iter().zip(constraints()?).collect();
+                definition.attributes =
+                    self.texts(op, "attributeValueNames")?.into_iter().zip(constraints()?).collect();
             }
             "irdl.regions" => {
                 let names = self.texts(op, "names")?;
@@ -145,7 +158,11 @@ impl Reader<'_> {
                     let constrained = self.find(op, "constrainedArguments").is_some();
                     let blocks = self.find(op, "numberOfBlocks").and_then(|a| self.ctx.as_int(a));
                     let arguments = if constrained { Some(constraints()?) } else { None };
-                    Value::Region(Region { name: String::new(), arguments, blocks: blocks.and_then(|n| n.try_into().ok()) })
+                    Value::Region(Region {
+                        name: String::new(),
+                        arguments,
+                        blocks: blocks.and_then(|n| n.try_into().ok()),
+                    })
                 } else {
                     definition.constraints.push(self.constraint(op, all, constraints()?)?);
                     Value::Constraint(definition.constraints.len() - 1)
@@ -198,7 +215,8 @@ impl Reader<'_> {
     fn fields(&self, op: OpId, constraints: Vec<usize>) -> Read<Vec<Field>> {
         // #irdl<variadicity_array[ single, optional]>
         let variadicity = self.find(op, "variadicity").map_or(String::new(), |a| nim_text::print_attr(self.ctx, a));
-        let inside = variadicity.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);
+        let inside =
+            variadicity.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);
         let words: Vec<&str> = inside.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
         let mut fields = vec![];
         for (i, (name, constraint)) in self.texts(op, "names")?.into_iter().zip(constraints).enumerate() {

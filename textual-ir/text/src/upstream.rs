@@ -25,6 +25,8 @@ pub struct Complaint {
 pub trait Upstream: Send + Sync {
     /// Whether it has an op of this full name.
     fn has_op(&self, name: &str) -> bool;
+    /// Whether an op of this full name ends blocks.
+    fn is_terminator(&self, name: &str) -> bool;
     /// The names of the ops of a dialect; empty when it has none of this name.
     fn ops_of(&self, dialect: &str) -> Vec<String>;
     /// A text of ops in generic form, with locations. They are not verified.
@@ -40,8 +42,50 @@ pub trait Upstream: Send + Sync {
 
 /// The dialects of upstream's that its own tools have, for messages of programs without it.
 pub(crate) const DIALECTS: [&str; 46] = [
-    "acc", "affine", "amdgpu", "amx", "arith", "arm_neon", "arm_sme", "arm_sve", "async", "bufferization", "cf", "complex",
-    "dlti", "emitc", "func", "gpu", "index", "irdl", "linalg", "llvm", "math", "memref", "ml_program", "mpi", "nvgpu", "nvvm",
-    "omp", "pdl", "pdl_interp", "ptr", "quant", "rocdl", "scf", "shape", "shard", "smt", "sparse_tensor", "spirv", "tensor",
-    "tosa", "transform", "ub", "vcix", "vector", "x86vector", "xegpu",
+    "acc",
+    "affine",
+    "amdgpu",
+    "amx",
+    "arith",
+    "arm_neon",
+    "arm_sme",
+    "arm_sve",
+    "async",
+    "bufferization",
+    "cf",
+    "complex",
+    "dlti",
+    "emitc",
+    "func",
+    "gpu",
+    "index",
+    "irdl",
+    "linalg",
+    "llvm",
+    "math",
+    "memref",
+    "ml_program",
+    "mpi",
+    "nvgpu",
+    "nvvm",
+    "omp",
+    "pdl",
+    "pdl_interp",
+    "ptr",
+    "quant",
+    "rocdl",
+    "scf",
+    "shape",
+    "shard",
+    "smt",
+    "sparse_tensor",
+    "spirv",
+    "tensor",
+    "tosa",
+    "transform",
+    "ub",
+    "vcix",
+    "vector",
+    "x86vector",
+    "xegpu",
 ];

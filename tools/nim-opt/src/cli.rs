@@ -84,15 +84,10 @@ pub fn command(registry: &Registry) -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Where the module goes [default: standard output]"),
         )
-        .arg(
-            Arg::new("pass-pipeline")
-                .long("pass-pipeline")
-                .value_name("TEXT")
-                .help(
-                    "Passes to run: `cse,canonicalize`, `builtin.module(func.func(cse),inline{max-ops=20})`; \
+        .arg(Arg::new("pass-pipeline").long("pass-pipeline").value_name("TEXT").help(
+            "Passes to run: `cse,canonicalize`, `builtin.module(func.func(cse),inline{max-ops=20})`; \
                      `mlir(...)` runs passes of upstream, in a build with LLVM",
-                ),
-        )
+        ))
         .arg(flag("split-input-file", "Work on the parts between lines `// -----` one by one"))
         .arg(flag("verify-diagnostics", "Compare diagnostics with `// expected-error {{text}}` comments"))
         .arg(

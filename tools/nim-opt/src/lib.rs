@@ -74,7 +74,8 @@ pub fn register_passes(registry: &mut Registry) {
     }
     #[cfg(not(feature = "mlir"))]
     for name in ["mlir", "loops-to-mlir"] {
-        registry.absent(name, "`cargo build -p nim-opt --features mlir` builds a program that has it; it needs LLVM 22");
+        registry
+            .absent(name, "`cargo build -p nim-opt --features mlir` builds a program that has it; it needs LLVM 22");
     }
     nim_transforms::register(registry);
     nim_graph_passes::register(registry);

@@ -350,7 +350,8 @@ fn round_trip(ctx: &Context, module: &Module) -> Result<(), String> {
         let options = PrintOptions { generic, debug_info: true, ..PrintOptions::default() };
         let printed = print_module(ctx, module, &options);
         let source = ctx.add_source(format!("<{form} form>"), printed.as_str());
-        let (again, found) = parse_module(ctx, source, &ParseOptions { allow_unregistered: true, ..ParseOptions::default() });
+        let (again, found) =
+            parse_module(ctx, source, &ParseOptions { allow_unregistered: true, ..ParseOptions::default() });
         if let Some(error) = found.into_iter().find(Diagnostic::is_error) {
             let shown = render_all(ctx, &[error], &RenderOptions::default());
             return Err(format!("the {form} form that is printed is not read back\n{shown}"));

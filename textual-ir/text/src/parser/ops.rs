@@ -273,7 +273,8 @@ impl<'c> Parser<'c> {
         {
             diagnostic.code = codes::NEEDS_UPSTREAM;
             diagnostic.message = format!("this program has no syntax for `{name}`");
-            diagnostic = diagnostic.note("ops of upstream's that are not defined here are read by programs built with LLVM");
+            diagnostic =
+                diagnostic.note("ops of upstream's that are not defined here are read by programs built with LLVM");
             diagnostic = diagnostic.help(format!(
                 "`cargo build -p nim-opt --features mlir` builds one; all read the generic form with \
                  --allow-unregistered-dialect: `\"{name}\"(...) : (...) -> ...`"

@@ -120,11 +120,15 @@ impl Parser<'_> {
         }
         let end = self.tokens.previous().unwrap_or(self.tokens.peek());
         let loc = self.loc_of(end);
-        let body = self.body_now();
+        let upstream = self.opts.upstream.as_ref();
+        let body = self.bodies.last_mut().expect("the module's body is there from the start");
         let &[block] = body.blocks(region) else { return };
         let ends = body.last_op(block).is_some_and(|op| {
-            // An op we do not know may be a terminator.
-            ctx.op_def(body.op_name(op)).is_none_or(|d| d.has(Trait::Terminator))
+            match ctx.op_def(body.op_name(op)) {
+                Some(def) => def.has(Trait::Terminator),
+                // As upstream has it: what nobody knows ends no block here.
+                None => upstream.is_some_and(|u| u.is_terminator(ctx.op_str(body.op_name(op)))),
+            }
         });
         if !ends {
             let op = body.create_op(name, loc, &[], &[], AttrList::new(), &[], &[], None);

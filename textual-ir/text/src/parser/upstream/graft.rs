@@ -192,7 +192,8 @@ impl<'c> Parser<'c> {
                     out.push((ctx.op_str(body.op_name(op)).to_string(), body.loc(op)));
                 }
                 if let Some(nested) = body.nested(op) {
-                    let roots = nested.root_regions().iter().flat_map(|&r| nested.blocks(r)).flat_map(|&b| nested.block_ops(b));
+                    let roots =
+                        nested.root_regions().iter().flat_map(|&r| nested.blocks(r)).flat_map(|&b| nested.block_ops(b));
                     collect(ctx, nested, roots.collect(), out);
                 }
             }
@@ -216,7 +217,8 @@ impl<'c> Parser<'c> {
             let ctx = self.ctx;
             let body = self.body_now();
             let is_stub = |&inner: &OpId| {
-                body.is(ctx, inner, "nim.region") && body.attr(inner, number).and_then(|a| ctx.as_int(a)) == Some(i as i64)
+                body.is(ctx, inner, "nim.region")
+                    && body.attr(inner, number).and_then(|a| ctx.as_int(a)) == Some(i as i64)
             };
             let Some(stub) = body.walk_op(op).into_iter().find(is_stub) else { continue };
             let Some(block) = body.block(stub) else { continue };
@@ -249,7 +251,8 @@ impl<'c> Parser<'c> {
                 let end = *body.blocks(region).last().unwrap_or(&block);
                 let ends = body.last_op(end).is_some_and(|last| {
                     let terminator = |d: &nim_ir::OpDef| d.has(nim_ir::Trait::Terminator);
-                    body.op_name(last) == body.op_name(implied) || ctx.op_def(body.op_name(last)).is_some_and(terminator)
+                    body.op_name(last) == body.op_name(implied)
+                        || ctx.op_def(body.op_name(last)).is_some_and(terminator)
                 });
                 if ends { body.erase(implied) } else { body.append(end, implied) }
             }
@@ -278,9 +281,7 @@ impl<'c> Origin<'_, 'c> {
             LocData::File { file, .. } if ctx.str(*file) == FILE => self.byte_of(loc).map_or(Loc::UNKNOWN, self.at),
             LocData::Name(name, child) => ctx.loc(LocData::Name(*name, self.loc(*child))),
             LocData::CallSite(callee, caller) => ctx.loc(LocData::CallSite(self.loc(*callee), self.loc(*caller))),
-            LocData::Fused(locs, data) => {
-                ctx.loc(LocData::Fused(locs.iter().map(|&l| self.loc(l)).collect(), *data))
-            }
+            LocData::Fused(locs, data) => ctx.loc(LocData::Fused(locs.iter().map(|&l| self.loc(l)).collect(), *data)),
             _ => loc,
         }
     }

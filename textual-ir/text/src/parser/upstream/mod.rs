@@ -19,7 +19,8 @@ use crate::{
     upstream::{Complaint, Upstream},
 };
 use nim_ir::{
-    BlockId, Diagnostic, Loc, OpId, Severity, Type, TypeData, diagnostics::did_you_mean, entity::EntityId, syntax::Parse,
+    BlockId, Diagnostic, Loc, OpId, Severity, Type, TypeData, diagnostics::did_you_mean, entity::EntityId,
+    syntax::Parse,
 };
 use piece::Piece;
 use scan::Run;
@@ -99,7 +100,7 @@ impl<'c> Parser<'c> {
                 Some(op) => limit = op.at,
                 None if run.ops.len() > 1 => limit = run.ops[1].at,
                 None => {
-                    if ours.is_empty() {
+                    if ours.is_empty() && self.ctx.op_def(self.ctx.op_name(&name)).is_none() {
                         self.complain(&*upstream, &name, &piece, &complaint, start);
                     }
                     break;
@@ -115,7 +116,10 @@ impl<'c> Parser<'c> {
     fn name_behind_results(&self, start: Token) -> Option<String> {
         let mut tokens = self.tokens.from(start.start as usize);
         let mut token = tokens.bump();
-        while token.kind == Kind::PercentId || token.kind == Kind::Integer || [",", ":", "="].iter().any(|t| tokens.is(token, t)) {
+        while token.kind == Kind::PercentId
+            || token.kind == Kind::Integer
+            || [",", ":", "="].iter().any(|t| tokens.is(token, t))
+        {
             token = tokens.bump();
         }
         let text = tokens.text(token);
@@ -175,7 +179,8 @@ impl<'c> Parser<'c> {
             return true;
         }
         // definition of SSA value '%x#0' has type 'index'; previously used here with type 'f32'
-        let defined = complaint.message.strip_prefix("definition of SSA value '%").and_then(|rest| rest.split_once('#'));
+        let defined =
+            complaint.message.strip_prefix("definition of SSA value '%").and_then(|rest| rest.split_once('#'));
         let used = complaint.notes.iter().find_map(|n| n.message.strip_prefix("previously used here with type '"));
         let (Some((name, _)), Some(ty)) = (defined, used.and_then(|ty| ty.strip_suffix('\''))) else { return false };
         match later.iter_mut().find(|l| l.name == name && l.ty != ty) {
@@ -187,7 +192,14 @@ impl<'c> Parser<'c> {
         }
     }
 
-    fn complain(&mut self, upstream: &dyn Upstream, name: &str, piece: &Piece<'c>, complaint: &Complaint, start: Token) {
+    fn complain(
+        &mut self,
+        upstream: &dyn Upstream,
+        name: &str,
+        piece: &Piece<'c>,
+        complaint: &Complaint,
+        start: Token,
+    ) {
         let at = piece.place(complaint.position);
         let loc = at.map_or_else(|| self.loc_of(start), |at| self.loc_at(at));
         let mut diagnostic = Diagnostic::error(codes::UPSTREAM_SYNTAX, loc, complaint.message.trim_end());
@@ -198,7 +210,8 @@ impl<'c> Parser<'c> {
             };
         }
         let dialect = name.split('.').next().unwrap_or_default();
-        let near = did_you_mean(name, upstream.ops_of(dialect).iter().map(String::as_str).filter(|n| *n != name)).map(str::to_string);
+        let near = did_you_mean(name, upstream.ops_of(dialect).iter().map(String::as_str).filter(|n| *n != name))
+            .map(str::to_string);
         let generic = format!("the generic form, `\"{name}\"(...) : (...) -> ...`, needs no syntax of the op's own");
         diagnostic = diagnostic.note(format!("this is what upstream's parser says of `{name}`"));
         self.emit(diagnostic.help(near.map_or(generic, |near| format!("did you mean `{near}`?"))));

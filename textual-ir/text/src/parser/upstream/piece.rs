@@ -1,13 +1,9 @@
 //! The text that upstream is given: aliases, values and blocks that a run uses, and the run itself.
 
 use super::{Later, scan::Run};
-use crate::{
-    lexer::Kind,
-    parser::Parser,
-    printer::print_generic_type,
-    strings,
-};
+use crate::{lexer::Kind, parser::Parser, printer::print_generic_type, strings};
 use nim_ir::ValueId;
+use rustc_hash::FxHashSet;
 use std::{fmt::Write, ops::Range};
 
 /// A text, and where its bytes come from.
@@ -60,13 +56,9 @@ impl<'c> Parser<'c> {
     pub(super) fn piece(&mut self, run: &Run<'c>, later: &[Later<'c>]) -> Option<Piece<'c>> {
         let source = self.tokens.source();
         let mut piece = Piece::default();
-        // Aliases may name others.
-        let (mut aliases, mut next) = (run.aliases.clone(), 0);
-        while let Some(&alias) = aliases.get(next) {
-            next += 1;
+        for alias in self.aliases_in_order(&run.aliases) {
             let Some((name, value)) = self.alias_ranges(alias) else { continue };
-            let (inside, types) = self.inside_alias(value.clone());
-            aliases.extend(inside.into_iter().filter(|a| !aliases.contains(a)).collect::<Vec<_>>());
+            let (_, types) = self.inside_alias(value.clone());
             piece.copy(source, name, &[]);
             piece.text.push_str(" = ");
             let edits = self.type_edits(&types);
@@ -78,10 +70,13 @@ impl<'c> Parser<'c> {
         for (i, &name) in run.values.iter().enumerate() {
             let interned = self.name_of(name);
             let Some(values) = self.values_of(interned) else { continue };
-            let types: Vec<String> = values.iter().map(|&v| {
-                let ty = self.body_now().ty(v);
-                if self.is_error_type(ty) { String::new() } else { print_generic_type(self.ctx, ty) }
-            }).collect();
+            let types: Vec<String> = values
+                .iter()
+                .map(|&v| {
+                    let ty = self.body_now().ty(v);
+                    if self.is_error_type(ty) { String::new() } else { print_generic_type(self.ctx, ty) }
+                })
+                .collect();
             if types.is_empty() || types.iter().any(String::is_empty) {
                 return None;
             }
@@ -91,7 +86,8 @@ impl<'c> Parser<'c> {
                 let names: Vec<String> = (0..types.len()).map(|k| format!("%nim${i}.{k}")).collect();
                 arguments.extend(names.iter().zip(&types).map(|(name, ty)| format!("{name}: {ty}")));
                 let (names, types) = (names.join(", "), types.join(", "));
-                let _ = writeln!(several, "%{name}:{} = \"nim.values\"({names}) : ({types}) -> ({types})", values.len());
+                let _ =
+                    writeln!(several, "%{name}:{} = \"nim.values\"({names}) : ({types}) -> ({types})", values.len());
             }
             piece.given.push(values);
         }
@@ -112,6 +108,24 @@ impl<'c> Parser<'c> {
         piece.text.push_str("}) : () -> ()\n");
         piece.lines = std::iter::once(0).chain(piece.text.match_indices('\n').map(|(i, _)| i + 1)).collect();
         Some(piece)
+    }
+
+    /// Aliases and those that they name, each behind those that it names.
+    fn aliases_in_order(&mut self, aliases: &[&'c str]) -> Vec<&'c str> {
+        let (mut order, mut seen) = (vec![], FxHashSet::default());
+        // Each once to look into it, and once more when what it names is done.
+        let mut stack: Vec<(&'c str, bool)> = aliases.iter().rev().map(|&alias| (alias, false)).collect();
+        while let Some((alias, done)) = stack.pop() {
+            if done {
+                order.push(alias);
+            } else if seen.insert(alias) {
+                stack.push((alias, true));
+                if let Some((_, value)) = self.alias_ranges(alias) {
+                    stack.extend(self.inside_alias(value).0.into_iter().map(|inner| (inner, false)));
+                }
+            }
+        }
+        order
     }
 
     /// The aliases that a value of an alias names, and where types of ours may be in it.

@@ -194,10 +194,12 @@ impl<'c> Parser<'c> {
                 let known = self.ctx.op_def(self.ctx.op_name(text)).is_some() || upstream.has_op(text);
                 let dialect = text.split('.').next().unwrap_or_default();
                 let ours = self.ctx.has_dialect(dialect) && upstream.ops_of(dialect).is_empty();
-                let value = matches!(before, "," | "(" | "<" | "[" | ":" | "->" | "::") || before == "=" && !behind_results;
+                let value =
+                    matches!(before, "," | "(" | "<" | "[" | ":" | "->" | "::") || before == "=" && !behind_results;
                 // The name of an attribute in a dictionary.
                 let key = matches!(before, "{" | ",") && ["=", ",", "}"].iter().any(|t| tokens.is(next, t));
-                let op = (known || ours) && (fresh || !value) && (!key || known && before == "{" && tokens.is(next, "}"));
+                let op =
+                    (known || ours) && (fresh || !value) && (!key || known && before == "{" && tokens.is(next, "}"));
                 op.then(|| (text.to_string(), false))
             }
             Kind::BareId if fresh => self.op_of_word(text).map(|(name, _)| (name, false)),
@@ -325,4 +327,3 @@ fn skip_balanced(tokens: &mut Tokens<'_>) -> usize {
         }
     }
 }
-

@@ -17,7 +17,9 @@ impl Parser<'_> {
     /// Lets upstream verify the module when it holds ops that only upstream knows, and nothing is wrong with it so far.
     pub(in crate::parser) fn verify_upstream(&mut self, module: &Module) {
         let Some(upstream) = self.opts.upstream.clone().filter(|_| self.has_upstream_ops) else { return };
-        if self.diagnostics.iter().any(Diagnostic::is_error) || verify_module(self.ctx, module).iter().any(Diagnostic::is_error) {
+        if self.diagnostics.iter().any(Diagnostic::is_error)
+            || verify_module(self.ctx, module).iter().any(Diagnostic::is_error)
+        {
             return;
         }
         let mut copy = Module { body: module.body.deep_clone(), attrs: module.attrs.clone(), loc: Loc::UNKNOWN };
