@@ -265,12 +265,15 @@ impl<'c> Parser<'c> {
             |op: &'static OpDef| op.name.split_once('.').filter(|(d, _)| *d == "func" || *d == around).map(|(_, n)| n);
         let names = self.ctx.all_ops().flat_map(|op| [Some(op.name), short(op)]).flatten();
         let upstream = self.opts.upstream.as_ref().zip(dialect).map(|(u, d)| u.ops_of(d)).unwrap_or_default();
-        if let Some(near) = did_you_mean(name, names.chain(upstream.iter().map(String::as_str))) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-        } else if code == codes::UNKNOWN_OP
+        let lacking = code == codes::UNKNOWN_OP
             && self.opts.upstream.is_none()
-            && dialect.is_some_and(|d| DIALECTS.contains(&d))
-        {
+            && dialect.is_some_and(|dialect| DIALECTS.contains(&dialect));
+        let near = did_you_mean(name, names.chain(upstream.iter().map(String::as_str)))
+            // An op of another dialect is hardly meant where upstream most likely has this one.
+            .filter(|near| !lacking || near.split('.').next() == dialect);
+        if let Some(near) = near {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else if lacking {
             diagnostic.code = codes::NEEDS_UPSTREAM;
             diagnostic.message = format!("this program has no syntax for `{name}`");
             diagnostic =

@@ -40,6 +40,12 @@ impl<'c> Parser<'c> {
         let end = run.end;
         let made = self.read_generic(generic);
         self.tokens.seek(end);
+        let made = made.and_then(|op| {
+            // Braces that do not match would end the piece early.
+            let wrong =
+                || Box::new(Diagnostic::error(codes::UPSTREAM_SYNTAX, Loc::UNKNOWN, "the ops are not all there"));
+            if self.holds(op, piece) { Ok(op) } else { Err(wrong()) }
+        });
         let made = made.map_err(|found| {
             let loc = self.loc_at(run.start);
             let message = format!("what upstream makes of this is not understood: {}", found.message);
@@ -109,6 +115,19 @@ impl<'c> Parser<'c> {
                 Err(Box::new(found.unwrap_or_else(nothing)))
             }
         }
+    }
+
+    /// Whether an op is the piece with the arguments and blocks that it was given.
+    fn holds(&mut self, op: OpId, piece: &Piece<'c>) -> bool {
+        let ctx = self.ctx;
+        let body = self.body_now();
+        let &[region] = body.regions(op) else { return false };
+        let blocks = body.blocks(region);
+        let arguments: usize = piece.given.iter().map(Vec::len).sum();
+        let named = |block: BlockId| body.first_op(block).is_some_and(|op| body.is(ctx, op, "nim.block"));
+        blocks.len() == piece.blocks.len() + 2
+            && body.block_args(blocks[0]).len() == arguments
+            && blocks[1..].iter().all(|&block| named(block))
     }
 
     /// Aliases, then the module that upstream puts around everything, then the piece in it.

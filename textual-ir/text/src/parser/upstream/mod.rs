@@ -169,7 +169,9 @@ impl<'c> Parser<'c> {
     /// Values that are used before the text defines them are declared too: upstream says which, and of what type they are.
     fn learn(&self, run: &Run<'c>, piece: &Piece<'c>, complaint: &Complaint, later: &mut Vec<Later<'c>>) -> bool {
         if complaint.message.starts_with("use of undeclared SSA value name") {
-            let Some(at) = piece.place(complaint.position) else { return false };
+            let source = self.tokens.source();
+            let at = piece.place(complaint.position).filter(|&at| source.is_char_boundary(at));
+            let Some(at) = at else { return false };
             let tokens = self.tokens.from(at);
             let name = tokens.text(tokens.peek()).strip_prefix('%').filter(|n| !later.iter().any(|l| l.name == *n));
             // Of several results nobody knows how many there are.

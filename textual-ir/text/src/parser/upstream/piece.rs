@@ -65,7 +65,7 @@ impl<'c> Parser<'c> {
             piece.copy(source, value, &edits);
             piece.text.push('\n');
         }
-        piece.text.push_str("\"nim.piece\"() ({\n^entry(");
+        piece.text.push_str("\"nim.piece\"() ({\n^nim$entry(");
         let (mut arguments, mut several) = (vec![], String::new());
         for (i, &name) in run.values.iter().enumerate() {
             let interned = self.name_of(name);
@@ -96,7 +96,7 @@ impl<'c> Parser<'c> {
         edits.extend(self.type_edits(&run.types));
         edits.sort();
         piece.copy(source, run.start..run.end, &edits);
-        piece.text.push_str("\n^later:\n\"nim.block\"() : () -> ()\n");
+        piece.text.push_str("\n^nim$later:\n\"nim.block\"() : () -> ()\n");
         for &Later { name, ref ty } in later {
             let _ = writeln!(piece.text, "%{name} = \"nim.later\"() : () -> {ty}");
             piece.later.push(name);

@@ -165,7 +165,7 @@ impl<'c> Parser<'c> {
     fn ends_run(&self, tokens: &Tokens<'c>, token: Token, line_start: bool) -> bool {
         match token.kind {
             Kind::Punctuation => matches!(tokens.text(token), "}" | ")" | "]" | "{-#"),
-            Kind::CaretId => line_start,
+            Kind::CaretId => line_start || is_label(tokens),
             Kind::HashId | Kind::BangId => line_start && tokens.is(tokens.peek_at(1), "="),
             _ => false,
         }
@@ -193,7 +193,7 @@ impl<'c> Parser<'c> {
             Kind::BareId if text.contains('.') => {
                 let known = self.ctx.op_def(self.ctx.op_name(text)).is_some() || upstream.has_op(text);
                 let dialect = text.split('.').next().unwrap_or_default();
-                let ours = self.ctx.has_dialect(dialect) && upstream.ops_of(dialect).is_empty();
+                let ours = !known && self.ctx.has_dialect(dialect) && upstream.ops_of(dialect).is_empty();
                 let value =
                     matches!(before, "," | "(" | "<" | "[" | ":" | "->" | "::") || before == "=" && !behind_results;
                 // The name of an attribute in a dictionary.
@@ -303,6 +303,16 @@ impl<'c> Parser<'c> {
             }
         }
     }
+}
+
+/// Whether a block's name begins it: a colon is behind it, and no type behind that.
+fn is_label(tokens: &Tokens<'_>) -> bool {
+    let mut tokens = tokens.clone();
+    tokens.bump();
+    if tokens.is(tokens.peek(), "(") {
+        skip_balanced(&mut tokens);
+    }
+    tokens.is(tokens.peek(), ":") && !tokens.is(tokens.peek_at(1), "(")
 }
 
 /// Whether `loc` stands behind an op: not as the value of an attribute.
