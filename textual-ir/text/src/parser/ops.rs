@@ -268,7 +268,9 @@ impl<'c> Parser<'c> {
         let lacking = code == codes::UNKNOWN_OP
             && self.opts.upstream.is_none()
             && dialect.is_some_and(|dialect| DIALECTS.contains(&dialect));
-        let near = did_you_mean(name, names.chain(upstream.iter().map(String::as_str)))
+        let mut known: Vec<&str> = names.collect();
+        known.extend(upstream.iter().map(String::as_str));
+        let near = did_you_mean(name, known)
             // An op of another dialect is hardly meant where upstream most likely has this one.
             .filter(|near| !lacking || near.split('.').next() == dialect);
         if let Some(near) = near {
