@@ -299,7 +299,7 @@ impl<'c> Parser<'c> {
     fn pretty_op(&mut self, token: Token, loc: Loc) -> Parse<Parsed> {
         let word = self.tokens.text(token);
         let Some((name, def)) = self.op_of_word(word) else {
-            if self.is_upstream_op(word) {
+            if self.is_upstream_op(word) || !word.contains('.') && self.is_upstream_op(&format!("func.{word}")) {
                 // Upstream is asked next.
                 return Err(Reported);
             }

@@ -125,8 +125,14 @@ impl<'c> Parser<'c> {
         let text = tokens.text(token);
         (token.kind == Kind::BareId).then(|| match text.contains('.') {
             true => text.to_string(),
-            false => self.op_of_word(text).map_or(String::new(), |(name, _)| name),
+            false => self.full_name(text).unwrap_or_default(),
         })
+    }
+
+    /// The full name of an op that a word without a dot names; upstream leaves out `func`.
+    fn full_name(&self, word: &str) -> Option<String> {
+        let known = |name: &String| self.opts.upstream.as_ref().is_some_and(|u| u.has_op(name));
+        self.op_of_word(word).map(|(name, _)| name).or_else(|| Some(format!("func.{word}")).filter(known))
     }
 
     /// Erases the ops that were made since, in an attempt that failed.

@@ -202,7 +202,7 @@ impl<'c> Parser<'c> {
                     (known || ours) && (fresh || !value) && (!key || known && before == "{" && tokens.is(next, "}"));
                 op.then(|| (text.to_string(), false))
             }
-            Kind::BareId if fresh => self.op_of_word(text).map(|(name, _)| (name, false)),
+            Kind::BareId if fresh => self.full_name(text).map(|name| (name, false)),
             _ => None,
         }
     }
