@@ -79,6 +79,11 @@ impl<'c> Parser<'c> {
     pub(super) fn read_upstream(&mut self, block: BlockId, start: Token, before: Mark) -> Option<Parse<()>> {
         let upstream = self.opts.upstream.clone()?;
         let name = self.name_behind_results(start).filter(|name| upstream.has_op(name))?;
+        // Where an op of ours is understood, and wrong, upstream has nothing to add; it may even fall over it.
+        let defined = self.ctx.op_def(self.ctx.op_name(&name)).is_some();
+        if defined && self.diagnostics[before.diagnostics..].iter().any(|d| !d.code.starts_with("N01")) {
+            return None;
+        }
         let resume = self.tokens.offset();
         let ours = self.diagnostics.split_off(before.diagnostics);
         self.forget_ops(before.ops);
@@ -100,7 +105,7 @@ impl<'c> Parser<'c> {
                 Some(op) => limit = op.at,
                 None if run.ops.len() > 1 => limit = run.ops[1].at,
                 None => {
-                    if ours.is_empty() && self.ctx.op_def(self.ctx.op_name(&name)).is_none() {
+                    if ours.is_empty() && !defined {
                         self.complain(&*upstream, &name, &piece, &complaint, start);
                     }
                     break;
