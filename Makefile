@@ -51,4 +51,4 @@ models: setup
 # The tools first: the file tests run them as programs. The profile of tests: every assertion is on in it.
 unit: setup
 	$(CARGO) build --profile test --workspace --all-features --bins
-	NIM_TOOLS="$(abspath $(TARGET))/debug" NIM_EXPECT="llvm mlir-opt" $(CARGO) test --workspace --all-features
+	NIM_TOOLS="$(abspath $(TARGET))/debug" NIM_EXPECT="llvm mlir mlir-opt" $(CARGO) test --workspace --all-features

@@ -32,7 +32,7 @@ fn context() -> Context {
 
 fn parse(ctx: &Context, text: &str) -> (Module, bool) {
     let source = ctx.add_source("fuzz.nir", text);
-    let options = ParseOptions { allow_unregistered: true, blob_dir: None };
+    let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
     let (module, found) = parse_module(ctx, source, &options);
     let good = !found.iter().any(Diagnostic::is_error);
     (module, good)

@@ -28,13 +28,21 @@ pub struct MlirDiagnostic {
     pub location: String,
     /// Line and column in the text that was parsed, both from 1, when the location leads to one.
     pub position: Option<(usize, usize)>,
+    /// The name of the text of `position`.
+    pub file: Option<String>,
     /// Messages that explain this one.
     pub notes: Vec<MlirDiagnostic>,
 }
 
 impl MlirDiagnostic {
+    /// An error that MLIR did not have to find.
+    pub(crate) fn own(message: String, position: Option<(usize, usize)>) -> Self {
+        let location = "loc(unknown)".to_owned();
+        Self { severity: Severity::Error, message, location, position, file: None, notes: Vec::new() }
+    }
     pub(crate) fn from_melior(diagnostic: &Diagnostic) -> Self {
         let location = diagnostic.location();
+        let (file, position) = position(location, 0).map(|(file, line, column)| (file, (line, column))).unzip();
         Self {
             severity: match diagnostic.severity() {
                 DiagnosticSeverity::Error => Severity::Error,
@@ -44,7 +52,8 @@ impl MlirDiagnostic {
             },
             message: diagnostic.to_string(),
             location: location.to_string(),
-            position: position(location, 0),
+            position,
+            file,
             notes: (0..diagnostic.note_count())
                 .filter_map(|i| diagnostic.note(i).ok())
                 .map(|note| Self::from_melior(&note))
@@ -54,12 +63,14 @@ impl MlirDiagnostic {
 }
 
 /// Follows names, fusions and calls to the first file position.
-fn position(location: Location, depth: usize) -> Option<(usize, usize)> {
+fn position(location: Location, depth: usize) -> Option<(String, usize, usize)> {
     // Locations nest as deep as inlining went; past this nobody learns from the position any more.
     if depth > 16 {
         None
     } else if location.is_file_line_col_range() {
-        Some((location.file_line_col_range_start_line(), location.file_line_col_range_start_column()))
+        let file = location.file_line_col_range_filename();
+        let file = file.as_string_ref().as_str().unwrap_or_default().to_owned();
+        Some((file, location.file_line_col_range_start_line(), location.file_line_col_range_start_column()))
     } else if location.is_name() {
         position(location.name_child_location(), depth + 1)
     } else if location.is_call_site() {

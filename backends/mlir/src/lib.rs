@@ -7,13 +7,18 @@
 //! written to stderr. A context is used by one thread at a time (MLIR's own thread pool stays off), and as many
 //! contexts as wanted work in parallel.
 //!
-//! What it deliberately does not do: it holds no opinion on what the text contains, and it emits none.
+//! On top of that stand [`Upstream`], by which the parser of `nim-text` reads ops in upstream's own syntax, and the pass
+//! `mlir(...)`, which runs upstream's passes as a step of our pipelines ([`register`]).
 
+mod bridge;
 mod context;
 mod diagnostics;
 mod module;
 pub mod pipeline;
+mod segment;
 
+pub use bridge::Upstream;
 pub use context::MlirContext;
 pub use diagnostics::{MlirDiagnostic, MlirError, Severity, Stage};
 pub use module::{MlirModule, RawLlvmModule};
+pub use segment::register;

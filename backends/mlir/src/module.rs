@@ -3,13 +3,11 @@
 #![allow(unsafe_code)]
 
 use crate::context::MlirContext;
-use crate::diagnostics::{MlirDiagnostic, MlirError, Severity, Stage};
+use crate::diagnostics::{MlirError, Stage};
 use crate::pipeline;
 use melior::ir::attribute::Attribute;
 use melior::ir::operation::{OperationLike, OperationMutLike, OperationPrintingFlags};
 use melior::ir::{BlockLike, Module};
-use melior::pass::PassManager;
-use melior::utility::parse_pass_pipeline;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -55,23 +53,9 @@ impl MlirModule<'_> {
 
     fn run(&mut self, pipeline: &str, verify: bool) -> Result<(), MlirError> {
         self.context.take_diagnostics();
-        let anchored = pipeline::anchored(pipeline);
-        if anchored.contains('\0') {
-            return Err(self.pipeline_error(pipeline, "the pipeline contains a NUL character".to_owned()));
-        }
-        let manager = PassManager::new(self.context.melior());
+        let manager = self.context.pass_manager(pipeline)?;
         manager.enable_verifier(verify);
-        parse_pass_pipeline(manager.as_operation_pass_manager(), &anchored)
-            .map_err(|e| self.pipeline_error(pipeline, e.to_string()))?;
         manager.run(&mut self.module).map_err(|_| self.context.error(Stage::Passes(pipeline.to_owned())))
-    }
-
-    fn pipeline_error(&self, pipeline: &str, message: String) -> MlirError {
-        let mut error = self.context.error(Stage::Pipeline(pipeline.to_owned()));
-        let location = "loc(unknown)".to_owned();
-        let (severity, position, notes) = (Severity::Error, None, Vec::new());
-        error.diagnostics.push(MlirDiagnostic { severity, message, location, position, notes });
-        error
     }
 
     /// The module as text, with pretty syntax or in generic form.
@@ -80,7 +64,18 @@ impl MlirModule<'_> {
     /// A name in the module is not UTF-8.
     pub fn print(&self, generic: bool) -> Result<String, MlirError> {
         let flags = OperationPrintingFlags::new();
-        let flags = if generic { flags.print_generic_operation_form() } else { flags };
+        self.print_with(if generic { flags.print_generic_operation_form() } else { flags })
+    }
+
+    /// The module in generic form with all locations.
+    ///
+    /// # Errors
+    /// A name in the module is not UTF-8.
+    pub fn print_with_locations(&self) -> Result<String, MlirError> {
+        self.print_with(OperationPrintingFlags::new().print_generic_operation_form().enable_debug_info(true, false))
+    }
+
+    fn print_with(&self, flags: OperationPrintingFlags) -> Result<String, MlirError> {
         self.module.as_operation().to_string_with_flags(flags).map_err(|_| self.context.error(Stage::Print))
     }
 

@@ -23,4 +23,16 @@ nim_ir::codes! {
         "The table says which ops are left, how many, and where the first of them is. A later pass that needs them \
          gone will refuse to run.",
         "a conversion that gives `no_dialect(graph)` and leaves a `graph.runtime`";
+    "N0815", "pass that this build does not have",
+        "`mlir(...)` runs passes of upstream MLIR, which only programs built with LLVM have: \
+         `cargo build -p nim-opt --features mlir`.";
+    "N0816", "text in parentheses that a pass cannot use",
+        "What stands in `mlir(...)` is a pipeline of upstream's passes, as `mlir-opt --pass-pipeline` takes it. The module \
+         around it may be left out: `mlir(canonicalize,func.func(convert-scf-to-cf))`.";
+    "N0817", "part of the module that upstream does not accept",
+        "`mlir(...)` hands those ops of the module to upstream that hold nothing but ops that upstream knows. Upstream's \
+         verifier found something wrong with them.",
+        "a module that is not verified before";
+    "N0818", "a pass of upstream failed",
+        "The message is upstream's. The op that it is about is the one that was there before the segment.";
 }

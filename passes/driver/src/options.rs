@@ -30,6 +30,16 @@ pub struct Options {
     /// Text in parentheses behind the name, for passes that take another language: `mlir(cse,canonicalize)`.
     pub(crate) argument: Option<String>,
     pub(crate) argument_used: bool,
+    pub(crate) complaints: Vec<Complaint>,
+}
+
+/// What is wrong with the text in parentheses.
+#[derive(Clone, Debug)]
+pub(crate) struct Complaint {
+    /// Bytes of that text.
+    pub range: std::ops::Range<usize>,
+    pub message: String,
+    pub help: Option<String>,
 }
 
 impl Options {
@@ -119,6 +129,10 @@ impl Options {
     pub fn argument(&mut self) -> Option<String> {
         self.argument_used = true;
         self.argument.clone()
+    }
+    /// Says what is wrong with the text in parentheses, at these bytes of it. The pipeline is not run then.
+    pub fn complain(&mut self, range: std::ops::Range<usize>, message: String, help: Option<String>) {
+        self.complaints.push(Complaint { range, message, help });
     }
 }
 

@@ -8,7 +8,10 @@
 //! An anchor is the name of an op (`builtin.module`, `func.func`); nesting may be left out. Behind a pass that takes a text of
 //! its own (`mlir(...)`) everything up to the matching parenthesis is that text. Values with spaces stand in quotes or braces.
 
-use crate::{AnyPass, Options, Registry, options::Given};
+use crate::{
+    AnyPass, Options, Registry,
+    options::{Complaint, Given},
+};
 use nim_ir::{Context, Diagnostic, Loc, LocData, SourceId, diagnostics::did_you_mean};
 use std::{fmt, ops::Range};
 
@@ -134,11 +137,15 @@ fn read(
 impl Reader<'_> {
     fn loc(&self, range: Range<usize>) -> Loc {
         // Whole characters only.
-        let mut end = range.end.min(self.text.len());
-        while !self.text.is_char_boundary(end) {
-            end += 1;
-        }
-        self.ctx.loc(LocData::Span { source: self.source, start: range.start as u32, end: end as u32 })
+        let boundary = |mut at: usize| {
+            while !self.text.is_char_boundary(at) {
+                at += 1;
+            }
+            at
+        };
+        let end = boundary(range.end.min(self.text.len()));
+        let start = boundary(range.start.min(end));
+        self.ctx.loc(LocData::Span { source: self.source, start: start as u32, end: end as u32 })
     }
     fn error(&mut self, code: &'static str, range: Range<usize>, message: String) -> &mut Diagnostic {
         let diagnostic = Diagnostic::error(code, self.loc(range), message);
@@ -186,18 +193,31 @@ impl Reader<'_> {
             return None;
         }
         let name = self.text[range.clone()].to_string();
+        if let Some(why) = self.registry.absent_reason(&name) {
+            if self.accept('{') {
+                self.options(&mut Options::default(), range.start)?;
+            }
+            if self.accept('(') {
+                self.balanced(range.start)?;
+            }
+            let message = format!("the pass `{name}` is not in this build");
+            self.error("N0815", range, message).help = Some(why.to_string());
+            return Some(());
+        }
         let known = self.registry.get(&name).is_some();
         if !known && self.registry.alias(&name).is_none() && self.accept('(') {
             return self.anchored(&name, range, anchor);
         }
-        let mut options = Options::default();
+        let (mut options, mut argument_at) = (Options::default(), 0);
         if self.accept('{') {
             self.options(&mut options, range.start)?;
         }
         if known && self.accept('(') {
+            self.space();
+            argument_at = self.at;
             options.argument = Some(self.balanced(range.start)?);
         }
-        self.pass(&name, range, anchor, options);
+        self.pass(&name, range, anchor, options, argument_at);
         Some(())
     }
 
@@ -307,7 +327,15 @@ impl Reader<'_> {
         Some(bare.to_string())
     }
 
-    fn pass(&mut self, name: &str, range: Range<usize>, anchor: Option<&str>, mut options: Options) {
+    /// `argument_at`: where the text in parentheses begins.
+    fn pass(
+        &mut self,
+        name: &str,
+        range: Range<usize>,
+        anchor: Option<&str>,
+        mut options: Options,
+        argument_at: usize,
+    ) {
         if let Some(text) = self.registry.alias(name) {
             if self.open.iter().any(|o| o == name) {
                 self.error("N0801", range, format!("the pipeline `{name}` contains itself"));
@@ -336,6 +364,10 @@ impl Reader<'_> {
                 return;
             }
         };
+        for Complaint { range, message, help } in std::mem::take(&mut options.complaints) {
+            let place = argument_at + range.start..argument_at + range.end;
+            self.error("N0816", place, format!("in `{name}(...)`: {message}")).help = help;
+        }
         for given in options.given.iter().filter(|g| !g.used) {
             let near = did_you_mean(&given.name, info.options.iter().map(|o| o.name)).map(str::to_string);
             let names: Vec<String> =
@@ -347,6 +379,9 @@ impl Reader<'_> {
                 true => "it has no options".into(),
                 false => format!("its options, as they are by default: {}", names.join(", ")),
             });
+        }
+        if info.argument && options.argument.is_none() {
+            self.error("N0816", range.clone(), format!("`{name}` wants a text in parentheses: `{name}(...)`"));
         }
         if options.argument.is_some() && !options.argument_used {
             self.error("N0801", range.clone(), format!("`{name}` is a pass and takes nothing in parentheses"));

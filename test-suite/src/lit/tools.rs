@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The programs and models of this machine.
 #[derive(Clone, Debug)]
@@ -23,7 +24,8 @@ impl Tools {
         Tools { own, llvm, models: variable("NIM_MODELS").unwrap_or_else(cache) }
     }
 
-    /// What tests may ask for in `REQUIRES:`. `llvm`: the back ends are built; `mlir-opt`: upstream's tool is installed;
+    /// What tests may ask for in `REQUIRES:`. `llvm`: the back ends are built; `mlir`: nim-opt is built with
+    /// upstream's syntax and passes; `mlir-opt`: upstream's tool is installed;
     /// `models`: models were fetched; `model:ID`: this one was, with its reference inputs and outputs; `cases:KIND`: cases of
     /// operators.
     pub fn features(&self) -> BTreeSet<String> {
@@ -34,6 +36,7 @@ impl Tools {
             }
         };
         add(self.own.join("nim-compile").is_file(), "llvm".into());
+        add(self.reads_upstream(), "mlir".into());
         add(self.llvm.join("mlir-opt").is_file(), "mlir-opt".into());
         add(cfg!(target_arch = "x86_64"), "x86".into());
         let folders = |of: &Path| -> Vec<String> {
@@ -54,6 +57,13 @@ impl Tools {
         }
         models.into_iter().for_each(|(_, id)| add(true, format!("model:{id}")));
         features
+    }
+
+    /// Whether nim-opt is built with its feature `mlir`.
+    fn reads_upstream(&self) -> bool {
+        let mut command = Command::new(self.own.join("nim-opt"));
+        command.args(["--check-pipeline", "--pass-pipeline=mlir(cse)"]);
+        command.output().is_ok_and(|output| output.status.success())
     }
 
     /// The file of a program, or its name where the system is to find it.

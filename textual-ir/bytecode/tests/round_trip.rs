@@ -14,7 +14,8 @@ fn dialects() -> Vec<&'static DialectDef> {
 
 fn parse(ctx: &Context, name: &str, text: &str) -> Option<Module> {
     let source = ctx.add_source(name, text);
-    let (module, found) = parse_module(ctx, source, &ParseOptions { allow_unregistered: true, blob_dir: None });
+    let (module, found) =
+        parse_module(ctx, source, &ParseOptions { allow_unregistered: true, ..ParseOptions::default() });
     (!found.iter().any(nim_ir::Diagnostic::is_error)).then_some(module)
 }
 

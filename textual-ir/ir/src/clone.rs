@@ -9,6 +9,8 @@ pub struct Mapping {
     /// Values.
     pub values: FxHashMap<ValueId, ValueId>,
     blocks: FxHashMap<BlockId, BlockId>,
+    /// Copies that use values of which there was no copy yet, with all that they use: blocks may stand in any order.
+    open: Vec<(OpId, Vec<ValueId>)>,
 }
 
 impl Mapping {
@@ -35,25 +37,46 @@ impl Body {
         let mut mapping = Mapping::default();
         for &region in self.root_regions() {
             let target = copy.add_root_region();
-            copy.clone_region_from(self, region, target, &mut mapping);
+            clone_region(&mut copy, &Source::Other(self), region, target, &mut mapping);
         }
+        close(&mut copy, &Source::Other(self), &mut mapping);
         copy
     }
     /// Copies an op of this body; the copy stands nowhere yet.
     pub fn clone_op(&mut self, op: OpId, mapping: &mut Mapping) -> OpId {
-        clone_op(self, &Source::Same, op, mapping)
+        let copy = clone_op(self, &Source::Same, op, mapping);
+        close(self, &Source::Same, mapping);
+        copy
     }
     /// Copies an op of another body; all values it uses must be mapped (or in it).
     pub fn clone_op_from(&mut self, source: &Body, op: OpId, mapping: &mut Mapping) -> OpId {
-        clone_op(self, &Source::Other(source), op, mapping)
+        let copy = clone_op(self, &Source::Other(source), op, mapping);
+        close(self, &Source::Other(source), mapping);
+        copy
     }
     /// Copies all blocks of a region of another body to the end of a region.
     pub fn clone_region_from(&mut self, source: &Body, region: RegionId, target: RegionId, mapping: &mut Mapping) {
         clone_region(self, &Source::Other(source), region, target, mapping);
+        close(self, &Source::Other(source), mapping);
     }
     /// Copies all blocks of a region to the end of another.
     pub fn clone_region(&mut self, region: RegionId, target: RegionId, mapping: &mut Mapping) {
         clone_region(self, &Source::Same, region, target, mapping);
+        close(self, &Source::Same, mapping);
+    }
+}
+
+/// Gives copies the values that they use, of which there is a copy by now.
+fn close(body: &mut Body, source: &Source, mapping: &mut Mapping) {
+    for (copy, operands) in std::mem::take(&mut mapping.open) {
+        let all = operands.iter().all(|v| mapping.values.contains_key(v));
+        match source {
+            Source::Other(_) if !all => mapping.open.push((copy, operands)),
+            _ => {
+                let operands: Vec<ValueId> = operands.iter().map(|&v| mapping.get(v)).collect();
+                body.set_operands(copy, &operands);
+            }
+        }
     }
 }
 
@@ -63,7 +86,13 @@ fn clone_op(body: &mut Body, source: &Source, op: OpId, mapping: &mut Mapping) -
         Source::Other(other) => other,
     };
     let (name, loc) = (from.op_name(op), from.loc(op));
-    let operands: Vec<ValueId> = from.operands(op).iter().map(|&v| mapping.get(v)).collect();
+    let used = from.operands(op).to_vec();
+    let open = used.iter().any(|v| !mapping.values.contains_key(v));
+    let operands: Vec<ValueId> = match source {
+        // A value of another body means nothing in this one.
+        Source::Other(_) if open => vec![],
+        _ => used.iter().map(|&v| mapping.get(v)).collect(),
+    };
     let results: Vec<_> = from.results(op).to_vec();
     let types: Vec<_> = results.iter().map(|&v| from.ty(v)).collect();
     let names: Vec<_> = results.iter().map(|&v| from.value_name(v)).collect();
@@ -76,6 +105,9 @@ fn clone_op(body: &mut Body, source: &Source, op: OpId, mapping: &mut Mapping) -
     let copies: Vec<RegionId> = regions.iter().map(|_| body.add_detached_region()).collect();
     let copy = body.create_op(name, loc, &operands, &types, attrs, &copies, &successors, nested);
     body.set_properties(copy, properties);
+    if open {
+        mapping.open.push((copy, used));
+    }
     for (i, &r) in results.iter().enumerate() {
         let new = body.results(copy)[i];
         body.set_value_name(new, names[i]);
@@ -117,5 +149,35 @@ fn clone_region(body: &mut Body, source: &Source, region: RegionId, target: Regi
             let copy = clone_op(body, source, op, mapping);
             body.append(mapping.blocks[&block], copy);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{AttrList, Body, Context, Loc};
+
+    #[test]
+    fn a_value_may_be_defined_in_a_later_block_of_the_text() {
+        let ctx = Context::new(&[]);
+        let mut body = Body::new();
+        let region = body.add_root_region();
+        let [first, user, definer] = [(); 3].map(|()| body.add_block(region, &[], &[]));
+        let name = ctx.op_name("t.op");
+        let mut op = |block, operands: &[_], results: &[_], successors: &[_]| {
+            let op = body.create_op(name, Loc::UNKNOWN, operands, results, AttrList::new(), &[], successors, None);
+            body.append(block, op);
+            op
+        };
+        op(first, &[], &[], &[definer]);
+        op(definer, &[], &[ctx.index_type()], &[user]);
+        let defined = body.result(body.first_op(definer).expect("an op"));
+        let using = body.create_op(name, Loc::UNKNOWN, &[defined, defined], &[], AttrList::new(), &[], &[], None);
+        body.append(user, using);
+        let copy = body.deep_clone();
+        let blocks = copy.blocks(copy.root_regions()[0]).to_vec();
+        let defined = copy.result(copy.first_op(blocks[2]).expect("an op"));
+        let using = copy.first_op(blocks[1]).expect("an op");
+        assert_eq!(copy.operands(using).to_vec(), [defined, defined]);
+        assert!(copy.has_uses(defined));
     }
 }

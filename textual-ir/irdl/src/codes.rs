@@ -2,7 +2,7 @@
 
 nim_ir::codes! {
     "N0150", "IRDL that cannot be read",
-        "The file of `--irdl-file` is read in the pretty form of upstream's `irdl` dialect.";
+        "The file of `--irdl-file` holds ops of upstream's `irdl` dialect, in their own syntax or in generic form.";
     "N0151", "constraint that cannot be checked",
         "`irdl.c_pred` holds C++, which is compiled with a dialect. Say it with `irdl.is`, `irdl.base`, `irdl.any_of`.";
     "N0152", "not part of the IRDL dialect",

@@ -1,7 +1,7 @@
 //! Definitions, read from the file.
 
 use crate::{
-    MALFORMED, UNKNOWN, UNSUPPORTED,
+    MALFORMED, UNKNOWN, UNSUPPORTED, generic,
     lex::{Read, Stream},
 };
 use nim_ir::{Attr, Context, Diagnostic, Loc, diagnostics::did_you_mean};
@@ -77,14 +77,18 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// Reads a text in the pretty form of the `irdl` dialect.
+    /// Reads a text of the `irdl` dialect, in its own syntax or in generic form.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn read(ctx: &Context, name: &str, text: &str) -> Result<Definitions, Vec<Diagnostic>> {
         let source = ctx.add_source(name, text);
-        let mut stream = Stream::new(ctx, source);
         let mut all = Definitions::default();
+        if generic::is_generic(text) {
+            generic::read(ctx, source, &mut all)?;
+            return all.complete();
+        }
+        let mut stream = Stream::new(ctx, source);
         let read = (|| {
             let inside = stream.accept("module");
             if inside {
@@ -99,9 +103,19 @@ impl Definitions {
             if stream.kind() == Kind::End { Ok(()) } else { stream.wrong("`irdl.dialect`") }
         })();
         read.map_err(|found: Box<Diagnostic>| vec![*found])?;
+        all.complete()
+    }
+
+    /// The definitions, if all that they refer to is there.
+    fn complete(self) -> Result<Definitions, Vec<Diagnostic>> {
         let unknown: Vec<Diagnostic> =
-            all.references.iter().filter_map(|(name, loc)| all.unknown(name, *loc)).collect();
-        if unknown.is_empty() { Ok(all) } else { Err(unknown) }
+            self.references.iter().filter_map(|(name, loc)| self.unknown(name, *loc)).collect();
+        if unknown.is_empty() { Ok(self) } else { Err(unknown) }
+    }
+
+    /// Notes that a definition refers to another.
+    pub(crate) fn refer(&mut self, name: String, loc: Loc) {
+        self.references.push((name, loc));
     }
 
     fn unknown(&self, name: &str, loc: Loc) -> Option<Diagnostic> {
@@ -302,13 +316,13 @@ impl Definitions {
             // Upstream looks a lone name up in the dialect around.
             path = format!("{}.{path}", self.dialects.last().map_or("", String::as_str));
         }
-        self.references.push((path.clone(), loc));
+        self.refer(path.clone(), loc);
         Ok(path)
     }
 }
 
 /// What a value of a definition stands for.
-enum Value {
+pub enum Value {
     Constraint(usize),
     Region(Region),
 }

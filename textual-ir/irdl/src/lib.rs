@@ -5,12 +5,13 @@
 //! satisfies it upstream: a constraint value stands for one attribute or type in an op, so two operands of one value are equal.
 //!
 //! Ops of such dialects stand in generic form, their types and attributes as `!dialect.name<parameters>`, `#dialect.name<...>`.
-//! Read are the pretty forms of upstream's `irdl` dialect. `irdl.c_pred` is C++ and cannot be checked here: it is refused.
+//! Files of upstream's `irdl` dialect are read in its own syntax and in generic form. `irdl.c_pred` is C++ and cannot be checked here: it is refused.
 
 mod check;
 pub mod codes;
 mod constraint;
 mod define;
+mod generic;
 mod lex;
 
 pub use define::Definitions;

@@ -81,6 +81,16 @@ codes! {
         "The op's definition has an assembly format that cannot be read. This is a fault of the dialect, not of the text; \
          the generic form of the op can be used.",
         "`#[op(name = \"demo.op\", format = \"$no_such_field\")]`";
+    NEEDS_UPSTREAM = "N0130", "syntax of upstream MLIR that this program does not have",
+        "Ops of upstream's dialects that are not among ours can be read in upstream's own syntax by a program that is built \
+         with LLVM (`cargo build -p nim-opt --features mlir`). Others read them in generic form, \
+         `\"tensor.dim\"(%t, %i) : (tensor<?xf32>, index) -> index`, which `mlir-opt --mlir-print-op-generic` makes of any \
+         file, with --allow-unregistered-dialect.";
+    UPSTREAM_SYNTAX = "N0131", "upstream MLIR cannot read this",
+        "The op is one of upstream's and is not defined here, so upstream's own parser reads it. The message is upstream's.";
+    UPSTREAM_VERIFIER = "N0132", "upstream MLIR finds this invalid",
+        "The module holds ops of upstream's that are not defined here; upstream's verifier has looked at it. The message is \
+         upstream's. Ops of our own dialects are opaque to it.";
     UNDEFINED_VALUE = "N0201", "undefined value",
         "No op or block argument of this name is visible here. A value is visible in its own region and in regions nested \
          in it, but not across an op that is isolated from above, such as a function.";

@@ -132,6 +132,12 @@ impl<'a> Tokens<'a> {
         }
         Token { kind: kind.unwrap_or(Kind::Error), start: start as u32, end: end as u32 }
     }
+    /// Tokens of the same text from a byte on.
+    pub fn from(&self, offset: usize) -> Tokens<'a> {
+        let mut tokens = Tokens { bad: vec![], lexer: self.lexer.clone(), ..*self };
+        tokens.seek(offset);
+        tokens
+    }
     /// The whole text.
     pub fn source(&self) -> &'a str {
         self.text
@@ -172,6 +178,10 @@ impl<'a> Tokens<'a> {
         bad.sort_by_key(|t| t.start);
         bad.dedup();
         bad
+    }
+    /// Forgets what is no token within these bytes: somebody else can read them.
+    pub fn forgive(&mut self, range: Range<usize>) {
+        self.bad.retain(|t| !range.contains(&(t.start as usize)));
     }
     /// The text of a token.
     #[inline]

@@ -4,6 +4,7 @@
 //! * [`parse_indexed`] also says where names are defined and used, for editors.
 //! * [`print_module`] writes pretty or generic form; what it writes reads back as the same module.
 //! * [`write_with_blobs`] and [`ParseOptions::blob_dir`] keep large constants in a file beside the text.
+//! * [`upstream::Upstream`] is asked about ops of upstream MLIR in its own syntax, where a program has it.
 //! * [`render`] shows diagnostics with the lines of source they are about.
 //! * [`codes`] explains the codes of this crate's diagnostics.
 //! * [`grammar`] lists the forms of types and attributes.
@@ -22,6 +23,7 @@ pub mod printer;
 pub mod render;
 mod stack;
 pub mod strings;
+pub mod upstream;
 
 pub use index::Index;
 pub use parser::{ParseOptions, parse_attr, parse_indexed, parse_module, parse_type};

@@ -125,7 +125,7 @@ impl Corpus {
 /// Where the ops of a file stand: line and name, in the order of lines. Parts that cannot be read have none.
 fn op_places(ctx: &Context, file: &TestFile) -> Vec<(usize, String)> {
     let source = ctx.add_source(&file.name, file.text.as_str());
-    let options = ParseOptions { allow_unregistered: true, blob_dir: None };
+    let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
     let (module, _) = parse_module(ctx, source, &options);
     let mut places = vec![];
     let mut bodies: Vec<&Body> = vec![&module.body];

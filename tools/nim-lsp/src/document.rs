@@ -52,7 +52,7 @@ impl Document {
         let lines = Lines::new(&text);
         // A test that runs with the option is meant to be read with it.
         let allow_unregistered = text.contains("--allow-unregistered-dialect");
-        let options = ParseOptions { allow_unregistered, blob_dir: None };
+        let options = ParseOptions { allow_unregistered, ..ParseOptions::default() };
         let parts = split(&text)
             .into_iter()
             .map(|range| {

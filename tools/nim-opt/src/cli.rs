@@ -112,11 +112,10 @@ pub fn command(registry: &Registry) -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Where the module goes [default: standard output]"),
         )
-        .arg(
-            option("pass-pipeline")
-                .value_name("TEXT")
-                .help("Passes to run: `cse,canonicalize`, `builtin.module(func.func(cse),inline{max-ops=20})`"),
-        )
+        .arg(option("pass-pipeline").value_name("TEXT").help(
+            "Passes to run: `cse,canonicalize`, `builtin.module(func.func(cse),inline{max-ops=20})`; `mlir(...)` runs \
+                     passes of upstream, in a build with LLVM",
+        ))
         .arg(
             option("split-input-file")
                 .value_name("MARKER")

@@ -8,6 +8,8 @@ pub mod dims;
 mod dump;
 mod expect;
 mod explain;
+#[cfg(feature = "mlir")]
+mod kernels;
 mod named;
 pub mod oracle;
 mod reproducer;
@@ -17,6 +19,7 @@ mod run;
 use nim_ir::{Body, Context, DialectDef, diagnostics::Code};
 use nim_pass::Registry;
 use nim_tensor::Value;
+use nim_text::upstream::Upstream;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -51,8 +54,29 @@ pub fn codes() -> Vec<&'static Code> {
     tables.into_iter().flatten().collect()
 }
 
-/// Adds all passes that need no LLVM.
+/// Upstream MLIR, where this program has it: who reads ops in upstream's own syntax.
+pub fn upstream() -> Option<Arc<dyn Upstream>> {
+    #[cfg(feature = "mlir")]
+    {
+        static UPSTREAM: std::sync::LazyLock<Arc<nim_mlir::Upstream>> = std::sync::LazyLock::new(Arc::default);
+        Some(Arc::clone(&*UPSTREAM) as Arc<dyn Upstream>)
+    }
+    #[cfg(not(feature = "mlir"))]
+    None
+}
+
+/// Adds all passes; those of upstream, `mlir(...)`, where this program is built with it.
 pub fn register_passes(registry: &mut Registry) {
+    #[cfg(feature = "mlir")]
+    {
+        nim_mlir::register(registry);
+        registry.optional_module_pass(|_| Ok(kernels::LoopsToMlir));
+    }
+    #[cfg(not(feature = "mlir"))]
+    for name in ["mlir", "loops-to-mlir"] {
+        registry
+            .absent(name, "`cargo build -p nim-opt --features mlir` builds a program that has it; it needs LLVM 22");
+    }
     nim_transforms::register(registry);
     nim_graph_passes::register(registry);
     let compute = |ctx: &Context, body: &Body, op, operands: &[Value]| {

@@ -1,4 +1,4 @@
-//! `nim-opt`: reads a module, runs passes, prints it. This one has all passes that need no LLVM.
+//! `nim-opt`: reads a module, runs passes, prints it. With the feature `mlir` it has upstream's syntax and passes too.
 
 use std::process::ExitCode;
 

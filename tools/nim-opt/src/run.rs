@@ -87,7 +87,7 @@ fn explain_dim(
     for part in parts {
         let ctx = Context::new(dialects);
         let source = ctx.add_source(name, part);
-        let options = ParseOptions { allow_unregistered: config.allow_unregistered, blob_dir: None };
+        let options = ParseOptions { blob_dir: None, ..parse_options(config) };
         let (module, found, index) = parse_indexed(&ctx, source, &options);
         eprint!("{}", render(&ctx, config, &found));
         match dims::explain(&ctx, &module, &index, &ctx.source(source).text, asked) {
@@ -212,6 +212,10 @@ fn keeps_unknown(config: &Config) -> bool {
     config.allow_unregistered || config.irdl_file.is_some()
 }
 
+fn parse_options(config: &Config) -> ParseOptions {
+    ParseOptions { allow_unregistered: keeps_unknown(config), upstream: crate::upstream(), ..ParseOptions::default() }
+}
+
 /// The dialects of `--irdl-file`; `None` without one, or when something is wrong with it, which is added to `found`.
 fn irdl(ctx: &Context, config: &Config, found: &mut Vec<Diagnostic>) -> Result<Option<Definitions>, String> {
     let Some(path) = &config.irdl_file else { return Ok(None) };
@@ -241,7 +245,7 @@ fn load(ctx: &Context, config: &Config, name: &str, input: Input) -> (Module, Ve
             let source = ctx.add_source(name, text);
             let folder = Path::new(&config.input).parent().filter(|p| !p.as_os_str().is_empty());
             let blob_dir = (config.input != "-").then(|| folder.unwrap_or(Path::new(".")).to_path_buf());
-            let options = ParseOptions { allow_unregistered: keeps_unknown(config), blob_dir };
+            let options = ParseOptions { blob_dir, ..parse_options(config) };
             let (module, found) = parse_module(ctx, source, &options);
             (module, found, source)
         }
@@ -350,7 +354,8 @@ fn round_trip(ctx: &Context, module: &Module) -> Result<(), String> {
         let options = PrintOptions { generic, debug_info: true, ..PrintOptions::default() };
         let printed = print_module(ctx, module, &options);
         let source = ctx.add_source(format!("<{form} form>"), printed.as_str());
-        let (again, found) = parse_module(ctx, source, &ParseOptions { allow_unregistered: true, blob_dir: None });
+        let (again, found) =
+            parse_module(ctx, source, &ParseOptions { allow_unregistered: true, ..ParseOptions::default() });
         if let Some(error) = found.into_iter().find(Diagnostic::is_error) {
             let shown = render_all(ctx, &[error], &RenderOptions::default());
             return Err(format!("the {form} form that is printed is not read back\n{shown}"));
@@ -505,7 +510,7 @@ fn explain(code: &str) -> Result<bool, String> {
 
 fn list_passes(registry: &Registry) -> String {
     let mut out = String::new();
-    for pass in registry.passes() {
+    for pass in registry.passes().chain(registry.optional_passes()) {
         let _ = writeln!(out, "{}\n    {}", pass.name, pass.description);
         for option in &pass.options {
             let _ = writeln!(out, "    {}={}  {}", option.name, option.value, option.description);

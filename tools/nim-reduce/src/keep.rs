@@ -121,5 +121,5 @@ const PANIC: &str = nim_pass::PANIC;
 
 fn read(ctx: &Context, text: &str) -> (Module, Vec<Diagnostic>) {
     let source = ctx.add_source("<reduced>", text);
-    parse_module(ctx, source, &ParseOptions { allow_unregistered: true, blob_dir: None })
+    parse_module(ctx, source, &ParseOptions { allow_unregistered: true, ..ParseOptions::default() })
 }

@@ -137,7 +137,11 @@ fn text(known: &Known<'_>, cli: &Cli) -> Result<String, String> {
     let text = String::from_utf8(blob.to_vec()).map_err(|e| format!("{name}: {e}"))?;
     let source = ctx.add_source(name, text.as_str());
     let folder = cli.file.parent().map(PathBuf::from);
-    let (module, found) = parse_module(&ctx, source, &ParseOptions { allow_unregistered: true, blob_dir: folder });
+    let (module, found) = parse_module(
+        &ctx,
+        source,
+        &ParseOptions { allow_unregistered: true, blob_dir: folder, upstream: nim_opt::upstream() },
+    );
     let readable = !found.iter().any(Diagnostic::is_error);
     Ok(if readable { print_module(&ctx, &module, &PrintOptions::default()) } else { text })
 }

@@ -111,6 +111,26 @@ impl Parser<'_> {
         result.map(drop)
     }
 
+    pub(super) fn is_alias(&self, text: &str) -> bool {
+        self.aliases.0.contains_key(text)
+    }
+
+    /// The bytes of an alias' name and of what it stands for, as far as that can be read.
+    pub(super) fn alias_ranges(&mut self, text: &str) -> Option<(Range<usize>, Range<usize>)> {
+        let Alias { name_at, value_at, .. } = self.aliases.0.get(text).copied()?;
+        let back = self.tokens.offset();
+        self.tokens.seek(value_at);
+        let end = self.attempt(|p| {
+            if text.starts_with('!') { p.ty().map(drop) } else { p.attribute(true).map(drop) }?;
+            Ok(p.tokens.previous().map_or(value_at, |t| t.end as usize))
+        });
+        self.tokens.seek(back);
+        let source = self.tokens.source();
+        // What is not understood here may still be upstream's.
+        let line_end = || source[value_at..].find('\n').map_or(source.len(), |i| value_at + i);
+        Some((name_at..name_at + text.len(), value_at..end.unwrap_or_else(line_end)))
+    }
+
     fn alias(&mut self, text: &str) -> Parse<State> {
         let Some(alias) = self.aliases.all.get(text).copied() else {
             let token = self.tokens.previous().unwrap_or(self.tokens.peek());

@@ -17,6 +17,7 @@ mod regions;
 mod resources;
 mod scope;
 mod types;
+mod upstream;
 
 pub(crate) use format::default_text;
 pub(crate) use ops::SEGMENTS;
@@ -27,21 +28,24 @@ use crate::{
     format::Format,
     index::{Index, Recorder},
     lexer::{Kind, Token, Tokens},
+    upstream::Upstream,
 };
 use nim_ir::{
     Body, Context, Diagnostic, Loc, LocData, Module, Name, OpDef, OpName, SourceId, Type, TypeData,
     syntax::{Parse, Reported},
 };
 use rustc_hash::FxHashMap;
-use std::{ops::Range, path::PathBuf, rc::Rc};
+use std::{ops::Range, path::PathBuf, rc::Rc, sync::Arc};
 
 /// How to parse.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ParseOptions {
     /// Keep ops of dialects that are not registered instead of reporting them.
     pub allow_unregistered: bool,
     /// The folder in which the files of `"@file:offset:length"` resources are; `None` refuses such resources.
     pub blob_dir: Option<PathBuf>,
+    /// Who reads ops of upstream's dialects that no registered dialect defines, and verifies them.
+    pub upstream: Option<Arc<dyn Upstream>>,
 }
 
 /// Parses a text of the context as a module. Diagnostics come in the order of the text; none of them is an error if and
@@ -60,6 +64,7 @@ fn parse_within(ctx: &Context, source: SourceId, opts: &ParseOptions, limit: u32
     }
     let mut parser = Parser::new(ctx, source, opts);
     let module = parser.module();
+    parser.verify_upstream(&module);
     (module, parser.finish())
 }
 
@@ -73,6 +78,7 @@ pub fn parse_indexed(ctx: &Context, source: SourceId, opts: &ParseOptions) -> (M
     let mut parser = Parser::new(ctx, source, opts);
     parser.recorder = Some(Box::default());
     let module = parser.module();
+    parser.verify_upstream(&module);
     let index = parser.recorder.take().map_or_else(Index::default, |recorder| recorder.finish(ctx));
     (module, parser.finish(), index)
 }
@@ -94,7 +100,7 @@ fn parse_fragment<T>(
     parse: impl FnOnce(&mut Parser<'_>) -> Parse<T>,
 ) -> Result<T, Vec<Diagnostic>> {
     let source = ctx.add_source(name, text);
-    let opts = ParseOptions { allow_unregistered: true, blob_dir: None };
+    let opts = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
     let mut parser = Parser::new(ctx, source, &opts);
     let result = parse(&mut parser);
     if result.is_ok() && parser.tokens.peek().kind != Kind::End {
@@ -140,6 +146,8 @@ pub(crate) struct Parser<'c> {
     op: Option<&'static OpDef>,
     /// Formats that were read, by op.
     formats: FxHashMap<&'static str, Result<Rc<Format>, String>>,
+    /// There are ops that only upstream can verify.
+    has_upstream_ops: bool,
 }
 
 impl<'c> Parser<'c> {
@@ -163,6 +171,7 @@ impl<'c> Parser<'c> {
             aliases: aliases::Aliases::default(),
             op: None,
             formats: FxHashMap::default(),
+            has_upstream_ops: false,
         };
         parser.collect_aliases();
         parser

@@ -4,6 +4,7 @@ use super::{Parser, regions::is_isolated, scope::MAX_RESULTS, shorten};
 use crate::{
     codes,
     lexer::{Kind, Token},
+    upstream::DIALECTS,
 };
 use nim_ir::{
     AttrList, BlockId, Body, Diagnostic, Loc, Name, OpDef, OpId, OpState, Trait, Type, ValueId,
@@ -19,10 +20,11 @@ use smallvec::SmallVec;
 pub(crate) const SEGMENTS: [&str; 2] = ["operandSegmentSizes", "resultSegmentSizes"];
 
 /// `%a` or `%r:2` before `=`.
-struct ResultName {
-    name: Name,
-    count: usize,
-    loc: Loc,
+#[derive(Copy, Clone)]
+pub(super) struct ResultName {
+    pub name: Name,
+    pub count: usize,
+    pub loc: Loc,
 }
 
 /// An op as parsed, with the properties of one that is not registered.
@@ -36,10 +38,16 @@ impl<'c> Parser<'c> {
     pub(super) fn operation(&mut self, block: BlockId) -> Parse<()> {
         let start = self.tokens.peek();
         let mut names = SmallVec::new();
+        let before = self.opts.upstream.as_ref().map(|_| self.mark());
         let parsed = self.result_names(&mut names).and_then(|()| self.nested(|p| p.operation_behind_results(start)));
         let Parsed { mut state, properties } = match parsed {
             Ok(parsed) => parsed,
             Err(Reported) => {
+                if let Some(before) = before
+                    && let Some(read) = self.read_upstream(block, start, before)
+                {
+                    return read;
+                }
                 // Uses of its results are not to blame.
                 for result in &names {
                     self.poison(result.name, result.loc);
@@ -64,7 +72,7 @@ impl<'c> Parser<'c> {
         Ok(())
     }
 
-    fn result_names(&mut self, names: &mut SmallVec<[ResultName; 1]>) -> Parse<()> {
+    pub(super) fn result_names(&mut self, names: &mut SmallVec<[ResultName; 1]>) -> Parse<()> {
         if self.peek_kind() != Kind::PercentId {
             return Ok(());
         }
@@ -94,7 +102,7 @@ impl<'c> Parser<'c> {
         self.expect_token("=")
     }
 
-    fn name_results(&mut self, op: OpId, names: &[ResultName], loc: Loc) {
+    pub(super) fn name_results(&mut self, op: OpId, names: &[ResultName], loc: Loc) {
         let results: SmallVec<[ValueId; 4]> = SmallVec::from_slice(self.body_now().results(op));
         let named: usize = names.iter().map(|n| n.count).sum();
         if !names.is_empty() && named != results.len() {
@@ -160,7 +168,7 @@ impl<'c> Parser<'c> {
         let name = self.ctx.op_str(op_name);
         let mut state = OpState::of(op_name, loc);
         let def = self.ctx.op_def(op_name);
-        if def.is_none() && !self.opts.allow_unregistered && name != "builtin.module" {
+        if def.is_none() && name != "builtin.module" && !self.is_upstream_op(name) && !self.opts.allow_unregistered {
             self.unknown_op(token, name, codes::UNREGISTERED);
         }
         self.expect_token("(")?;
@@ -251,7 +259,7 @@ impl<'c> Parser<'c> {
         Ok(())
     }
 
-    fn unknown_op(&mut self, token: Token, name: &str, code: &'static str) -> Reported {
+    pub(super) fn unknown_op(&mut self, token: Token, name: &str, code: &'static str) -> Reported {
         let loc = self.loc_of(token);
         let mut diagnostic = Diagnostic::error(code, loc, format!("there is no op `{}`", shorten(name)));
         let dialect = name.split_once('.').map(|(dialect, _)| dialect);
@@ -260,8 +268,26 @@ impl<'c> Parser<'c> {
         let short =
             |op: &'static OpDef| op.name.split_once('.').filter(|(d, _)| *d == "func" || *d == around).map(|(_, n)| n);
         let names = self.ctx.all_ops().flat_map(|op| [Some(op.name), short(op)]).flatten();
-        if let Some(near) = did_you_mean(name, names) {
+        let upstream = self.opts.upstream.as_ref().zip(dialect).map(|(u, d)| u.ops_of(d)).unwrap_or_default();
+        let lacking = code == codes::UNKNOWN_OP
+            && self.opts.upstream.is_none()
+            && dialect.is_some_and(|dialect| DIALECTS.contains(&dialect));
+        let mut known: Vec<&str> = names.collect();
+        known.extend(upstream.iter().map(String::as_str));
+        let near = did_you_mean(name, known)
+            // An op of another dialect is hardly meant where upstream most likely has this one.
+            .filter(|near| !lacking || near.split('.').next() == dialect);
+        if let Some(near) = near {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else if lacking {
+            diagnostic.code = codes::NEEDS_UPSTREAM;
+            diagnostic.message = format!("this program has no syntax for `{name}`");
+            diagnostic =
+                diagnostic.note("ops of upstream's that are not defined here are read by programs built with LLVM");
+            diagnostic = diagnostic.help(format!(
+                "`cargo build -p nim-opt --features mlir` builds one; all read the generic form with \
+                 --allow-unregistered-dialect: `\"{name}\"(...) : (...) -> ...`"
+            ));
         } else if let Some(dialect) = dialect.filter(|d| !self.ctx.has_dialect(d)) {
             diagnostic = diagnostic.note(format!("the dialect `{dialect}` is not registered"));
             diagnostic = match self.opts.allow_unregistered {
@@ -277,6 +303,10 @@ impl<'c> Parser<'c> {
     fn pretty_op(&mut self, token: Token, loc: Loc) -> Parse<Parsed> {
         let word = self.tokens.text(token);
         let Some((name, def)) = self.op_of_word(word) else {
+            if self.is_upstream_op(word) || !word.contains('.') && self.is_upstream_op(&format!("func.{word}")) {
+                // Upstream is asked next.
+                return Err(Reported);
+            }
             // A word that does not even look like an op.
             if !word.contains('.') && !self.is_op_start() && did_you_mean(word, ["module", "return", "call"]).is_none()
             {

@@ -1,7 +1,10 @@
 //! Modules, regions and blocks.
 
 use super::Parser;
-use crate::{codes, lexer::Kind};
+use crate::{
+    codes,
+    lexer::{Kind, Token},
+};
 use nim_ir::{
     AttrList, BlockId, Body, Diagnostic, Module, OpDef, OpState, RegionId, Trait, Type,
     syntax::{OperandName, Parse},
@@ -117,11 +120,15 @@ impl Parser<'_> {
         }
         let end = self.tokens.previous().unwrap_or(self.tokens.peek());
         let loc = self.loc_of(end);
-        let body = self.body_now();
+        let upstream = self.opts.upstream.as_ref();
+        let body = self.bodies.last_mut().expect("the module's body is there from the start");
         let &[block] = body.blocks(region) else { return };
         let ends = body.last_op(block).is_some_and(|op| {
-            // An op we do not know may be a terminator.
-            ctx.op_def(body.op_name(op)).is_none_or(|d| d.has(Trait::Terminator))
+            match ctx.op_def(body.op_name(op)) {
+                Some(def) => def.has(Trait::Terminator),
+                // As upstream has it: what nobody knows ends no block here.
+                None => upstream.is_some_and(|u| u.is_terminator(ctx.op_str(body.op_name(op)))),
+            }
         });
         if !ends {
             let op = body.create_op(name, loc, &[], &[], AttrList::new(), &[], &[], None);
@@ -145,6 +152,16 @@ impl Parser<'_> {
             }
             block = Some(entry);
         }
+        self.ops_until_brace(region, block, open);
+        if entry.is_some() && self.body_now().blocks(region).is_empty() {
+            self.body_now().add_block(region, &[], &[]);
+        }
+        self.pop_region_scope();
+        Ok(())
+    }
+
+    /// Blocks and ops up to the brace that closes `open`, which is taken.
+    pub(super) fn ops_until_brace(&mut self, region: RegionId, mut block: Option<BlockId>, open: Token) {
         let closed = loop {
             let token = self.tokens.peek();
             let step = match token.kind {
@@ -172,11 +189,6 @@ impl Parser<'_> {
                     .label(there, "this region is not closed"),
             );
         }
-        if entry.is_some() && self.body_now().blocks(region).is_empty() {
-            self.body_now().add_block(region, &[], &[]);
-        }
-        self.pop_region_scope();
-        Ok(())
     }
 
     /// `^bb1(%a: i32, %b: f32):`

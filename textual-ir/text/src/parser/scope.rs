@@ -4,7 +4,7 @@ use super::Parser;
 use crate::{codes, index::Entity};
 use nim_ir::{
     AttrList, BlockId, Body, Diagnostic, Loc, Name, OpId, RegionId, Type, ValueId, diagnostics::did_you_mean,
-    syntax::OperandName,
+    entity::EntityId, syntax::OperandName,
 };
 use rustc_hash::FxHashMap;
 
@@ -327,6 +327,20 @@ impl Parser<'_> {
         let (op, value) = self.stand_in(ty, loc);
         self.scope().forward.entry(name).or_default().push(Forward { index, op, value, loc });
         value
+    }
+
+    /// Takes back uses before definitions whose stand-ins were made since there were so many ops.
+    pub(super) fn forget_forwards(&mut self, since: usize) {
+        for uses in self.scope().forward.values_mut() {
+            uses.retain(|f| f.op.index() < since);
+        }
+        self.scope().forward.retain(|_, uses| !uses.is_empty());
+    }
+
+    /// The values that a name stands for; `Some(&[])` when its definition could not be read.
+    pub(super) fn values_of(&self, name: Name) -> Option<Vec<ValueId>> {
+        let Entry { first, count, .. } = self.meaning(self.as_number(name))?;
+        Some((first..first + count).map(|i| Body::value_at(i as usize)).collect())
     }
 
     fn record_definition(&mut self, loc: Loc, first: Option<ValueId>, count: usize) {

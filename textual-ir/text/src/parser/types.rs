@@ -62,6 +62,7 @@ impl<'c> Parser<'c> {
         let found = self.diagnostics.len();
         match self.nested(Self::strict_type) {
             Ok(ty) => {
+                let ty = if self.quiet(found) { self.canonical_type(ty, start) } else { ty };
                 if let Some(text) = text.filter(|_| self.quiet(found)) {
                     self.known.types.insert(text, ty);
                 }

@@ -109,6 +109,14 @@ pub fn print_type(ctx: &Context, ty: Type) -> String {
     printer.out
 }
 
+/// A type as upstream reads it.
+pub(crate) fn print_generic_type(ctx: &Context, ty: Type) -> String {
+    let opts = PrintOptions { generic: true, ..PrintOptions::default() };
+    let mut printer = Printer::new(ctx, &opts);
+    printer.ty(ty);
+    printer.out
+}
+
 /// An attribute with its type.
 pub fn print_attr(ctx: &Context, attr: Attr) -> String {
     let opts = PrintOptions::default();

@@ -323,7 +323,7 @@ fn resources() {
     assert_eq!(table.expect("a table").len(), 1);
     let third = context();
     let source = third.add_source("m.nir", text.as_str());
-    let opts = nim_text::ParseOptions { allow_unregistered: true, blob_dir: Some(dir.clone()) };
+    let opts = nim_text::ParseOptions { allow_unregistered: true, blob_dir: Some(dir.clone()), ..Default::default() };
     let (module, found) = nim_text::parse_module(&third, source, &opts);
     assert!(found.is_empty(), "{}", show(&third, &found));
     assert_eq!(third.resource(third.name("big")).map(|b| b.to_vec()), Some(bytes));

@@ -86,7 +86,7 @@ fn formatting_keeps_the_meaning() {
         let parts = text.split("// -----\n").map(|part| {
             let ctx = Context::new(&nim_opt::dialects());
             let source = ctx.add_source("text", part);
-            let options = ParseOptions { allow_unregistered: true, blob_dir: None };
+            let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
             let (module, found) = parse_module(&ctx, source, &options);
             let codes: Vec<_> = found.iter().map(|d| d.code).collect();
             (print_module(&ctx, &module, &PrintOptions { generic: true, ..PrintOptions::default() }), codes)

@@ -85,7 +85,7 @@ pub fn context() -> Context {
 }
 pub fn try_parse(ctx: &Context, text: &str) -> (Module, Vec<Diagnostic>) {
     let source = ctx.add_source("<text>", text);
-    parse_module(ctx, source, &ParseOptions { allow_unregistered: true, blob_dir: None })
+    parse_module(ctx, source, &ParseOptions { allow_unregistered: true, ..ParseOptions::default() })
 }
 pub fn show(ctx: &Context, found: &[Diagnostic]) -> String {
     render_all(ctx, found, &RenderOptions::default())

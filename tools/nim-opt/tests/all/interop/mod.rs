@@ -74,3 +74,19 @@ fn generated_modules_come_back_identical() {
         round_trip(&upstream, &format!("the module of seed {seed}"), &text);
     }
 }
+
+#[cfg(feature = "mlir")]
+#[test]
+fn generated_modules_are_read_in_upstreams_own_syntax() {
+    let Some(upstream) = mlir_opt() else { return };
+    let ours = Path::new(env!("CARGO_BIN_EXE_nim-opt"));
+    for seed in 100..104 {
+        let text = generate::module(seed, 300);
+        let pretty = filter(&upstream, &["--allow-unregistered-dialect", "--split-input-file"], &text).expect("valid");
+        let original = filter(&upstream, &GENERIC, &pretty).expect("what upstream prints it reads");
+        let printed = filter(ours, &GENERIC, &pretty).unwrap_or_else(|e| panic!("seed {seed} is not read:\n{e}"));
+        let again =
+            filter(&upstream, &GENERIC, &printed).unwrap_or_else(|e| panic!("seed {seed} is not read back:\n{e}"));
+        assert!(again == original, "seed {seed}:\n{}", difference(&original, &again));
+    }
+}
