@@ -82,7 +82,7 @@ impl Pass for Segment {
         let mut part = Part::new(ctx, module);
         report.count("ops upstream", part.sent as u64);
         report.count("ops kept", part.kept.len() as u64);
-        let options = PrintOptions { generic: true, debug_info: true, elide_large: None };
+        let options = PrintOptions { generic: true, debug_info: true, ..PrintOptions::default() };
         let text = print_module(ctx, &part.module, &options);
         let upstream = lenient();
         let wrong = |part: &Part<'_>, error: MlirError, code: &'static str, what: &str| {

@@ -19,6 +19,9 @@ mod sparse;
 mod tensor;
 mod value;
 
+/// The code of operators that no rule is known for.
+pub const NOT_SUPPORTED: &str = "N0601";
+
 pub use dtype::{data_type_of, dtype_of};
 pub use encode::{encode_value, tensor_proto};
 pub use error::OnnxError;

@@ -40,6 +40,16 @@ pub(super) struct Aliases {
     used: usize,
 }
 
+impl Aliases {
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+    /// What was read once is used again.
+    pub(super) fn use_again(&mut self, size: usize) {
+        self.used = self.used.saturating_add(size);
+    }
+}
+
 impl Parser<'_> {
     /// Finds the definitions.
     pub(super) fn collect_aliases(&mut self) {
@@ -112,12 +122,12 @@ impl Parser<'_> {
     }
 
     pub(super) fn is_alias(&self, text: &str) -> bool {
-        self.aliases.0.contains_key(text)
+        self.aliases.all.contains_key(text)
     }
 
     /// The bytes of an alias' name and of what it stands for, as far as that can be read.
     pub(super) fn alias_ranges(&mut self, text: &str) -> Option<(Range<usize>, Range<usize>)> {
-        let Alias { name_at, value_at, .. } = self.aliases.0.get(text).copied()?;
+        let Alias { name_at, value_at, .. } = self.aliases.all.get(text).copied()?;
         let back = self.tokens.offset();
         self.tokens.seek(value_at);
         let end = self.attempt(|p| {

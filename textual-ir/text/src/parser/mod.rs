@@ -118,7 +118,8 @@ fn parse_fragment<T>(
 struct Known<'c> {
     names: FxHashMap<&'c str, Name>,
     ops: FxHashMap<&'c str, OpName>,
-    types: FxHashMap<&'c str, Type>,
+    /// With the bytes that the aliases in it stand for.
+    types: FxHashMap<&'c str, (Type, usize)>,
     attrs: FxHashMap<&'c str, nim_ir::Attr>,
 }
 

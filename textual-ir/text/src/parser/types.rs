@@ -55,16 +55,17 @@ impl<'c> Parser<'c> {
         let text = self.type_text(start);
         // Whoever wants to know where names are wants it of equal types too.
         let known = text.filter(|_| self.recorder.is_none()).and_then(|text| self.known.types.get(text));
-        if let Some(&known) = known {
+        if let Some(&(known, size)) = known {
+            self.aliases.use_again(size);
             self.tokens.seek(start.start as usize + text.map_or(0, str::len));
             return Ok(known);
         }
-        let found = self.diagnostics.len();
+        let (found, before) = (self.diagnostics.len(), self.aliases.used());
         match self.nested(Self::strict_type) {
             Ok(ty) => {
                 let ty = if self.quiet(found) { self.canonical_type(ty, start) } else { ty };
                 if let Some(text) = text.filter(|_| self.quiet(found)) {
-                    self.known.types.insert(text, ty);
+                    self.known.types.insert(text, (ty, self.aliases.used().saturating_sub(before)));
                 }
                 Ok(ty)
             }

@@ -25,7 +25,12 @@ impl Parser<'_> {
         let mut copy = Module { body: module.body.deep_clone(), attrs: module.attrs.clone(), loc: Loc::UNKNOWN };
         let mut places = vec![];
         number(self.ctx, &mut copy.body, &mut places);
-        let options = PrintOptions { generic: true, debug_info: true, elide_large: Some(ELIDED) };
+        let options = PrintOptions {
+            generic: true,
+            debug_info: true,
+            elide_elements: Some(ELIDED),
+            elide_resources: Some(ELIDED),
+        };
         let text = print_module(self.ctx, &copy, &options);
         let place = |complaint: &Complaint| {
             let (line, _) = complaint.position?;
