@@ -104,7 +104,7 @@ mod tests {
                     \"t.br\"(%c)[^end] : (i32) -> ()\n^end:\n}) : (tensor<[2*N]xf32>, tensor<[N]x[N]xf32>) -> ()\n%b = \
                     \"t.make\"() : () -> tensor<[2*N]xf32>\n";
         let source = ctx.add_source("test", text);
-        let options = ParseOptions { allow_unregistered: true, blob_dir: None };
+        let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
         let (_, _, index) = parse_indexed(&ctx, source, &options);
         let defined: Vec<&str> = index.definitions.iter().map(|d| &text[d.range.clone()]).collect();
         assert_eq!(defined, ["%a", "^x", "%c", "^end", "%b"]);
