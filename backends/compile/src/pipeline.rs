@@ -155,7 +155,7 @@ pub fn compile(ctx: &Context, module: &mut Module, options: &Options) -> Result<
     let code = compile_kernels(ctx, module, options)?;
     run.times.push(("machine code", start.elapsed()));
     let start = Instant::now();
-    let program = emit_program(ctx, module, &options.entry, Some(code))?;
+    let program = emit_program(ctx, module, &options.entry, Some(code), &run.kernels)?;
     run.times.push(("bytecode", start.elapsed()));
     Ok(Compiled { program, kernels: run.kernels, times: run.times })
 }
@@ -184,7 +184,7 @@ pub fn print_at(
             let print = nim_text::PrintOptions { elide_large: Some(64), ..nim_text::PrintOptions::default() };
             return Ok(nim_text::print_module(ctx, module, &print));
         }
-        Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None)?.disassemble()),
+        Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None, &[])?.disassemble()),
         Level::Mlir => None,
         Level::Llvm => Some(Dump::OptimisedIr),
         Level::Asm => Some(Dump::Assembly),

@@ -69,7 +69,7 @@ fn readable(path: &Path) -> Result<(), Failure> {
 
 fn program(cli: &Cli, path: &Path, compile_ms: f64) -> Result<Model, Failure> {
     let start = Instant::now();
-    let engine = Engine::load(path, cli.threads)?;
+    let engine = Engine::load(path, cli.constants.as_deref(), cli.threads)?;
     Ok(Model { engine, backend: Backend::Cpu, load_ms: milliseconds(start), compile_ms })
 }
 
