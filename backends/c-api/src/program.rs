@@ -183,6 +183,47 @@ pub unsafe extern "C" fn nim_program_load_memory(
     })
 }
 
+/// A program in machine code that was linked: what `nim-compile --emit=so` and `--emit=obj+h` export.
+#[repr(transparent)]
+pub struct nim_native {
+    program: nim_vm::native::NativeProgram,
+}
+
+/// Makes a program ready to run that was linked. The header that the compiler writes calls this.
+///
+/// # Safety
+/// `native` is what such a program exports, and stays loaded; `program` points to where the result goes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nim_program_from_native(
+    native: *const nim_native,
+    program: *mut *mut nim_program,
+) -> *mut nim_error {
+    checked(|| {
+        // SAFETY: see above.
+        let Some(native) = unsafe { native.as_ref() }.filter(|_| !program.is_null()) else {
+            return Err(nim_error::argument("nim_program_from_native: an argument is null"));
+        };
+        // SAFETY: see above.
+        unsafe {
+            let loaded = nim_program::new(Program::from_native(&native.program)?);
+            *program = Box::into_raw(Box::new(loaded));
+        }
+        Ok(())
+    })
+}
+
+// What compiled code calls for bf16 where the machine has no instruction, and compilers before GCC 13 do not bring.
+
+#[unsafe(no_mangle)]
+extern "C" fn __truncsfbf2(x: f32) -> f32 {
+    nim_vm::code_image::imports::truncate_f32_to_bf16(x)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn __truncdfbf2(x: f64) -> f32 {
+    nim_vm::code_image::imports::truncate_f64_to_bf16(x)
+}
+
 /// Frees a program; null is left alone. Sessions that run it go on.
 ///
 /// # Safety

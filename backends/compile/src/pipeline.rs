@@ -168,6 +168,17 @@ pub fn lower(ctx: &Context, module: &mut Module, options: &Options, level: Level
     Run::new(ctx, options).lower(module, level)
 }
 
+/// Lowers a module to [`Level::Dyn`]; its kernels.
+pub(crate) fn lower_fully(
+    ctx: &Context,
+    module: &mut Module,
+    options: &Options,
+) -> Result<Vec<KernelInfo>, Vec<Diagnostic>> {
+    let mut run = Run::new(ctx, options);
+    run.lower(module, Level::Dyn)?;
+    Ok(run.kernels)
+}
+
 /// Lowers a module as far as a level and shows it as text there.
 ///
 /// # Errors

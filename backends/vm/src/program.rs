@@ -7,6 +7,7 @@ use crate::error::LoadError;
 use crate::machine::slot::Slot;
 use crate::nimx;
 use crate::runtime;
+use crate::session::native::{Native, NativeProgram};
 use crate::session;
 use nim_expr::{EvalError, Expr, ExprPool, Symbol};
 use nim_tensor::{Blob, DType, Tensor, Value};
@@ -113,6 +114,8 @@ pub(crate) struct Contents {
     pub(crate) costs: Vec<Option<KernelCost>>,
     /// The first one is the program.
     pub(crate) functions: Vec<Function>,
+    /// Of native programs, whose functions have no instructions: where symbols come from.
+    pub(crate) origins: Option<Vec<Vec<Option<Origin>>>>,
     pub(crate) constants: Vec<Tensor>,
     pub(crate) code: Option<CodeImage>,
 }
@@ -148,6 +151,8 @@ pub(crate) struct Inner {
     /// Constants as registers hold them; strings stay host values.
     pub(crate) constants: Vec<Slot>,
     pub(crate) kernels: Vec<KernelFn>,
+    /// Machine code in place of bytecode.
+    pub(crate) native: Option<Native>,
     /// For each text that names one, the runtime function.
     pub(crate) library: Vec<Option<runtime::Function>>,
     /// Keeps the kernels callable.
@@ -186,7 +191,7 @@ impl Program {
     /// # Errors
     /// See [`LoadError`].
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Program, LoadError> {
-        Self::new(nimx::load_file(path.as_ref(), options)?)
+        Self::new(nimx::load_file(path.as_ref(), options)?, None)
     }
 
     /// Makes the bytes of a `.nimx` file ready to run.
@@ -205,13 +210,41 @@ impl Program {
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         options: &LoadOptions,
     ) -> Result<Program, LoadError> {
-        Self::new(nimx::load_bytes(Blob::new(bytes), options)?)
+        Self::new(nimx::load_bytes(Blob::new(bytes), options)?, None)
     }
 
-    fn new(loaded: nimx::Limited) -> Result<Program, LoadError> {
+    /// Loads a shared library that `nim-compile --emit=so` made. It stays loaded for ever.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: no such file, no native program, another version, or for another machine.
+    pub fn load_shared(path: impl AsRef<Path>) -> Result<Program, LoadError> {
+        let path = path.as_ref();
+        let refused = |why| LoadError::Io(path.to_owned(), std::io::Error::other(why));
+        let found = session::native::load_shared(path).map_err(refused)?;
+        // SAFETY: it is what the compiler exported, and is never unloaded.
+        unsafe { Self::from_native(found) }
+    }
+
+    /// Makes a native program ready to run: one that `nim-compile --emit=so` or `obj+h` made, by what it exports.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: another version, or for another machine.
+    ///
+    /// # Safety
+    /// The compiler made it, and its code stays loaded for ever.
+    pub unsafe fn from_native(program: &NativeProgram) -> Result<Program, LoadError> {
+        // SAFETY: as the caller says.
+        let native = unsafe { Native::open(program) };
+        let native =
+            native.map_err(|found| LoadError::Version { found: found as u32, expected: session::native::ABI as u32 })?;
+        // It was linked, not sent: nothing can have happened to its constants.
+        let options = LoadOptions { check_constants: false, ..LoadOptions::default() };
+        Self::new(nimx::load_bytes(Blob::new(native.tables), &options)?, Some(native))
+    }
+
+    fn new(loaded: nimx::Limited, native: Option<Native>) -> Result<Program, LoadError> {
         let nimx::Limited { contents, code } = loaded;
         let library: Vec<_> = contents.texts.iter().map(|text| runtime::find(text)).collect();
-        verify(&contents, &library)?;
         let kernel = |name: &String| {
             // The prefix is the compiler's: kernels are no functions of the C library, whatever they are called.
             let address = code.as_ref().and_then(|c| c.symbol(&format!("nim_{name}")));
@@ -220,12 +253,29 @@ impl Program {
             // trusted as any program is; it stays mapped as long as `_code` beside it.
             Ok(unsafe { std::mem::transmute::<*const u8, KernelFn>(address) })
         };
-        let kernels = contents.kernels.iter().map(kernel).collect::<Result<_, LoadError>>()?;
+        let kernels = match &native {
+            Some(native) => {
+                let fits = (native.functions.len(), native.kernels.len());
+                if contents.origins.is_none() || fits != (contents.functions.len(), contents.kernels.len()) {
+                    return Err(LoadError::Damaged("tables"));
+                }
+                native.kernels.to_vec()
+            }
+            None => {
+                verify(&contents, &library)?;
+                contents.kernels.iter().map(kernel).collect::<Result<_, LoadError>>()?
+            }
+        };
         let constants = contents.constants.iter().map(|tensor| Slot::from_value(&tensor.clone().into())).collect();
-        let functions = contents.functions.iter().map(session::prepare).collect();
-        let origins = contents.functions.iter().map(Function::origins).collect();
+        let functions = match &native {
+            Some(_) => contents.functions.clone(),
+            None => contents.functions.iter().map(session::prepare).collect(),
+        };
+        let origins = contents.origins.clone();
+        let origins = origins.unwrap_or_else(|| contents.functions.iter().map(Function::origins).collect());
         let size_reads = contents.sizes.iter().map(session::reads).collect();
-        let inner = Inner { contents, functions, origins, size_reads, constants, kernels, library, _code: code };
+        let inner =
+            Inner { contents, functions, origins, size_reads, constants, kernels, native, library, _code: code };
         Ok(Program { inner: Arc::new(inner) })
     }
 
@@ -330,6 +380,21 @@ fn disassemble(contents: &Contents) -> String {
         }
     }
     out
+}
+
+/// What a compiler to machine code needs of a program.
+#[derive(Debug)]
+pub struct NativeParts {
+    /// Its functions, as they run: operands may be constants, see [`Function::code`].
+    pub functions: Vec<Function>,
+    /// The expressions that they name.
+    pub sizes: Vec<SizeExpr>,
+    /// Names of the kernels.
+    pub kernels: Vec<String>,
+    /// What it takes and gives.
+    pub signature: Signature,
+    /// Everything else, as bytes.
+    pub tables: Vec<u8>,
 }
 
 /// Puts a program together.
@@ -454,6 +519,24 @@ impl ProgramBuilder {
         disassemble(&self.contents)
     }
 
+    /// The program for a compiler to machine code: each function as it runs, and what [`NativeProgram::tables`] of it are.
+    /// `code` says which machine the code will be for.
+    pub fn into_native(mut self, code: CodeImage) -> NativeParts {
+        let functions: Vec<Function> = self.contents.functions.iter().map(session::prepare).collect();
+        self.contents.origins = Some(self.contents.functions.iter().map(Function::origins).collect());
+        for (stored, function) in self.contents.functions.iter_mut().zip(&functions) {
+            *stored = Function { code: vec![], nodes: function.nodes.clone(), ..stored.clone() };
+        }
+        self.contents.code = Some(code);
+        NativeParts {
+            functions,
+            sizes: self.contents.sizes.clone(),
+            kernels: self.contents.kernels.clone(),
+            signature: self.contents.signature.clone(),
+            tables: nimx::to_bytes(&self.contents),
+        }
+    }
+
     /// Keeps the constants out of the program: in a file of this name, which [`ProgramBuilder::write_constants`] writes.
     pub fn constants_beside(&mut self, name: &str) {
         self.contents.beside = Some(name.to_owned());
@@ -498,7 +581,7 @@ impl ProgramBuilder {
             Some(image) => Some(LoadedCode::load(&image).map_err(LoadError::Code)?),
             None => None,
         };
-        Program::new(nimx::Limited { contents, code })
+        Program::new(nimx::Limited { contents, code }, None)
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Backend {
     Dyn,
     /// Compiled to machine code.
     Cpu,
+    /// The whole program compiled to machine code, without bytecode.
+    Native,
 }
 
 impl fmt::Display for Backend {
@@ -31,6 +33,7 @@ impl fmt::Display for Backend {
             Backend::Loops => "loops",
             Backend::Dyn => "dyn",
             Backend::Cpu => "cpu",
+            Backend::Native => "native",
         })
     }
 }
@@ -76,7 +79,7 @@ impl Engine {
                 }
                 verified(&ctx, &module)?;
             }
-            Backend::Loops | Backend::Dyn | Backend::Cpu => {
+            Backend::Loops | Backend::Dyn | Backend::Cpu | Backend::Native => {
                 let message = format!("--backend={backend} needs the compiler, which this tool was built without");
                 return Err(Failure::new(Stage::Compile, message));
             }
@@ -95,13 +98,17 @@ impl Engine {
         Engine { interface, runner: Runner::Program(Box::new(Session::new(program, options))), compile_ms }
     }
 
-    /// Maps a compiled program, and its constants where they are in a file of their own: `constants`, or the one beside it.
+    /// Maps a compiled program (.nimx, or native: .so), and its constants where they are in a file of their own: `constants`, or the one beside it.
     ///
     /// # Errors
     /// A file that is no program, is damaged, or is for another machine.
     pub fn load(path: &Path, constants: Option<&Path>, threads: usize) -> Result<Engine, Failure> {
         let options = LoadOptions { constants: constants.map(Path::to_owned), ..LoadOptions::default() };
-        let program = Program::load_with(path, &options).map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
+        let program = match path.extension() {
+            Some(extension) if extension == "so" => Program::load_shared(path),
+            _ => Program::load_with(path, &options),
+        };
+        let program = program.map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
         Ok(Engine::program(Interface::of_program(program.signature()), &program, threads, 0.0))
     }
 

@@ -26,10 +26,11 @@ use test_data::{Set, TestData};
 #[derive(Parser, Debug)]
 #[command(version, about, max_term_width = 120)]
 struct Cli {
-    /// The model: .nimx (compiled), .onnx, .nir, or - for text on standard input.
+    /// The model: .nimx (compiled), .so (native), .onnx, .nir, or - for text on standard input.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// What runs it; cpu unless this tool was built without the compiler. A .nimx always runs on cpu.
+    /// What runs it; cpu unless this tool was built without the compiler. A .nimx always runs on cpu, a .so is
+    /// native.
     #[arg(long, value_enum)]
     backend: Option<Backend>,
     /// An input: NAME=@FILE.npy, NAME=@FILE.pb (NAME=@- reads .npy from standard input), or NAME=1x3x224x224xf32=rand;

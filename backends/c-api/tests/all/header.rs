@@ -12,6 +12,13 @@ const NOTICE: &str = "\
  * docs/examples/c/recurrent.c shows all of it at work.
  */";
 
+const OPAQUE: &str = "
+// A value. It never changes, and any thread may read it.
+typedef struct nim_value nim_value;
+
+// A program in machine code that was linked: what `nim-compile --emit=so` and `--emit=obj+h` export.
+typedef struct nim_native nim_native;";
+
 /// The header for the definitions as they are.
 fn header() -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -28,7 +35,10 @@ fn header() -> String {
     config.include_guard = Some("NIM_H".into());
     config.header = Some(NOTICE.into());
     config.sort_by = cbindgen::SortKey::None;
-    config.enumeration.add_sentinel = false;
+    config.export.include = vec!["nim_error_code".into()];
+    // Rust knows what is in these, C does not.
+    config.export.exclude = vec!["nim_value".into(), "nim_native".into()];
+    config.after_includes = Some(OPAQUE.into());
     config.line_length = 120;
     let mut text = vec![];
     builder.with_config(config).generate().expect("the definitions can be written in C").write(&mut text);

@@ -2,6 +2,7 @@
 
 use nim_compiler::{DIALECTS, Options, compile};
 use nim_ir::Context;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,10 +49,15 @@ fn libraries() -> PathBuf {
 
 /// Compiles a program in C with all warnings as errors.
 pub fn build(source: &Path, folder: &Path, link: Link) -> PathBuf {
+    build_with(source, folder, link, &[])
+}
+
+/// As [`build`], with more arguments in front of the library.
+pub fn build_with(source: &Path, folder: &Path, link: Link, more: &[OsString]) -> PathBuf {
     let (out, libraries) = (folder.join(format!("program-{link:?}")), libraries());
     let mut cc = Command::new("cc");
     cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-pthread", "-I"]);
-    cc.arg(root().join("backends/c-api/include")).arg(source).arg("-o").arg(&out);
+    cc.arg(root().join("backends/c-api/include")).arg(source).args(more).arg("-o").arg(&out);
     match link {
         Link::Shared => cc.arg("-L").arg(&libraries).arg("-lnim").arg(format!("-Wl,-rpath,{}", libraries.display())),
         Link::Static => cc.arg(libraries.join("libnim.a")).args(["-lm", "-ldl", "-lpthread"]),

@@ -185,7 +185,7 @@ impl Relation {
     pub fn from_name(name: &str) -> Option<Relation> {
         Self::ALL.iter().find(|(_, n)| *n == name).map(|(r, _)| *r)
     }
-    pub(super) fn from_code(code: u32) -> Option<Relation> {
+    pub(crate) fn from_code(code: u32) -> Option<Relation> {
         Self::ALL.get(code as usize).map(|(r, _)| *r)
     }
     /// Whether two sizes are in this relation.

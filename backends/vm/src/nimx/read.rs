@@ -2,7 +2,7 @@
 
 use super::stream::{Checksum, Reader};
 use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
-use crate::bytecode::{self, Function, Size, Text, field::dtype_of_code, size::SizeExpr};
+use crate::bytecode::{self, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
 use crate::error::{ConstantsProblem, LoadError};
 use crate::program::{AdtType, Contents, KernelCost, LoadOptions, Signature, SignatureValue, ValueType};
@@ -139,12 +139,16 @@ fn contents(tables: &[u8], open: impl FnOnce(&str) -> Result<Blob, LoadError>) -
     let kernels = r.list(Reader::string).ok_or_else(damaged)?;
     let costs = r.list(cost).ok_or_else(damaged)?;
     let functions = r.list(function).ok_or_else(damaged)?;
-    let functions = functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
+    let functions: Vec<Function> = functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
+    let origins = match r.u32().ok_or_else(damaged)? {
+        0 => None,
+        _ => Some(functions.iter().map(|_| origins(&mut r)).collect::<Option<_>>().ok_or_else(damaged)?),
+    };
     let section = open(&beside)?;
     let constants = r.list(|r| constant(r, &section)).ok_or_else(damaged)?;
     let beside = (!beside.is_empty()).then_some(beside);
     let signature = Signature { inputs, outputs, types };
-    Ok(Contents { producer, beside, signature, texts, sizes, size_texts, kernels, costs, functions, constants, code: None })
+    Ok(Contents { producer, beside, signature, texts, sizes, size_texts, kernels, costs, functions, origins, constants, code: None })
 }
 
 fn value(r: &mut Reader<'_>) -> Option<SignatureValue> {
@@ -185,6 +189,12 @@ fn function(r: &mut Reader<'_>) -> Option<Result<Function, bytecode::Problem>> {
     let code = bytecode::decode(&r.words()?);
     let nodes = r.words()?.into_iter().map(|n| (n != u32::MAX).then_some(Text(n))).collect();
     Some(code.map(|code| Function { name, regs, symbols, inputs, outputs, code, nodes }))
+}
+
+fn origins(r: &mut Reader<'_>) -> Option<Vec<Option<Origin>>> {
+    let words = r.words()?;
+    let origin = |pair: &[u32]| (pair[0] != u32::MAX).then_some(Origin { what: Text(pair[0]), axis: pair[1] });
+    Some(words.chunks_exact(2).map(origin).collect())
 }
 
 fn constant(r: &mut Reader<'_>, section: &Blob) -> Option<Tensor> {

@@ -236,6 +236,11 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
         let nodes: Vec<u32> = function.nodes.iter().map(|n| n.map_or(u32::MAX, |t| t.0)).collect();
         w.words(&nodes);
     }
+    w.u32(contents.origins.is_some().into());
+    for function in contents.origins.iter().flatten() {
+        let words = function.iter().flat_map(|o| o.map_or([u32::MAX, 0], |o| [o.what.0, o.axis]));
+        w.words(&words.collect::<Vec<u32>>());
+    }
     w.u32(contents.constants.len() as u32);
     for (tensor, &(at, len)) in contents.constants.iter().zip(constants) {
         w.u32(dtype_code(tensor.dtype()).into());

@@ -4,6 +4,7 @@ mod adt;
 mod bound;
 mod explain;
 mod memory;
+pub mod native;
 mod ops;
 mod prepare;
 mod profile;

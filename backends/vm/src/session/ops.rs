@@ -3,7 +3,7 @@
 use super::Session;
 use super::explain::Site;
 use super::run::{Fault, Frame, Step, invalid};
-use crate::bytecode::{Callee, ConstId, KernelId, Maker, Reg, Sym, Text};
+use crate::bytecode::{Callee, ConstId, KernelId, Maker, Reg, Size, Sym, Text};
 use crate::error::RunErrorKind;
 use crate::machine::slot::{Dims, Made, Slot, TensorRef};
 use crate::runtime::Call;
@@ -129,6 +129,34 @@ impl Session {
         };
         let dim = dim.ok_or_else(|| invalid(format!("register {} has no dimension {axis}", from.0)))?;
         frame.symbols[symbol.index()] = dim;
+        Ok(())
+    }
+
+    /// Fails unless a value has these dimensions: expressions and their values.
+    pub(super) fn check(
+        &mut self,
+        site: Site<'_>,
+        frame: &Frame,
+        from: Reg,
+        dims: impl ExactSizeIterator<Item = (Size, i64)>,
+        what: Text,
+    ) -> Step {
+        let other;
+        let shape = match frame.slot(site, from) {
+            Slot::Tensor(tensor) => tensor.dims(),
+            slot => {
+                other = slot.dims().ok_or_else(|| invalid("a value without dimensions is checked"))?;
+                &other
+            }
+        };
+        if shape.len() != dims.len() {
+            return Err(site.rank(shape, dims.len(), what).into());
+        }
+        for (axis, (size, value)) in dims.enumerate() {
+            if shape[axis] != value {
+                return Err(site.dimension(&frame.symbols, shape, axis, (size, value), what).into());
+            }
+        }
         Ok(())
     }
 

@@ -1,38 +1,34 @@
 //! Bytecode made ready to run: constants are read where they are instead of being moved into registers first.
 
 use crate::bytecode::{ConstId, Function, Instr, Label, Reg};
+use std::collections::HashMap;
 
-/// What a register is ever given.
+/// What a register is ever given, if anything.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Given {
-    Nothing,
     Constant(ConstId),
     Other,
 }
 
 /// A function whose registers that only ever hold one constant are replaced by that constant.
 pub(crate) fn prepare(function: &Function) -> Function {
-    let mut given = vec![Given::Nothing; function.regs as usize];
-    given[..function.inputs as usize].fill(Given::Other);
+    // A map, since the number of registers is only a claim of the file.
+    let mut given: HashMap<Reg, Given> = HashMap::new();
     for instr in &function.code {
         let mut instr = instr.clone();
         if let Instr::Const { out, constant } = instr {
-            let old = &mut given[out.index()];
-            *old = match *old {
-                Given::Nothing => Given::Constant(constant),
-                same if same == Given::Constant(constant) => same,
-                _ => Given::Other,
-            };
+            let new = if out.0 < function.inputs { Given::Other } else { Given::Constant(constant) };
+            given.entry(out).and_modify(|old| *old = if *old == new { new } else { Given::Other }).or_insert(new);
         } else {
             instr.registers(&mut |reg, is_result| {
                 if is_result {
-                    given[reg.index()] = Given::Other;
+                    given.insert(*reg, Given::Other);
                 }
             });
         }
     }
-    let constant = |reg: Reg| match given[reg.index()] {
-        Given::Constant(id) => Some(id),
+    let constant = |reg: Reg| match given.get(&reg) {
+        Some(Given::Constant(id)) => Some(*id),
         _ => None,
     };
     // Where each instruction goes; what is left out leads to the next one that stays.

@@ -51,7 +51,8 @@ pub(super) type Step<T = ()> = Result<T, Fault>;
 pub(super) enum Next<'p> {
     Instruction,
     Jump(u32),
-    Call { called: Called, outs: &'p [Reg] },
+    /// `last`: the results of the call are what the function returns, so nothing of it is needed any more.
+    Call { called: Called, outs: &'p [Reg], last: bool },
     Return(&'p [Reg]),
 }
 
@@ -95,9 +96,7 @@ impl Session {
                     let node = Site { program, function: now.function, at: now.at }.node();
                     return Err(RunError { kind, node });
                 }
-                Ok(Next::Call { called: Called { function, frame }, outs }) => {
-                    // A call that gives the results that the function returns: nothing of it is needed then.
-                    let last = functions[now.function].is_tail_call(now.at, outs);
+                Ok(Next::Call { called: Called { function, frame }, outs, last }) => {
                     let limit = self.options.max_depth;
                     let allowed = self.count_step().and_then(|()| match last || waiting.len() < limit {
                         true => Ok(()),
@@ -136,6 +135,9 @@ impl Session {
 
     /// Runs a function to its next call or its end.
     fn until_call<'p>(&mut self, program: &'p Program, now: &mut Activation<'p>) -> Step<Next<'p>> {
+        if let Some(native) = &program.inner.native {
+            return self.native_until_call(program, native.functions[now.function], now);
+        }
         let code = &program.inner.functions[now.function].code;
         loop {
             let instr = code.get(now.at).ok_or_else(|| invalid("the code goes on behind its end"))?;
@@ -224,17 +226,12 @@ impl Session {
                 }
             }
             Instr::Check { from, dims, what } => {
-                let shape = frame.slot(site, *from).dims();
-                let shape = shape.ok_or_else(|| invalid("a value without dimensions is checked"))?;
-                if shape.len() != dims.len() {
-                    return Err(site.rank(&shape, dims.len(), *what).into());
-                }
-                for (axis, &dim) in dims.iter().enumerate() {
-                    let value = self.size(site, frame, dim)?;
-                    if shape[axis] != value {
-                        return Err(site.dimension(&frame.symbols, &shape, axis, (dim, value), *what).into());
-                    }
-                }
+                let (mut sizes, frame) = (std::mem::take(&mut self.scratch.symbols), &*frame);
+                let done = self.sizes(site, frame, dims, &mut sizes).and_then(|()| {
+                    self.check(site, frame, *from, dims.iter().copied().zip(sizes.iter().copied()), *what)
+                });
+                self.scratch.symbols = sizes;
+                done?;
             }
             Instr::Jump { target } => return Ok(Next::Jump(target.0)),
             Instr::JumpUnless { condition, target } => {
@@ -250,7 +247,8 @@ impl Session {
             Instr::Push { to, from } => self.push(site, frame, *to, *from)?,
             Instr::Call { callee, ins, outs } => {
                 let called = self.called(site, frame, *callee, ins, outs.len())?;
-                return Ok(Next::Call { called, outs });
+                let last = site.function().is_tail_call(site.at, outs);
+                return Ok(Next::Call { called, outs, last });
             }
             Instr::Make { out, maker, fields } => self.make(site, frame, *out, *maker, fields),
             Instr::Match { value, targets, fields } => {
