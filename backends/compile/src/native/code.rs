@@ -194,26 +194,28 @@ impl Writer<'_> {
                 self.entry(at, "move_to", &[text(out.0), text(from.0)]);
             }
             Instr::Kill { regs } => {
-                self.entry(at, "kill", &regs_list(regs));
+                let mut args = vec![text(regs.len() as u32)];
+                args.extend(regs.iter().map(|r| text(r.0)));
+                self.entry(at, "kill", &args);
             }
             Instr::Copy { from, to, offset } => {
                 let offset = self.extent(at, *offset);
                 self.entry(at, "copy_to", &[text(from.0), text(to.0), offset]);
             }
             Instr::Invoke { kernel, ins, outs, symbols, phases, work } => {
-                let mut args = regs_list(ins);
-                args.extend(regs_list(outs));
+                let args = [self.constant_regs(ins), self.constant_regs(outs)].concat();
                 let buffers = self.entry(at, "buffers", &args);
                 self.invoke(at, (kernel.0, work.0), &buffers, symbols, phases);
             }
             Instr::Runtime { function, ints, sizes, ins, outs } => {
                 let values: Vec<String> = sizes.iter().map(|&s| self.size(at, s)).collect();
-                let mut args = vec![text(function.0), text(ints.len() as u32)];
+                let mut args = vec![text(function.0)];
+                args.extend(self.constant_regs(ins));
+                args.extend(self.constant_regs(outs));
+                args.push(text(ints.len() as u32));
                 args.extend(ints.iter().map(i64::to_string));
                 args.push(text(values.len() as u32));
                 args.extend(values);
-                args.extend(regs_list(ins));
-                args.extend(regs_list(outs));
                 self.entry(at, "library", &args);
             }
             Instr::Bind { from, symbols } => {
@@ -287,7 +289,7 @@ impl Writer<'_> {
                 let last = matches!(next, Some(Instr::Return { values }) if values == outs);
                 let mut args = vec![text(kind), text(callee), text(last.into())];
                 args.extend(self.constant_regs(outs));
-                args.extend(regs_list(ins));
+                args.extend(self.constant_regs(ins));
                 self.entry(at, "call", &args);
                 return self.line("br label %due");
             }
@@ -297,12 +299,12 @@ impl Writer<'_> {
                     Maker::Function(f) => (1, f.0),
                 };
                 let mut args = vec![text(out.0), text(kind), text(number)];
-                args.extend(regs_list(fields));
+                args.extend(self.constant_regs(fields));
                 self.entry(at, "make", &args);
             }
             Instr::Match { value, targets, fields } => {
                 let mut args = vec![text(value.0), text(fields.len() as u32)];
-                fields.iter().for_each(|f| args.extend(regs_list(f)));
+                fields.iter().for_each(|f| args.extend(self.constant_regs(f)));
                 let number = self.entry(at, "matched", &args);
                 let mut cases = String::new();
                 let mut blocks = vec![];
@@ -474,9 +476,4 @@ impl Writer<'_> {
             }
         }
     }
-}
-
-/// Registers as arguments: how many, and each.
-fn regs_list(regs: &[Reg]) -> Vec<String> {
-    std::iter::once(regs.len().to_string()).chain(regs.iter().map(|r| r.0.to_string())).collect()
 }

@@ -15,7 +15,7 @@ use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::{Pool, PoolStats};
 use crate::machine::slot::Slot;
 use crate::machine::threads::Threads;
-use crate::program::{Program, SignatureValue, ValueType, describe};
+use crate::program::{Program, SignatureValue};
 use crate::runtime::{Draws, Env};
 use nim_tensor::Value;
 use std::sync::Arc;
@@ -209,20 +209,6 @@ fn arguments<'v>(
     if found != signature.inputs.len() {
         let kind = RunErrorKind::InputCount { expected: signature.inputs.len(), found };
         return Err(RunError { kind: Box::new(kind), node: None });
-    }
-    for (expected, value) in signature.inputs.iter().zip(inputs.clone()) {
-        let fits = match (&expected.ty, value) {
-            (ValueType::Tensor { dtype, dims }, Value::Tensor(t)) => t.dtype() == *dtype && t.rank() == dims.len(),
-            (ValueType::Tensor { .. }, _) => false,
-            (ValueType::Other(_), Value::Tensor(_) | Value::Adt(_) | Value::Function(_)) => false,
-            (ValueType::Other(_), _) => true,
-            (ValueType::Adt(_), _) => true,
-        };
-        if !fits {
-            let (input, ty) = (expected.name.clone(), expected.ty.to_string());
-            let kind = RunErrorKind::InputType { input, expected: ty, found: describe(value) };
-            return Err(RunError { kind: Box::new(kind), node: expected.node.clone() });
-        }
     }
     let slot = |(expected, value): (&SignatureValue, &Value)| {
         adt::from_value(signature, &expected.ty, value).map_err(|found| {

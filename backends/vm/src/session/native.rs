@@ -11,9 +11,9 @@
 //! struct nim_call { entry *const *entries; int64_t *symbols; int64_t direct; int64_t value; ... }
 //! ```
 //! `symbols` are the symbol registers; `direct` is 1 when kernels may be called without [`launch`]; `value` is what [`size`]
-//! and [`extent`] answer. `at` is the number of the instruction, for messages. Arguments are the instruction's fields in
-//! order, sizes as values; of lists comes the number of items first. Lists of registers that outlive an entry are addresses
-//! of constant arrays of `uint32_t`.
+//! and [`extent`] answer. `at` is the number of the instruction, for messages. Arguments are the instruction's fields
+//! about in order, sizes as values. Lists of registers are the address of a constant array of `uint32_t` and its length, of
+//! other lists comes the number of items first.
 
 use super::Session;
 use super::explain::Site;
@@ -104,9 +104,6 @@ impl<'a> Args<'a> {
         let (list, rest) = self.0.split_at_checked(count).ok_or_else(|| invalid("a native call lacks arguments"))?;
         self.0 = rest;
         Ok(list)
-    }
-    fn regs(&mut self) -> Step<Vec<Reg>> {
-        Ok(self.list()?.iter().map(|&r| Reg(r as u32)).collect())
     }
     /// Registers in a constant array: its address and length.
     fn constant_regs<'p>(&mut self) -> Step<&'p [Reg]> {
@@ -214,8 +211,8 @@ entries! {
     };
     /// Addresses of the buffers of a kernel: the address of their list.
     buffers => |call, site, args| {
-        let (ins, outs) = (args.regs()?, args.regs()?);
-        call.session.buffers(site, call.frame, &ins, &outs)?;
+        let (ins, outs) = (args.constant_regs()?, args.constant_regs()?);
+        call.session.buffers(site, call.frame, ins, outs)?;
         Ok(call.session.scratch.buffers.as_ptr() as usize as i64)
     };
     /// Runs a kernel on the buffers just asked for, on all threads or measured.
@@ -228,8 +225,8 @@ entries! {
     };
     library => |call, site, args| {
         let name = Text(args.number()?);
-        let (ints, sizes, ins, outs) = (args.list()?, args.list()?, args.regs()?, args.regs()?);
-        call.session.library(site, call.frame, name, (ints, sizes), (&ins, &outs))?;
+        let (ins, outs, ints, sizes) = (args.constant_regs()?, args.constant_regs()?, args.list()?, args.list()?);
+        call.session.library(site, call.frame, name, (ints, sizes), (ins, outs))?;
         Ok(0)
     };
     bind => |call, site, args| {
@@ -277,8 +274,8 @@ entries! {
         let (kind, callee, last) = (args.number()?, args.number()?, args.number()?);
         let callee = if kind == 0 { Callee::Function(FunctionId(callee)) } else { Callee::Value(Reg(callee)) };
         let outs = args.constant_regs()?;
-        let ins = args.regs()?;
-        let called = call.session.called(site, call.frame, callee, &ins, outs.len())?;
+        let ins = args.constant_regs()?;
+        let called = call.session.called(site, call.frame, callee, ins, outs.len())?;
         call.next = Some(Next::Call { called, outs, last: last != 0 });
         Ok(0)
     };
@@ -290,15 +287,16 @@ entries! {
     make => |call, site, args| {
         let (out, kind, number) = (args.reg()?, args.number()?, args.number()?);
         let maker = if kind == 0 { Maker::Constructor(number) } else { Maker::Function(FunctionId(number)) };
-        let fields = args.regs()?;
-        call.session.make(site, call.frame, out, maker, &fields);
+        let fields = args.constant_regs()?;
+        call.session.make(site, call.frame, out, maker, fields);
         Ok(0)
     };
     /// Takes a value apart; the number of its constructor.
     matched => |call, site, args| {
         let (value, cases) = (args.reg()?, args.number()?);
-        let fields = (0..cases).map(|_| args.regs()).collect::<Step<Vec<_>>>()?;
-        let number = call.session.matched(site, call.frame, value, |i| fields.get(i).map(|f| &**f))?;
+        let cases = args.0.chunks_exact(2).take(cases as usize);
+        let fields = |i: usize| Args(cases.clone().nth(i)?).constant_regs().ok();
+        let number = call.session.matched(site, call.frame, value, fields)?;
         Ok(number as i64)
     };
 }
