@@ -1,5 +1,6 @@
 //! What the runtime itself costs: a program of kernels that do nothing, and loops of single instructions.
-//! `cargo run --release -p nim-vm --example overhead` prints the medians of many rounds.
+//! `cargo run --release -p nim-vm --example overhead` prints the medians of many rounds, which are short enough not to be
+//! interrupted; `-- ROUNDS` does so many.
 
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Tensor, Value};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 const KERNELS: usize = 60;
-const ROUNDS: usize = 301;
+const ROUNDS: usize = 1001;
 
 /// A kernel that returns at once.
 fn nothing() -> CodeImage {
@@ -121,9 +122,10 @@ fn around(steps: usize, make: impl Fn(&mut Build) -> Vec<Instr>) -> Program {
 fn nanoseconds(program: &Program, batch: usize) -> f64 {
     let mut session = Session::new(program, Options { threads: 1, ..Options::default() });
     let inputs = [Value::Tensor(Tensor::new(&[batch, 64], vec![0f32; batch * 64]))];
-    let mut times: Vec<f64> = (0..ROUNDS)
+    let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
+    let mut times: Vec<f64> = (0..rounds)
         .map(|_| {
-            const CALLS: u32 = 20;
+            const CALLS: u32 = 4;
             let start = Instant::now();
             for _ in 0..CALLS {
                 session.run(&inputs).expect("it runs");
@@ -132,7 +134,7 @@ fn nanoseconds(program: &Program, batch: usize) -> f64 {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    times[ROUNDS / 2]
+    times[rounds / 2]
 }
 
 fn main() {
@@ -140,7 +142,7 @@ fn main() {
         let time = nanoseconds(&chain(batch), 8);
         println!("{KERNELS} kernels, {name} shapes: {:.2} us a call, {:.1} ns a kernel", time / 1e3, time / KERNELS as f64);
     }
-    const STEPS: usize = 1000;
+    const STEPS: usize = 200;
     let empty = nanoseconds(&around(STEPS, |_| vec![]), 1) / STEPS as f64;
     println!("a step of a loop (3 instructions): {empty:.1} ns");
     let each = |name: &str, make: &dyn Fn(&mut Build) -> Vec<Instr>| {

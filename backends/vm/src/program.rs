@@ -267,10 +267,11 @@ impl Program {
             }
         };
         let constants = contents.constants.iter().map(|tensor| Slot::from_value(&tensor.clone().into())).collect();
-        let functions = match &native {
-            Some(_) => contents.functions.clone(),
-            None => contents.functions.iter().map(session::prepare).collect(),
-        };
+        let mut functions = contents.functions.clone();
+        if native.is_none() {
+            functions = functions.iter().map(session::prepare).collect();
+            functions.iter_mut().for_each(|function| session::immediate(function, &contents.sizes));
+        }
         let origins = contents.origins.clone();
         let origins = origins.unwrap_or_else(|| contents.functions.iter().map(Function::origins).collect());
         let size_reads = contents.sizes.iter().map(session::reads).collect();
@@ -525,7 +526,7 @@ impl ProgramBuilder {
         let functions: Vec<Function> = self.contents.functions.iter().map(session::prepare).collect();
         self.contents.origins = Some(self.contents.functions.iter().map(Function::origins).collect());
         for (stored, function) in self.contents.functions.iter_mut().zip(&functions) {
-            *stored = Function { code: vec![], nodes: function.nodes.clone(), ..stored.clone() };
+            *stored = Function { code: vec![], ..function.clone() };
         }
         self.contents.code = Some(code);
         NativeParts {

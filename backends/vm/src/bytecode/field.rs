@@ -78,6 +78,8 @@ pub trait Field: Sized {
     fn registers(&mut self, _: &mut dyn FnMut(&mut Reg)) {}
     /// Visits all targets of jumps in it.
     fn labels(&mut self, _: &mut dyn FnMut(&mut Label)) {}
+    /// Visits all sizes in it.
+    fn sizes(&mut self, _: &mut dyn FnMut(&mut Size)) {}
 }
 
 macro_rules! index_field {
@@ -201,6 +203,9 @@ impl Field for Size {
     fn show(&self, names: &Names<'_>, out: &mut String) {
         out.push_str(&(names.size)(self.0));
     }
+    fn sizes(&mut self, visit: &mut dyn FnMut(&mut Size)) {
+        visit(self);
+    }
 }
 
 impl Field for u32 {
@@ -298,6 +303,9 @@ impl<T: Field> Field for Box<[T]> {
     }
     fn labels(&mut self, visit: &mut dyn FnMut(&mut Label)) {
         self.iter_mut().for_each(|item| item.labels(visit));
+    }
+    fn sizes(&mut self, visit: &mut dyn FnMut(&mut Size)) {
+        self.iter_mut().for_each(|item| item.sizes(visit));
     }
 }
 

@@ -81,6 +81,10 @@ macro_rules! instructions {
             pub(crate) fn labels(&mut self, visit: &mut dyn FnMut(&mut Label)) {
                 match self { $(Instr::$name { $($field),* } => { $($field.labels(visit);)* })* }
             }
+            /// Visits all sizes.
+            pub(crate) fn sizes(&mut self, visit: &mut dyn FnMut(&mut Size)) {
+                match self { $(Instr::$name { $($field),* } => { $($field.sizes(visit);)* })* }
+            }
             /// Number, name, fields with their types, and meaning of every instruction: what the reference shows.
             pub const TABLE: &'static [Definition] = &[$(Definition {
                 code: $code,

@@ -50,7 +50,7 @@ indices! {
     Label;
 }
 
-/// Most registers of a function: beyond are numbers that stand for constants.
+/// Most registers of a function and expressions of a program: beyond are numbers that stand for constants.
 pub const MAX_REGS: u32 = 1 << 31;
 
 impl Reg {
@@ -62,6 +62,18 @@ impl Reg {
     #[inline]
     pub(crate) fn as_constant(self) -> Option<usize> {
         (self.0 >= MAX_REGS).then_some((self.0 & !MAX_REGS) as usize)
+    }
+}
+
+impl Size {
+    /// A number itself where an expression stands: only in code that is ready to run, never in a file.
+    pub(crate) fn immediate(value: i64) -> Option<Size> {
+        u32::try_from(value).ok().filter(|v| *v < MAX_REGS).map(|v| Size(MAX_REGS | v))
+    }
+    /// The number that it is, if it is one.
+    #[inline(always)]
+    pub(crate) fn as_immediate(self) -> Option<i64> {
+        (self.0 >= MAX_REGS).then_some(i64::from(self.0 & !MAX_REGS))
     }
 }
 
@@ -156,8 +168,8 @@ pub fn encode(code: &[Instr]) -> Vec<u32> {
 /// The first thing that is wrong.
 pub fn verify(function: &Function, limits: &Limits<'_>) -> Result<(), Problem> {
     let fail = |text: String| Err(Problem(text));
-    if function.regs > MAX_REGS || limits.constants > MAX_REGS {
-        return fail("there are too many registers or constants".into());
+    if function.regs > MAX_REGS || limits.constants > MAX_REGS || limits.sizes.len() > MAX_REGS as usize {
+        return fail("there are too many registers, constants or expressions".into());
     }
     if function.inputs > function.regs {
         return fail("there are fewer registers than arguments".into());

@@ -33,6 +33,9 @@ impl<'a> Site<'a> {
     }
 
     fn size_text(&self, size: Size) -> String {
+        if let Some(value) = size.as_immediate() {
+            return value.to_string();
+        }
         self.program.inner.contents.size_texts.get(size.index()).cloned().unwrap_or_default()
     }
 
@@ -117,5 +120,13 @@ impl<'a> Site<'a> {
             expression = format!("{expression} (where {})", origins.join(" and "));
         }
         RunErrorKind::Size { expression, problem }
+    }
+
+    #[cold]
+    pub(super) fn negative(&self, symbols: &[i64], size: Size, value: i64) -> RunErrorKind {
+        // Machines answer with this number when they cannot say what was computed.
+        let lost = value == i64::MIN;
+        let why = if lost { ", which stands for NaN and for what does not fit in 64 bits" } else { "" };
+        self.size(symbols, size, format!("is negative: {value}{why}"))
     }
 }

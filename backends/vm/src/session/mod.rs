@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use bound::BoundSession;
-pub(crate) use prepare::prepare;
+pub(crate) use prepare::{immediate, prepare};
 pub use profile::{Profile, SiteTime, Span};
 pub(crate) use sizes::reads;
 

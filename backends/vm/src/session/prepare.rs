@@ -1,6 +1,8 @@
-//! Bytecode made ready to run: constants are read where they are instead of being moved into registers first.
+//! Bytecode made ready to run: constants are read where they are instead of being moved into registers first, registers that
+//! nothing uses any more are left out, and sizes that are numbers stand in the instructions.
 
-use crate::bytecode::{ConstId, Function, Instr, Label, Reg};
+use crate::bytecode::size::SizeExpr;
+use crate::bytecode::{ConstId, Function, Instr, Label, Reg, Size};
 use std::collections::HashMap;
 
 /// What a register is ever given, if anything.
@@ -57,13 +59,41 @@ pub(crate) fn prepare(function: &Function) -> Function {
     for instr in &mut code {
         instr.labels(&mut |label: &mut Label| *label = Label(moved[label.index()]));
     }
-    Function { code, nodes, ..function.clone() }
+    let regs = renumber(&mut code, function.inputs);
+    Function { code, nodes, regs: regs.min(function.regs), ..function.clone() }
+}
+
+/// Gives registers behind the arguments the next free numbers in the order of their appearance; how many there are.
+fn renumber(code: &mut [Instr], inputs: u32) -> u32 {
+    let mut next = inputs;
+    let mut places: HashMap<Reg, Reg> = HashMap::new();
+    for instr in code {
+        instr.registers(&mut |reg, _| {
+            if reg.0 >= inputs && reg.as_constant().is_none() {
+                *reg = *places.entry(*reg).or_insert_with(|| {
+                    next += 1;
+                    Reg(next - 1)
+                });
+            }
+        });
+    }
+    next
+}
+
+/// Puts sizes that are numbers into the instructions.
+pub(crate) fn immediate(function: &mut Function, sizes: &[SizeExpr]) {
+    for instr in &mut function.code {
+        instr.sizes(&mut |size| {
+            if let Some(SizeExpr::Constant(value)) = sizes.get(size.index()) {
+                *size = Size::immediate(*value).unwrap_or(*size);
+            }
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytecode::Size;
 
     #[test]
     fn constants_become_operands() {
@@ -81,6 +111,8 @@ mod tests {
         let nodes = vec![None; code.len()];
         let function = Function { regs: 3, inputs: 1, code, nodes, ..Function::default() };
         let found = prepare(&function);
+        // It is the only one left behind the argument.
+        let b = Reg(1);
         let expected = vec![
             Instr::Const { out: b, constant: ConstId(4) },
             Instr::Const { out: b, constant: ConstId(5) },
@@ -89,6 +121,18 @@ mod tests {
             Instr::Jump { target: Label(3) },
         ];
         assert_eq!(found.code, expected);
-        assert_eq!(found.nodes.len(), expected.len());
+        assert_eq!((found.nodes.len(), found.regs), (expected.len(), 2));
+    }
+
+    #[test]
+    fn numbers_stand_in_instructions() {
+        let values: [Size; 3] = [0, 1, 2].map(Size);
+        let code = vec![Instr::Index { to: Reg(0), values: values.into() }];
+        let mut function = Function { code, ..Function::default() };
+        let sizes = [SizeExpr::Constant(7), SizeExpr::Constant(-1), SizeExpr::Symbol(0)];
+        immediate(&mut function, &sizes);
+        let Instr::Index { values, .. } = &function.code[0] else { panic!() };
+        assert_eq!(values.iter().map(|s| s.as_immediate()).collect::<Vec<_>>(), [Some(7), None, None]);
+        assert_eq!(values[1..], [Size(1), Size(2)]);
     }
 }

@@ -71,7 +71,7 @@ impl Session {
     pub(super) fn frame(&mut self, function: &Function, args: impl Iterator<Item = Slot>) -> Frame {
         let mut frame = self.scratch.frames.pop().unwrap_or_default();
         frame.regs.extend(args);
-        frame.regs.resize(function.regs as usize, Slot::Empty);
+        frame.regs.resize_with(function.regs as usize, Slot::default);
         frame.symbols.resize(function.symbols.len(), 0);
         frame
     }
@@ -261,7 +261,7 @@ impl Session {
     }
 
     /// The value of an expression.
-    #[inline]
+    #[inline(always)]
     pub(super) fn size(&mut self, site: Site<'_>, frame: &Frame, size: Size) -> Step<i64> {
         let value = self.sizes.get(&site.program.inner, &frame.symbols, size);
         value.map_err(|e| site.size(&frame.symbols, size, e.to_string()).into())
@@ -276,15 +276,10 @@ impl Session {
     }
 
     /// As [`Session::size`], for what cannot be negative.
-    #[inline]
+    #[inline(always)]
     pub(super) fn extent(&mut self, site: Site<'_>, frame: &Frame, size: Size) -> Step<usize> {
         let value = self.size(site, frame, size)?;
-        usize::try_from(value).map_err(|_| {
-            // Machines answer with this number when they cannot say what was computed.
-            let lost = value == i64::MIN;
-            let why = if lost { ", which stands for NaN and for what does not fit in 64 bits" } else { "" };
-            site.size(&frame.symbols, size, format!("is negative: {value}{why}")).into()
-        })
+        usize::try_from(value).map_err(|_| site.negative(&frame.symbols, size, value).into())
     }
 
     fn dims(&mut self, site: Site<'_>, frame: &Frame, sizes: &[Size]) -> Step<Dims> {

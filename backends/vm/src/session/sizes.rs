@@ -40,8 +40,15 @@ impl Sizes {
     }
 
     /// The value of an expression.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&mut self, inner: &Inner, symbols: &[i64], size: Size) -> Result<i64, SizeError> {
+        match size.as_immediate() {
+            Some(value) => Ok(value),
+            None => self.computed(inner, symbols, size),
+        }
+    }
+
+    fn computed(&mut self, inner: &Inner, symbols: &[i64], size: Size) -> Result<i64, SizeError> {
         match &inner.contents.sizes[size.index()] {
             SizeExpr::Constant(v) => Ok(*v),
             SizeExpr::Symbol(r) => Ok(symbols[*r as usize]),
