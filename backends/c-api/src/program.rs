@@ -89,7 +89,8 @@ impl Port {
         let node = value.node.as_deref().map_or(ptr::null(), &mut text);
         let (kind, dtype, dims) = match &value.ty {
             ValueType::Tensor { dtype, dims } => {
-                let dims = dims.iter().map(|d| nim_dim { size: d.parse().unwrap_or(-1), expression: text(d) }).collect();
+                let dims =
+                    dims.iter().map(|d| nim_dim { size: d.parse().unwrap_or(-1), expression: text(d) }).collect();
                 (nim_kind::NIM_KIND_TENSOR, nim_dtype::of(*dtype), dims)
             }
             ValueType::Adt(_) => (nim_kind::NIM_KIND_DATA, nim_dtype::NIM_U8, Box::default()),

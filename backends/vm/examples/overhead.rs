@@ -140,7 +140,11 @@ fn nanoseconds(program: &Program, batch: usize) -> f64 {
 fn main() {
     for (name, batch) in [("static", "8"), ("symbolic", "batch")] {
         let time = nanoseconds(&chain(batch), 8);
-        println!("{KERNELS} kernels, {name} shapes: {:.2} us a call, {:.1} ns a kernel", time / 1e3, time / KERNELS as f64);
+        println!(
+            "{KERNELS} kernels, {name} shapes: {:.2} us a call, {:.1} ns a kernel",
+            time / 1e3,
+            time / KERNELS as f64
+        );
     }
     const STEPS: usize = 200;
     let empty = nanoseconds(&around(STEPS, |_| vec![]), 1) / STEPS as f64;
@@ -155,10 +159,12 @@ fn main() {
         vec![Instr::View { out: Reg(3), storage: Reg(1), offset, dtype: DType::F32, dims }]
     });
     each("new", &|b| vec![Instr::New { out: Reg(3), dtype: DType::F32, dims: b.sizes(&["4", "i + 1"]) }]);
-    each("index", &|b| vec![
-        Instr::New { out: Reg(3), dtype: DType::I64, dims: [].into() },
-        Instr::Index { to: Reg(3), values: b.sizes(&["i"]) },
-    ]);
+    each("index", &|b| {
+        vec![
+            Instr::New { out: Reg(3), dtype: DType::I64, dims: [].into() },
+            Instr::Index { to: Reg(3), values: b.sizes(&["i"]) },
+        ]
+    });
     each("eval of min(3*i + 7, floordiv(i, 2))", &|b| {
         vec![Instr::Eval { symbol: Sym(0), value: b.size("min(3*i + 7, floordiv(i, 2))") }]
     });

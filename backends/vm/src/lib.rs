@@ -23,6 +23,8 @@ mod session;
 pub use error::{ConstantsProblem, LoadError, RunError, RunErrorKind};
 pub use machine::pool::PoolStats;
 pub use machine::roof::{CACHE_BYTES, Roof};
-pub use program::{AdtType, KernelCost, LoadOptions, NativeParts, Program, ProgramBuilder, Signature, SignatureValue, ValueType};
+pub use program::{
+    AdtType, KernelCost, LoadOptions, NativeParts, Program, ProgramBuilder, Signature, SignatureValue, ValueType,
+};
 pub use session::native;
 pub use session::{BoundSession, KernelTime, Options, Profile, Session, SiteTime, Span, Stats};

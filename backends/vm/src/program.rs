@@ -7,8 +7,8 @@ use crate::error::LoadError;
 use crate::machine::slot::Slot;
 use crate::nimx;
 use crate::runtime;
-use crate::session::native::{Native, NativeProgram};
 use crate::session;
+use crate::session::native::{Native, NativeProgram};
 use nim_expr::{EvalError, Expr, ExprPool, Symbol};
 use nim_tensor::{Blob, DType, Tensor, Value};
 use std::collections::HashMap;
@@ -235,8 +235,8 @@ impl Program {
     pub unsafe fn from_native(program: &NativeProgram) -> Result<Program, LoadError> {
         // SAFETY: as the caller says.
         let native = unsafe { Native::open(program) };
-        let native =
-            native.map_err(|found| LoadError::Version { found: found as u32, expected: session::native::ABI as u32 })?;
+        let native = native
+            .map_err(|found| LoadError::Version { found: found as u32, expected: session::native::ABI as u32 })?;
         // It was linked, not sent: nothing can have happened to its constants.
         let options = LoadOptions { check_constants: false, ..LoadOptions::default() };
         Self::new(nimx::load_bytes(Blob::new(native.tables), &options)?, Some(native))
@@ -339,7 +339,9 @@ fn verify(contents: &Contents, library: &[Option<runtime::Function>]) -> Result<
     // What profiles look at.
     let costs = contents.costs.iter().flatten();
     let known = |size: Size| size.index() < sizes.len();
-    if contents.costs.len() != contents.kernels.len() || !costs.fold(true, |ok, c| ok && known(c.operations) && known(c.bytes)) {
+    if contents.costs.len() != contents.kernels.len()
+        || !costs.fold(true, |ok, c| ok && known(c.operations) && known(c.bytes))
+    {
         return Err(LoadError::Bytecode("the table of costs does not fit the kernels".into()));
     }
     Ok(())

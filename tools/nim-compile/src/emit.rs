@@ -41,7 +41,9 @@ impl ValueEnum for Emit {
         let (name, help) = match self {
             Emit::At(level) => (level.name(), level.description()),
             Emit::Objects => ("obj", "Kernels as ELF objects in an archive"),
-            Emit::Native => ("obj+h", "The whole program as ELF objects in an archive, and its header beside it; needs libnim"),
+            Emit::Native => {
+                ("obj+h", "The whole program as ELF objects in an archive, and its header beside it; needs libnim")
+            }
             Emit::Shared => ("so", "The whole program as a shared library, and its header beside it; needs libnim"),
             Emit::Program => ("nimx", "The program, for nim-run"),
         };

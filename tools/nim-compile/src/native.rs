@@ -9,13 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Compiles a module to a native program that is named after the file, and writes it and its header.
-pub fn write(
-    ctx: &Context,
-    module: &mut Module,
-    options: &Options,
-    shared: bool,
-    path: &Path,
-) -> Result<(), Failure> {
+pub fn write(ctx: &Context, module: &mut Module, options: &Options, shared: bool, path: &Path) -> Result<(), Failure> {
     let wrong = |message: String| Failure::new(Stage::Compile, message);
     if files::is_stdio(path) {
         return Err(wrong("a native program has a name: -o FILE.so or FILE.a".into()));
@@ -38,7 +32,10 @@ fn link(program: &native::NativeProgram, path: &Path) -> Result<(), Failure> {
     let mut command = Command::new(&compiler);
     let exports = scratch.file("exports");
     files::write(&exports, format!("{{ global: {}; local: *; }};\n", program.name).as_bytes())?;
-    command.args(["-shared", "-Wl,-z,noexecstack", "-o"]).arg(path).arg(format!("-Wl,--version-script={}", exports.display()));
+    command
+        .args(["-shared", "-Wl,-z,noexecstack", "-o"])
+        .arg(path)
+        .arg(format!("-Wl,--version-script={}", exports.display()));
     for (number, object) in program.objects.iter().enumerate() {
         // Names of kernels may be longer than those of files.
         let file = scratch.file(&format!("{number}.o"));

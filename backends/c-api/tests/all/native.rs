@@ -124,7 +124,8 @@ func.func @main(%x: tensor<[N]xf32>, %s: tensor<[M]x!graph.string>)
   return %v, %i, %nz, %d, %s : tensor<2xf32>, tensor<2xi64>, tensor<1x[K]xi64>, tensor<[N]xf32>, tensor<[M]x!graph.string>
 }"#;
     let strings = |n: usize| Value::Tensor(Tensor::strings(&[n], (0..n).map(|i| format!("ü{i}")).collect()));
-    let found = agree("library", text, options(), &[vec![floats(&[9], 3), strings(2)], vec![floats(&[1], 3), strings(0)]]);
+    let found =
+        agree("library", text, options(), &[vec![floats(&[9], 3), strings(2)], vec![floats(&[1], 3), strings(0)]]);
     assert!(found[0].is_ok() && found[1].is_err(), "{found:?}");
 }
 

@@ -44,7 +44,9 @@ pub fn compile_native(
     let own = |symbol: &str| format!("{name}_{symbol}");
     let renamed: Vec<(String, String)> = texts
         .iter()
-        .map(|(symbol, text)| (own(symbol), text.replace(&format!("@\"{symbol}\"("), &format!("@\"{}\"(", own(symbol)))))
+        .map(|(symbol, text)| {
+            (own(symbol), text.replace(&format!("@\"{symbol}\"("), &format!("@\"{}\"(", own(symbol))))
+        })
         .collect();
     let sources: Vec<KernelSource<'_>> = renamed.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
     let mut objects = Compiler::new(&options.target, &options.llvm)

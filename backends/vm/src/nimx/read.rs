@@ -139,7 +139,8 @@ fn contents(tables: &[u8], open: impl FnOnce(&str) -> Result<Blob, LoadError>) -
     let kernels = r.list(Reader::string).ok_or_else(damaged)?;
     let costs = r.list(cost).ok_or_else(damaged)?;
     let functions = r.list(function).ok_or_else(damaged)?;
-    let functions: Vec<Function> = functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
+    let functions: Vec<Function> =
+        functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
     let origins = match r.u32().ok_or_else(damaged)? {
         0 => None,
         _ => Some(functions.iter().map(|_| origins(&mut r)).collect::<Option<_>>().ok_or_else(damaged)?),
@@ -148,7 +149,20 @@ fn contents(tables: &[u8], open: impl FnOnce(&str) -> Result<Blob, LoadError>) -
     let constants = r.list(|r| constant(r, &section)).ok_or_else(damaged)?;
     let beside = (!beside.is_empty()).then_some(beside);
     let signature = Signature { inputs, outputs, types };
-    Ok(Contents { producer, beside, signature, texts, sizes, size_texts, kernels, costs, functions, origins, constants, code: None })
+    Ok(Contents {
+        producer,
+        beside,
+        signature,
+        texts,
+        sizes,
+        size_texts,
+        kernels,
+        costs,
+        functions,
+        origins,
+        constants,
+        code: None,
+    })
 }
 
 fn value(r: &mut Reader<'_>) -> Option<SignatureValue> {

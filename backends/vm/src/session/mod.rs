@@ -133,10 +133,7 @@ impl Session {
         self.run_iter(inputs.iter())
     }
 
-    fn run_iter<'v>(
-        &mut self,
-        inputs: impl Iterator<Item = &'v Value> + Clone,
-    ) -> Result<Vec<Value>, RunError> {
+    fn run_iter<'v>(&mut self, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Value>, RunError> {
         self.runs += 1;
         self.steps = 0;
         let program = self.program.clone();
@@ -200,10 +197,7 @@ impl Session {
 
 /// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode
 /// checks.
-fn arguments<'v>(
-    program: &Program,
-    inputs: impl Iterator<Item = &'v Value> + Clone,
-) -> Result<Vec<Slot>, RunError> {
+fn arguments<'v>(program: &Program, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Slot>, RunError> {
     let signature = program.signature();
     let found = inputs.clone().count();
     if found != signature.inputs.len() {

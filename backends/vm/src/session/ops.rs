@@ -115,14 +115,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn dimension(
-        &mut self,
-        site: Site<'_>,
-        frame: &mut Frame,
-        symbol: Sym,
-        from: Reg,
-        axis: u32,
-    ) -> Step {
+    pub(super) fn dimension(&mut self, site: Site<'_>, frame: &mut Frame, symbol: Sym, from: Reg, axis: u32) -> Step {
         let dim = match frame.slot(site, from) {
             Slot::Tensor(tensor) => tensor.dims().get(axis as usize).copied(),
             other => other.dims().and_then(|dims| dims.get(axis as usize).copied()),

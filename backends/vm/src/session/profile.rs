@@ -112,7 +112,16 @@ impl Recorder {
         if *place == 0 {
             let Site { function, at, .. } = site;
             let zero = Duration::ZERO;
-            self.times.push(Times { what, function, at, calls: 0, time: zero, operations: 0.0, bytes: 0.0, handed: 0.0 });
+            self.times.push(Times {
+                what,
+                function,
+                at,
+                calls: 0,
+                time: zero,
+                operations: 0.0,
+                bytes: 0.0,
+                handed: 0.0,
+            });
             *place = self.times.len() as u32;
         }
         let index = *place - 1;
@@ -143,7 +152,9 @@ impl Recorder {
         let contents = &program.inner.contents;
         let site = |t: &Times| {
             let (name, cost) = match t.what {
-                What::Kernel(k) => (&contents.kernels[k.index()], contents.costs.get(k.index()).and_then(Option::as_ref)),
+                What::Kernel(k) => {
+                    (&contents.kernels[k.index()], contents.costs.get(k.index()).and_then(Option::as_ref))
+                }
                 What::Library(text) => (&contents.texts[text.index()], None),
             };
             SiteTime {
@@ -162,7 +173,8 @@ impl Recorder {
         order.sort_by_key(|&i| std::cmp::Reverse(self.times[i].time));
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(to, &from)| place[from] = to);
-        let span = |&(index, start, time): &(u32, Duration, Duration)| Span { site: place[index as usize], start, time };
+        let span =
+            |&(index, start, time): &(u32, Duration, Duration)| Span { site: place[index as usize], start, time };
         let counted = Instr::TABLE.iter().map(|d| d.mnemonic).zip(self.instructions);
         let mut instructions: Vec<(&'static str, u64)> = counted.filter(|(_, n)| *n > 0).collect();
         instructions.sort_by_key(|&(_, n)| std::cmp::Reverse(n));

@@ -52,7 +52,11 @@ pub(super) enum Next<'p> {
     Instruction,
     Jump(u32),
     /// `last`: the results of the call are what the function returns, so nothing of it is needed any more.
-    Call { called: Called, outs: &'p [Reg], last: bool },
+    Call {
+        called: Called,
+        outs: &'p [Reg],
+        last: bool,
+    },
     Return(&'p [Reg]),
 }
 

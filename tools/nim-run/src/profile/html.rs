@@ -52,7 +52,13 @@ fn table_row(out: &mut String, measured: &Measured, row: &Row<'_>) {
         Some(r) => {
             let each = |sum: f64| sum / measured.runs() / 1e6;
             let (moved, buffers) = (each(row.site.bytes.unwrap_or(0.0)), each(row.site.buffer_bytes));
-            let _ = write!(out, "<td>{:.2}<td>{:.2}<td>{moved:.3}<td>{buffers:.3}<td>{:.1}", r.gflops, r.gbytes, 100.0 * r.roof);
+            let _ = write!(
+                out,
+                "<td>{:.2}<td>{:.2}<td>{moved:.3}<td>{buffers:.3}<td>{:.1}",
+                r.gflops,
+                r.gbytes,
+                100.0 * r.roof
+            );
         }
         None => out.push_str("<td>-<td>-<td>-<td>-<td>-"),
     }
@@ -90,9 +96,11 @@ fn plot(out: &mut String, measured: &Measured, rows: &[Row<'_>]) {
     for power in low as i32..=high as i32 {
         let at = y(10f64.powi(power));
         let _ = write!(out, "<line class=grid x1={MARGIN} x2={:.1} y1={at:.1} y2={at:.1} />", WIDTH - 0.5 * MARGIN);
-        let _ = write!(out, "<text x={:.1} y={:.1} text-anchor=end>{}</text>", MARGIN - 6.0, at + 4.0, 10f64.powi(power));
+        let _ =
+            write!(out, "<text x={:.1} y={:.1} text-anchor=end>{}</text>", MARGIN - 6.0, at + 4.0, 10f64.powi(power));
     }
-    for (rate, colour, name) in [(measured.roof.memory, "#c92a2a", "memory"), (measured.roof.cache, "#2b8a3e", "cache")] {
+    for (rate, colour, name) in [(measured.roof.memory, "#c92a2a", "memory"), (measured.roof.cache, "#2b8a3e", "cache")]
+    {
         let rate = rate / 1e9;
         // Up the slope of the bandwidth to the ridge, then along the peak.
         let start = 10f64.powf(left).max(10f64.powf(low) / rate);
@@ -112,7 +120,8 @@ fn plot(out: &mut String, measured: &Measured, rows: &[Row<'_>]) {
     }
     for (row, intensity, gflops) in points {
         let radius = 3.0 + 30.0 * row.share.max(0.0).sqrt();
-        let text = format!("{}: {:.3} ms, {gflops:.1} GFLOP/s, {intensity:.2} operations a byte", row.site.name, row.ms);
+        let text =
+            format!("{}: {:.3} ms, {gflops:.1} GFLOP/s, {intensity:.2} operations a byte", row.site.name, row.ms);
         let (cx, cy) = (x(intensity), y(gflops));
         let _ = write!(out, "<circle cx={cx:.1} cy={cy:.1} r={radius:.1}><title>{}</title></circle>", escape(&text));
     }

@@ -116,13 +116,16 @@ pub fn table(measured: &Measured) -> Vec<String> {
             None => format!("{:>9} {:>8} {:>9} {:>11} {:>7}", "-", "-", "-", "-", "-"),
         };
         let (ms, share, calls) = (row.ms, 100.0 * row.share, row.calls);
-        lines.push(format!("{ms:8.3} {share:6.1} {calls:6} {rates}  {}  {}", row.site.name, node(row.site)).trim_end().into());
+        lines.push(
+            format!("{ms:8.3} {share:6.1} {calls:6} {rates}  {}  {}", row.site.name, node(row.site)).trim_end().into(),
+        );
     }
     let (all, rest) = (1e3 * measured.profile.time.as_secs_f64() / measured.runs(), measured.rest_ms());
     let share = 100.0 * rest / all.max(1e-12);
     lines.push(format!("{rest:8.3} {share:6.1}  outside of these: instructions, memory, and looking at the clock"));
     lines.push(format!("{all:8.3}  a run"));
-    let counts = measured.profile.instructions.iter().map(|(name, n)| format!("{name} {}", *n as f64 / measured.runs()));
+    let counts =
+        measured.profile.instructions.iter().map(|(name, n)| format!("{name} {}", *n as f64 / measured.runs()));
     lines.push(format!("instructions a run: {}", counts.collect::<Vec<_>>().join(", ")));
     lines
 }
