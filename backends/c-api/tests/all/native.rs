@@ -77,19 +77,19 @@ fn sizes_guards_and_loops() {
 func.func @main(%x: tensor<[N]x[M]xf32>, %y: tensor<[N]xf32>, %n: tensor<i64>, %c: tensor<i1>)
     -> (tensor<[N]x[M]xf32>, tensor<[K]x[N]xf32>, tensor<[P]xf32>, tensor<4xi64>) {
   %e = graph.tanh %x : (tensor<[N]x[M]xf32>) -> tensor<[N]x[M]xf32>
-  %last, %all = "graph.loop"(%n, %y) ({
+  %last, %all = graph.loop %n, %y ({
   ^bb0(%i: tensor<i64>, %h: tensor<[N]xf32>):
-    %t = "graph.add"(%h, %y) : (tensor<[N]xf32>, tensor<[N]xf32>) -> tensor<[N]xf32>
-    "graph.yield"(%t, %t) : (tensor<[N]xf32>, tensor<[N]xf32>) -> ()
+    %t = graph.add %h, %y : (tensor<[N]xf32>, tensor<[N]xf32>) -> tensor<[N]xf32>
+    graph.yield %t, %t : (tensor<[N]xf32>, tensor<[N]xf32>) -> ()
   }) {operandSegmentSizes = array<i32: 1, 0, 1>} : (tensor<i64>, tensor<[N]xf32>) -> (tensor<[N]xf32>, tensor<[K]x[N]xf32>)
-  %p = "graph.if"(%c) ({
-    %d = "graph.concat"(%last, %y) {axis = 0 : i64} : (tensor<[N]xf32>, tensor<[N]xf32>) -> tensor<[2*N]xf32>
-    "graph.yield"(%d) : (tensor<[2*N]xf32>) -> ()
+  %p = graph.if %c ({
+    %d = graph.concat %last, %y {axis = 0 : i64} : (tensor<[N]xf32>, tensor<[N]xf32>) -> tensor<[2*N]xf32>
+    graph.yield %d : (tensor<[2*N]xf32>) -> ()
   }, {
-    "graph.yield"(%last) : (tensor<[N]xf32>) -> ()
+    graph.yield %last : (tensor<[N]xf32>) -> ()
   }) : (tensor<i1>) -> tensor<[P]xf32>
-  %s = "graph.index"() {exprs = [#sym.expr<"floordiv(N - 3, 2)">, #sym.expr<"mod(N - 3, 4)">, #sym.expr<"ceildiv(M - 5, 3)">, #sym.expr<"min(N*M, max(N, 7))">]} : () -> tensor<4xi64>
-  "graph.guard"() {kind = "le", lhs = #sym.expr<"N*M">, rhs = #sym.expr<"90">, message = "too many"} : () -> ()
+  %s = graph.index {exprs = [floordiv(N - 3, 2), mod(N - 3, 4), ceildiv(M - 5, 3), min(N*M, max(N, 7))]} : () -> tensor<4xi64>
+  graph.guard {kind = "le", lhs = N*M, message = "too many", rhs = 90}
   return %e, %all, %p, %s : tensor<[N]x[M]xf32>, tensor<[K]x[N]xf32>, tensor<[P]xf32>, tensor<4xi64>
 }"#;
     let case = |n: usize, m: usize, k: i64, c: bool| {
@@ -106,7 +106,7 @@ func.func @main(%x: tensor<[N]x[M]xf32>, %y: tensor<[N]xf32>, %n: tensor<i64>, %
     // Several threads take the other way to the kernels.
     agree("sizes_threads", text, nim_vm::Options { threads: 2, parallel_work: 0, ..options() }, &cases);
     // Limits of memory and of steps.
-    let small = nim_vm::Options { memory_limit: 200, ..options() };
+    let small = nim_vm::Options { memory_limit: 64, ..options() };
     assert!(agree("sizes_memory", text, small, &cases[..1])[0].is_err());
     let short = nim_vm::Options { max_steps: 10, ..options() };
     assert!(agree("sizes_steps", text, short, &[case(4, 3, 1000, true)])[0].is_err());
@@ -117,10 +117,10 @@ fn the_runtime_library() {
     let text = r#"
 func.func @main(%x: tensor<[N]xf32>, %s: tensor<[M]x!graph.string>)
     -> (tensor<2xf32>, tensor<2xi64>, tensor<1x[K]xi64>, tensor<[N]xf32>, tensor<[M]x!graph.string>) {
-  %v, %i = "graph.topk"(%x) {axis = 0 : i64, k = #sym.expr<"2">, largest = true, sorted = true} : (tensor<[N]xf32>) -> (tensor<2xf32>, tensor<2xi64>)
+  %v, %i = graph.topk %x {axis = 0 : i64, k = 2} : (tensor<[N]xf32>) -> (tensor<2xf32>, tensor<2xi64>)
   %r = graph.relu %x : (tensor<[N]xf32>) -> tensor<[N]xf32>
-  %nz = "graph.nonzero"(%r) : (tensor<[N]xf32>) -> tensor<1x[K]xi64>
-  %d = "graph.random"() {kind = "uniform", shape = [#sym.expr<"N">], type = f32, a = 0.0 : f32, b = 1.0 : f32} : () -> tensor<[N]xf32>
+  %nz = graph.nonzero %r {size = [K]} : (tensor<[N]xf32>) -> tensor<1x[K]xi64>
+  %d = graph.random {a = 0.000000e+00 : f32, b = 1.000000e+00 : f32, kind = "uniform", shape = [N], type = f32} : () -> tensor<[N]xf32>
   return %v, %i, %nz, %d, %s : tensor<2xf32>, tensor<2xi64>, tensor<1x[K]xi64>, tensor<[N]xf32>, tensor<[M]x!graph.string>
 }"#;
     let strings = |n: usize| Value::Tensor(Tensor::strings(&[n], (0..n).map(|i| format!("ü{i}")).collect()));

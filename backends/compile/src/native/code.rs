@@ -142,7 +142,7 @@ impl Writer<'_> {
         }
         let id = self.fresh();
         let name = format!("{}_list_{}_{id}", self.name, self.number);
-        let items: Vec<String> = regs.iter().map(|r| format!("i32 {}", r.0)).collect();
+        let items: Vec<String> = regs.iter().map(|r| format!("i32 {}", r.0 as i32)).collect();
         let count = regs.len();
         let _ = writeln!(self.globals, "@{name} = internal constant [{count} x i32] [{}]", items.join(", "));
         [format!("ptrtoint (ptr @{name} to i64)"), count.to_string()]

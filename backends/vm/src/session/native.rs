@@ -179,7 +179,7 @@ entries! {
     view => |call, site, args| {
         let (out, storage, offset, dtype) = (args.reg()?, args.reg()?, args.extent()?, args.number()?);
         let dtype = dtype_of_code(dtype).ok_or_else(|| invalid("there is no such element type"))?;
-        call.session.view(call.frame, (out, storage), offset, dtype, args.dims()?)?;
+        call.session.view(site, call.frame, (out, storage), offset, dtype, args.dims()?)?;
         Ok(0)
     };
     new => |call, site, args| {

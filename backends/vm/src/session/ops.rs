@@ -35,13 +35,14 @@ impl Session {
 
     pub(super) fn view(
         &mut self,
+        site: Site<'_>,
         frame: &mut Frame,
         (out, storage): (Reg, Reg),
         offset: usize,
         dtype: DType,
         dims: Dims,
     ) -> Step {
-        let Slot::Storage(block) = &frame.regs[storage.index()] else {
+        let Slot::Storage(block) = frame.slot(site, storage) else {
             return Err(invalid(format!("register {} holds no storage", storage.0)));
         };
         let tensor = TensorRef::in_block(block.clone(), offset, dtype, dims);

@@ -179,7 +179,7 @@ impl Session {
             }
             Instr::View { out, storage, offset, dtype, dims } => {
                 let (offset, dims) = (self.extent(site, frame, *offset)?, self.dims(site, frame, dims)?);
-                self.view(frame, (*out, *storage), offset, *dtype, dims)?;
+                self.view(site, frame, (*out, *storage), offset, *dtype, dims)?;
             }
             Instr::New { out, dtype, dims } => {
                 let dims = self.dims(site, frame, dims)?;
