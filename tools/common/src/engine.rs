@@ -158,7 +158,7 @@ impl Engine {
     pub fn peak_bytes(&self) -> Option<usize> {
         match &self.runner {
             Runner::Interpreter { .. } => process_peak(),
-            Runner::Program(session) => Some(session.stats().memory.peak),
+            Runner::Program(session) => Some(session.memory().peak),
         }
     }
 
