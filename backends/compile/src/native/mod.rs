@@ -7,7 +7,7 @@
 mod code;
 mod header;
 
-use crate::kernels::{code_error, kernel_texts, target_info};
+use crate::kernels::{code_error, kernel_texts};
 use crate::{Options, emit_program, pipeline};
 use nim_ir::{Context, Diagnostic, Module};
 use nim_llvm::link::ObjectFile;
@@ -39,7 +39,7 @@ pub fn compile_native(
 ) -> Result<NativeProgram, Vec<Diagnostic>> {
     let kernels = pipeline::lower_fully(ctx, module, options)?;
     let fail = |error| vec![code_error(&error)];
-    let texts = kernel_texts(ctx, module, &target_info(&options.target))?;
+    let texts = kernel_texts(ctx, module, options)?;
     // Kernels of different programs may have the same names.
     let own = |symbol: &str| format!("{name}_{symbol}");
     let renamed: Vec<(String, String)> = texts
@@ -51,6 +51,7 @@ pub fn compile_native(
     let sources: Vec<KernelSource<'_>> = renamed.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
     let mut objects = Compiler::new(&options.target, &options.llvm)
         .threads(options.threads)
+        .cache(options.cache.clone())
         .compile_objects(&sources)
         .map_err(fail)?;
     // No code, but the word which machine it is for, which is checked as in any other program.
