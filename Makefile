@@ -3,13 +3,14 @@
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime (MODELS="..." picks others)
+#   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
 #   make demo    one real model through every level, compiled, run, compared (MODEL=<id> picks another)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-opt demo setup models fmt clippy unit
+.PHONY: build test bench bench-opt bench-overhead demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -33,6 +34,9 @@ bench-opt: setup
 bench: build
 	@test-suite/models/fetch.sh $(BENCH_MODELS) --goldens
 	"$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" $(BENCH_MODELS)
+
+bench-overhead:
+	$(CARGO) run --release -p nim-vm --example overhead
 
 test: setup fmt clippy models unit
 

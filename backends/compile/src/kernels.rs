@@ -1,5 +1,6 @@
 //! The road of the kernels: `dataflow` to `loops` to upstream MLIR to machine code.
 
+use nim_dataflow_passes::report::{KernelCost, kernel_cost};
 use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
 use nim_llvm::{CompileError, KernelSource};
 use nim_loops_passes::{Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops};
@@ -21,6 +22,8 @@ pub struct KernelInfo {
     pub phases: Vec<Expr>,
     /// Constant arguments that it reads in another arrangement.
     pub packing: Vec<Packing>,
+    /// What it computes and moves, by the maps that it was made of.
+    pub cost: Option<KernelCost>,
 }
 
 /// What schedules and code generation look at: the facts of the machine, and what may be done to sums.
@@ -49,6 +52,7 @@ pub fn kernels_to_loops(
     let (mut infos, mut failed) = (vec![], vec![]);
     let kernels: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "dataflow.kernel")).collect();
     for kernel in kernels {
+        let cost = kernel_cost(ctx, module, kernel);
         match lower_kernel_to_loops(ctx, &module.body, kernel, options) {
             Ok(lowered) => {
                 let name = module.symbol_name(ctx, kernel).unwrap_or("kernel").to_string();
@@ -59,6 +63,7 @@ pub fn kernels_to_loops(
                     temporaries: lowered.temporaries.clone(),
                     phases: nim_loops_passes::phases(ctx, &lowered.body),
                     packing: lowered.packing.clone(),
+                    cost,
                 });
                 let state = lowered.into_state(ctx);
                 nim_ir::Builder::before(ctx, &mut module.body, kernel).insert(state);

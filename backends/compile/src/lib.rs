@@ -3,11 +3,12 @@
 //! * [`compile`]: the whole way, in memory; [`print_at`]: the same way up to any level, as text.
 //! * [`kernels`]: `dataflow.kernel` to `loops.kernel`, to upstream MLIR, to machine code.
 //! * [`pack`]: constants brought into the arrangement that kernels want.
-//! * [`emit`]: the host program, from `dyn` to bytecode.
+//! * [`emit`]: the host program, from `dyn` to bytecode. [`native`]: the same as machine code, without bytecode.
 
 pub mod codes;
 pub mod emit;
 pub mod kernels;
+pub mod native;
 pub mod pack;
 mod pipeline;
 

@@ -155,7 +155,7 @@ pub fn compile(ctx: &Context, module: &mut Module, options: &Options) -> Result<
     let code = compile_kernels(ctx, module, options)?;
     run.times.push(("machine code", start.elapsed()));
     let start = Instant::now();
-    let program = emit_program(ctx, module, &options.entry, Some(code))?;
+    let program = emit_program(ctx, module, &options.entry, Some(code), &run.kernels)?;
     run.times.push(("bytecode", start.elapsed()));
     Ok(Compiled { program, kernels: run.kernels, times: run.times })
 }
@@ -166,6 +166,17 @@ pub fn compile(ctx: &Context, module: &mut Module, options: &Options) -> Result<
 /// As [`compile`].
 pub fn lower(ctx: &Context, module: &mut Module, options: &Options, level: Level) -> Result<(), Vec<Diagnostic>> {
     Run::new(ctx, options).lower(module, level)
+}
+
+/// Lowers a module to [`Level::Dyn`]; its kernels.
+pub(crate) fn lower_fully(
+    ctx: &Context,
+    module: &mut Module,
+    options: &Options,
+) -> Result<Vec<KernelInfo>, Vec<Diagnostic>> {
+    let mut run = Run::new(ctx, options);
+    run.lower(module, Level::Dyn)?;
+    Ok(run.kernels)
 }
 
 /// Lowers a module as far as a level and shows it as text there.
@@ -183,7 +194,7 @@ pub fn print_at(
         Level::Graph | Level::Dataflow | Level::Loops | Level::Dyn => {
             return Ok(nim_text::print_module(ctx, module, &nim_text::PrintOptions::readable()));
         }
-        Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None)?.disassemble()),
+        Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None, &[])?.disassemble()),
         Level::Mlir => None,
         Level::Llvm => Some(Dump::OptimisedIr),
         Level::Asm => Some(Dump::Assembly),

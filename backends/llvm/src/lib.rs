@@ -16,6 +16,7 @@ pub mod hoist;
 pub mod kernels;
 pub mod link;
 pub mod module;
+pub mod native;
 pub mod target;
 
 pub use cache::ObjectCache;

@@ -112,7 +112,7 @@ impl Target {
     }
 
     /// Architecture, as Rust names it.
-    pub(crate) fn arch(&self) -> &'static str {
+    pub fn arch(&self) -> &'static str {
         "x86_64"
     }
 

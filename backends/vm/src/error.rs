@@ -22,6 +22,8 @@ pub enum LoadError {
     Truncated,
     /// The checksum of a part does not fit its content, or the part makes no sense.
     Damaged(&'static str),
+    /// The constants, which are in a file of their own, cannot be bound.
+    Constants(PathBuf, ConstantsProblem),
     /// The bytecode was refused by the verifier.
     Bytecode(String),
     /// The machine code cannot run here.
@@ -30,6 +32,36 @@ pub enum LoadError {
     Kernel(String),
     /// The bytecode names a runtime function that this runtime does not have.
     Function(String),
+}
+
+/// What is wrong with a file of constants.
+#[derive(Debug)]
+pub enum ConstantsProblem {
+    /// It cannot be opened or mapped.
+    Io(io::Error),
+    /// The program came from memory, so nobody knows where its constants are.
+    NotGiven,
+    /// It is no file of constants.
+    NotConstants,
+    /// They are those of another program.
+    Other,
+    /// It is shorter than its header says.
+    Truncated,
+    /// Its checksum does not fit its content.
+    Damaged,
+}
+
+impl fmt::Display for ConstantsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConstantsProblem::Io(e) => write!(f, "cannot be read: {e}"),
+            ConstantsProblem::NotGiven => f.write_str("is in a file of its own, and nobody said where"),
+            ConstantsProblem::NotConstants => f.write_str("is no file of constants"),
+            ConstantsProblem::Other => f.write_str("has the constants of another program"),
+            ConstantsProblem::Truncated => f.write_str("is cut off: it is shorter than its header says"),
+            ConstantsProblem::Damaged => f.write_str("is damaged: its checksum does not fit"),
+        }
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -47,6 +79,9 @@ impl fmt::Display for LoadError {
             LoadError::Damaged(part) => {
                 write!(f, "the program is damaged: the checksum of its {part} does not fit, or it makes no sense")
             }
+            LoadError::Constants(path, problem) => {
+                write!(f, "the file with the program's constants, {}, {problem}", path.display())
+            }
             LoadError::Bytecode(what) => write!(f, "the program's bytecode is invalid: {what}"),
             LoadError::Code(e) => e.fmt(f),
             LoadError::Kernel(name) => write!(f, "the program calls the kernel `{name}`, which its code does not have"),
@@ -60,7 +95,7 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            LoadError::Io(_, e) => Some(e),
+            LoadError::Io(_, e) | LoadError::Constants(_, ConstantsProblem::Io(e)) => Some(e),
             LoadError::Code(e) => Some(e),
             _ => None,
         }
@@ -76,6 +111,17 @@ pub enum RunErrorKind {
         expected: usize,
         /// What was given.
         found: usize,
+    },
+    /// An input has no value.
+    InputMissing(String),
+    /// There is no input or output of this name or number.
+    NoSuch {
+        /// "input" or "output".
+        kind: &'static str,
+        /// Its name or number.
+        which: String,
+        /// How many there are.
+        count: usize,
     },
     /// An input of another element type, rank or kind.
     InputType {
@@ -186,6 +232,10 @@ impl fmt::Display for RunErrorKind {
         match self {
             RunErrorKind::InputCount { expected, found } => {
                 write!(f, "the program takes {expected} inputs, {found} were given")
+            }
+            RunErrorKind::InputMissing(input) => write!(f, "input `{input}` has no value"),
+            RunErrorKind::NoSuch { kind, which, count } => {
+                write!(f, "the program has no {kind} {which}, it has {count} {kind}s")
             }
             RunErrorKind::InputType { input, expected, found } => {
                 write!(f, "input `{input}` must be {expected}, it is {found}")

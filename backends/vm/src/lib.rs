@@ -20,7 +20,11 @@ mod program;
 pub mod runtime;
 mod session;
 
-pub use error::{LoadError, RunError, RunErrorKind};
+pub use error::{ConstantsProblem, LoadError, RunError, RunErrorKind};
 pub use machine::pool::PoolStats;
-pub use program::{AdtType, Program, ProgramBuilder, Signature, SignatureValue, ValueType};
-pub use session::{KernelTime, Options, Session, Stats};
+pub use machine::roof::{CACHE_BYTES, Roof};
+pub use program::{
+    AdtType, KernelCost, LoadOptions, NativeParts, Program, ProgramBuilder, Signature, SignatureValue, ValueType,
+};
+pub use session::native;
+pub use session::{BoundSession, KernelTime, Options, Profile, Session, SiteTime, Span, Stats};

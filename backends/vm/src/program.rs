@@ -1,18 +1,20 @@
 //! Programs: what a `.nimx` file holds, loaded and checked, and how one is put together.
 
 use crate::bytecode::size::SizeExpr;
-use crate::bytecode::{self, ConstId, Function, FunctionId, Instr, KernelId, Limits, Names, Size, Text};
+use crate::bytecode::{self, ConstId, Function, FunctionId, Instr, KernelId, Limits, Names, Origin, Size, Text};
 use crate::code_image::{CodeImage, LoadedCode};
 use crate::error::LoadError;
-use crate::machine::slot::TensorRef;
+use crate::machine::slot::Slot;
 use crate::nimx;
 use crate::runtime;
+use crate::session;
+use crate::session::native::{Native, NativeProgram};
 use nim_expr::{EvalError, Expr, ExprPool, Symbol};
 use nim_tensor::{Blob, DType, Tensor, Value};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The type of an input or result.
@@ -85,20 +87,54 @@ impl Signature {
     }
 }
 
+/// What a kernel costs and where it comes from: for profiles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelCost {
+    /// Scalar operations: an expression over the kernel's symbols, which are registers in the order of its ABI.
+    pub operations: Size,
+    /// Bytes that must be read at least once, and bytes that are written, by the accesses that its maps declare.
+    pub bytes: Size,
+    /// Names of the nodes of the model that it was made of.
+    pub nodes: Vec<String>,
+}
+
 /// Everything that is stored of a program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     pub(crate) producer: String,
+    /// Name of the file that has the constants, where they are not in the program itself.
+    pub(crate) beside: Option<String>,
     pub(crate) signature: Signature,
     pub(crate) texts: Vec<String>,
     pub(crate) sizes: Vec<SizeExpr>,
     /// The expressions as text, for messages.
     pub(crate) size_texts: Vec<String>,
     pub(crate) kernels: Vec<String>,
+    /// For each kernel; empty where nothing is known.
+    pub(crate) costs: Vec<Option<KernelCost>>,
     /// The first one is the program.
     pub(crate) functions: Vec<Function>,
+    /// Of native programs, whose functions have no instructions: where symbols come from.
+    pub(crate) origins: Option<Vec<Vec<Option<Origin>>>>,
     pub(crate) constants: Vec<Tensor>,
     pub(crate) code: Option<CodeImage>,
+}
+
+/// How a program is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Whether all constants are read once to check them. Without, loading takes the same time for any size of a model, and
+    /// a damaged constant goes unnoticed.
+    pub check_constants: bool,
+    /// The file with the constants of a program that has them in one of their own; beside the program, under the name that
+    /// it knows, when absent.
+    pub constants: Option<PathBuf>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { check_constants: true, constants: None }
+    }
 }
 
 /// A kernel: buffers, symbols, and the part of its iterations to run.
@@ -106,11 +142,19 @@ pub(crate) type KernelFn = unsafe extern "C" fn(*const *mut c_void, *const i64, 
 
 pub(crate) struct Inner {
     pub(crate) contents: Contents,
+    /// The functions, ready to run.
+    pub(crate) functions: Vec<Function>,
+    /// For each function and symbol, where its value comes from.
+    pub(crate) origins: Vec<Vec<Option<Origin>>>,
+    /// For each expression, the symbols it reads, if they are one or two.
+    pub(crate) size_reads: Vec<Option<[u32; 2]>>,
     /// Constants as registers hold them; strings stay host values.
-    pub(crate) constants: Vec<Option<TensorRef>>,
+    pub(crate) constants: Vec<Slot>,
     pub(crate) kernels: Vec<KernelFn>,
+    /// Machine code in place of bytecode.
+    pub(crate) native: Option<Native>,
     /// For each text that names one, the runtime function.
-    pub(crate) functions: HashMap<u32, runtime::Function>,
+    pub(crate) library: Vec<Option<runtime::Function>>,
     /// Keeps the kernels callable.
     _code: Option<LoadedCode>,
 }
@@ -134,21 +178,20 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// Maps a `.nimx` file and makes it ready to run. Constants stay in the file.
+    /// Maps a `.nimx` file and makes it ready to run. Constants stay in the file, or in the one beside it that has them.
     ///
     /// # Errors
     /// See [`LoadError`]: no program, another version, cut off, damaged, or for another machine.
     pub fn load(path: impl AsRef<Path>) -> Result<Program, LoadError> {
-        Self::new(nimx::load_file(path.as_ref(), true)?)
+        Self::load_with(path, &LoadOptions::default())
     }
 
-    /// As [`Program::load`], without reading all constants once to check them. Loading then takes the same time for any
-    /// size of a model; a damaged constant goes unnoticed.
+    /// As [`Program::load`], with options.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn load_trusting(path: impl AsRef<Path>) -> Result<Program, LoadError> {
-        Self::new(nimx::load_file(path.as_ref(), false)?)
+    pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Program, LoadError> {
+        Self::new(nimx::load_file(path.as_ref(), options)?, None)
     }
 
     /// Makes the bytes of a `.nimx` file ready to run.
@@ -156,12 +199,52 @@ impl Program {
     /// # Errors
     /// See [`LoadError`].
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Program, LoadError> {
-        Self::new(nimx::load_bytes(Blob::new(bytes), true)?)
+        Self::from_bytes_with(bytes, &LoadOptions::default())
     }
 
-    fn new(loaded: nimx::Limited) -> Result<Program, LoadError> {
+    /// As [`Program::from_bytes`], with options.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn from_bytes_with(
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
+        options: &LoadOptions,
+    ) -> Result<Program, LoadError> {
+        Self::new(nimx::load_bytes(Blob::new(bytes), options)?, None)
+    }
+
+    /// Loads a shared library that `nim-compile --emit=so` made. It stays loaded for ever.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: no such file, no native program, another version, or for another machine.
+    pub fn load_shared(path: impl AsRef<Path>) -> Result<Program, LoadError> {
+        let path = path.as_ref();
+        let refused = |why| LoadError::Io(path.to_owned(), std::io::Error::other(why));
+        let found = session::native::load_shared(path).map_err(refused)?;
+        // SAFETY: it is what the compiler exported, and is never unloaded.
+        unsafe { Self::from_native(found) }
+    }
+
+    /// Makes a native program ready to run: one that `nim-compile --emit=so` or `obj+h` made, by what it exports.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: another version, or for another machine.
+    ///
+    /// # Safety
+    /// The compiler made it, and its code stays loaded for ever.
+    pub unsafe fn from_native(program: &NativeProgram) -> Result<Program, LoadError> {
+        // SAFETY: as the caller says.
+        let native = unsafe { Native::open(program) };
+        let native = native
+            .map_err(|found| LoadError::Version { found: found as u32, expected: session::native::ABI as u32 })?;
+        // It was linked, not sent: nothing can have happened to its constants.
+        let options = LoadOptions { check_constants: false, ..LoadOptions::default() };
+        Self::new(nimx::load_bytes(Blob::new(native.tables), &options)?, Some(native))
+    }
+
+    fn new(loaded: nimx::Limited, native: Option<Native>) -> Result<Program, LoadError> {
         let nimx::Limited { contents, code } = loaded;
-        let functions = verify(&contents)?;
+        let library: Vec<_> = contents.texts.iter().map(|text| runtime::find(text)).collect();
         let kernel = |name: &String| {
             // The prefix is the compiler's: kernels are no functions of the C library, whatever they are called.
             let address = code.as_ref().and_then(|c| c.symbol(&format!("nim_{name}")));
@@ -170,9 +253,31 @@ impl Program {
             // trusted as any program is; it stays mapped as long as `_code` beside it.
             Ok(unsafe { std::mem::transmute::<*const u8, KernelFn>(address) })
         };
-        let kernels = contents.kernels.iter().map(kernel).collect::<Result<_, LoadError>>()?;
-        let constants = contents.constants.iter().map(TensorRef::shared).collect();
-        Ok(Program { inner: Arc::new(Inner { contents, constants, kernels, functions, _code: code }) })
+        let kernels = match &native {
+            Some(native) => {
+                let fits = (native.functions.len(), native.kernels.len());
+                if contents.origins.is_none() || fits != (contents.functions.len(), contents.kernels.len()) {
+                    return Err(LoadError::Damaged("tables"));
+                }
+                native.kernels.to_vec()
+            }
+            None => {
+                verify(&contents, &library)?;
+                contents.kernels.iter().map(kernel).collect::<Result<_, LoadError>>()?
+            }
+        };
+        let constants = contents.constants.iter().map(|tensor| Slot::from_value(&tensor.clone().into())).collect();
+        let mut functions = contents.functions.clone();
+        if native.is_none() {
+            functions = functions.iter().map(session::prepare).collect();
+            functions.iter_mut().for_each(|function| session::immediate(function, &contents.sizes));
+        }
+        let origins = contents.origins.clone();
+        let origins = origins.unwrap_or_else(|| contents.functions.iter().map(Function::origins).collect());
+        let size_reads = contents.sizes.iter().map(session::reads).collect();
+        let inner =
+            Inner { contents, functions, origins, size_reads, constants, kernels, native, library, _code: code };
+        Ok(Program { inner: Arc::new(inner) })
     }
 
     /// What it takes and gives.
@@ -197,12 +302,11 @@ impl Program {
     }
 }
 
-/// Checks all bytecode; finds the runtime functions that it names.
-fn verify(contents: &Contents) -> Result<HashMap<u32, runtime::Function>, LoadError> {
+/// Checks all bytecode.
+fn verify(contents: &Contents, library: &[Option<runtime::Function>]) -> Result<(), LoadError> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let sizes: Vec<u32> = contents.sizes.iter().map(SizeExpr::registers).collect();
     let functions: Vec<(u32, u32)> = contents.functions.iter().map(|f| (f.inputs, f.outputs)).collect();
-    let mut found = HashMap::new();
     let main = contents.functions.first().ok_or_else(|| LoadError::Bytecode("there is no function".into()))?;
     let signature = &contents.signature;
     if (main.inputs as usize, main.outputs as usize) != (signature.inputs.len(), signature.outputs.len()) {
@@ -226,13 +330,21 @@ fn verify(contents: &Contents) -> Result<HashMap<u32, runtime::Function>, LoadEr
         }
         for instr in &function.code {
             if let Instr::Runtime { function: name, .. } = instr {
-                let text = &contents.texts[name.index()];
-                let f = runtime::find(text).ok_or_else(|| LoadError::Function(text.clone()))?;
-                found.insert(name.0, f);
+                if library[name.index()].is_none() {
+                    return Err(LoadError::Function(contents.texts[name.index()].clone()));
+                }
             }
         }
     }
-    Ok(found)
+    // What profiles look at.
+    let costs = contents.costs.iter().flatten();
+    let known = |size: Size| size.index() < sizes.len();
+    if contents.costs.len() != contents.kernels.len()
+        || !costs.fold(true, |ok, c| ok && known(c.operations) && known(c.bytes))
+    {
+        return Err(LoadError::Bytecode("the table of costs does not fit the kernels".into()));
+    }
+    Ok(())
 }
 
 fn disassemble(contents: &Contents) -> String {
@@ -271,6 +383,21 @@ fn disassemble(contents: &Contents) -> String {
         }
     }
     out
+}
+
+/// What a compiler to machine code needs of a program.
+#[derive(Debug)]
+pub struct NativeParts {
+    /// Its functions, as they run: operands may be constants, see [`Function::code`].
+    pub functions: Vec<Function>,
+    /// The expressions that they name.
+    pub sizes: Vec<SizeExpr>,
+    /// Names of the kernels.
+    pub kernels: Vec<String>,
+    /// What it takes and gives.
+    pub signature: Signature,
+    /// Everything else, as bytes.
+    pub tables: Vec<u8>,
 }
 
 /// Puts a program together.
@@ -340,8 +467,16 @@ impl ProgramBuilder {
         }
         let id = KernelId(self.contents.kernels.len() as u32);
         self.contents.kernels.push(name.to_owned());
+        self.contents.costs.push(None);
         self.kernel_ids.insert(name.to_owned(), id);
         id
+    }
+
+    /// Says what a kernel costs.
+    pub fn cost(&mut self, kernel: KernelId, cost: KernelCost) {
+        if let Some(place) = self.contents.costs.get_mut(kernel.index()) {
+            *place = Some(cost);
+        }
     }
 
     /// A constant. The same bytes under the same type are kept once.
@@ -387,6 +522,37 @@ impl ProgramBuilder {
         disassemble(&self.contents)
     }
 
+    /// The program for a compiler to machine code: each function as it runs, and what [`NativeProgram::tables`] of it are.
+    /// `code` says which machine the code will be for.
+    pub fn into_native(mut self, code: CodeImage) -> NativeParts {
+        let functions: Vec<Function> = self.contents.functions.iter().map(session::prepare).collect();
+        self.contents.origins = Some(self.contents.functions.iter().map(Function::origins).collect());
+        for (stored, function) in self.contents.functions.iter_mut().zip(&functions) {
+            *stored = Function { code: vec![], ..function.clone() };
+        }
+        self.contents.code = Some(code);
+        NativeParts {
+            functions,
+            sizes: self.contents.sizes.clone(),
+            kernels: self.contents.kernels.clone(),
+            signature: self.contents.signature.clone(),
+            tables: nimx::to_bytes(&self.contents),
+        }
+    }
+
+    /// Keeps the constants out of the program: in a file of this name, which [`ProgramBuilder::write_constants`] writes.
+    pub fn constants_beside(&mut self, name: &str) {
+        self.contents.beside = Some(name.to_owned());
+    }
+
+    /// Writes what the file with the constants has in it, of a program that does not have them itself.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_constants(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        nimx::emit_constants(&self.contents, out)
+    }
+
     /// The program as the bytes of a `.nimx` file.
     pub fn to_bytes(&self) -> Vec<u8> {
         nimx::to_bytes(&self.contents)
@@ -418,7 +584,7 @@ impl ProgramBuilder {
             Some(image) => Some(LoadedCode::load(&image).map_err(LoadError::Code)?),
             None => None,
         };
-        Program::new(nimx::Limited { contents, code })
+        Program::new(nimx::Limited { contents, code }, None)
     }
 }
 

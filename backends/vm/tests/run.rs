@@ -5,7 +5,8 @@ use nim_tensor::{DType, Made, Tensor, Value};
 use nim_vm::bytecode::{Callee, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym, Text};
 use nim_vm::code_image::{CodeImage, ImageInfo, Layout, PAGE};
 use nim_vm::{
-    AdtType, LoadError, Options, Program, ProgramBuilder, RunErrorKind, Session, Signature, SignatureValue, ValueType,
+    AdtType, BoundSession, KernelCost, LoadError, LoadOptions, Options, Program, ProgramBuilder, RunErrorKind, Session,
+    Signature, SignatureValue, ValueType,
 };
 use std::collections::BTreeMap;
 
@@ -452,4 +453,148 @@ fn runtime_functions() {
     assert_eq!(out[2], Tensor::new(&[2, 4], vec![0i64, 0, 0, 1, 0, 1, 2, 1]).into());
     let error = session.run(&[Tensor::new(&[1, 1], vec![1f32]).into()]).unwrap_err();
     assert_eq!(error.to_string(), "topk: 2 elements are asked for along axis 1, which has 1");
+}
+
+#[test]
+fn inputs_stay_and_state_goes_round() {
+    let program = state();
+    let mut session = BoundSession::new(&program, options());
+    let missing = session.run().unwrap_err();
+    assert_eq!(missing.to_string(), "input `x` has no value (node `reads x`)");
+    session.set("x", ints(4)).unwrap();
+    assert!(session.set("z", ints(4)).unwrap_err().to_string().contains("no input `z`"));
+    assert!(session.set_input(1, ints(4)).unwrap_err().to_string().contains("no input 1"));
+    assert!(session.feed_back("y", "z").is_err() && session.feed_back("x", "x").is_err());
+    session.feed_back("z", "x").unwrap();
+    for step in 1..=3 {
+        let found = session.run().unwrap();
+        assert_eq!(found[0], Tensor::new(&[4], (0..4).map(|i| i + 7 * step).collect::<Vec<i64>>()).into());
+    }
+    // A run that fails leaves the state as it was.
+    session.set("x", Tensor::scalar(1i64).into()).unwrap();
+    assert!(session.run().is_err() && session.outputs().is_empty());
+    session.set("x", ints(2)).unwrap();
+    assert_eq!(session.run().unwrap()[0], Tensor::new(&[2], vec![7i64, 8]).into());
+}
+
+/// `main(x: [N]) -> x + 7`.
+fn state() -> Program {
+    let mut b = Build::new();
+    b.signature(&[("x", DType::I64, &["N"])], &[("z", DType::I64, &["N"])]);
+    let n = b.sym("N");
+    b.node = Some(b.builder.text("Add_1"));
+    b.push(Instr::Dim { symbol: n, from: Reg(0), axis: 0 });
+    let dims = b.sizes(&["N"]);
+    b.push(Instr::New { out: Reg(1), dtype: DType::I64, dims });
+    let (kernel, symbols, phases, work) = (b.builder.kernel("add"), b.sizes(&["7"]), b.sizes(&["N"]), b.size("N"));
+    b.push(Instr::Invoke { kernel, ins: [Reg(0)].into(), outs: [Reg(1)].into(), symbols, phases, work });
+    b.push(Instr::Return { values: [Reg(1)].into() });
+    let (operations, bytes) = (b.size("2*N"), b.size("16*N"));
+    b.define(FunctionId(0), 2, 1, 1);
+    b.builder.cost(kernel, KernelCost { operations, bytes, nodes: vec!["Add_1".into()] });
+    b.builder.code(add_kernel());
+    Program::from_bytes(b.builder.to_bytes()).unwrap()
+}
+
+#[test]
+fn profiles_hold_times_against_formulas() {
+    let mut session = Session::new(&state(), Options { threads: 1, ..options() });
+    assert_eq!(session.profile().runs, 0);
+    session.set_profile(true);
+    for _ in 0..3 {
+        session.run(&[ints(10)]).unwrap();
+    }
+    let profile = session.profile();
+    let [site] = &profile.sites[..] else { panic!("{profile:?}") };
+    assert_eq!((site.name.as_str(), site.node.as_deref(), site.calls), ("add", Some("Add_1"), 3));
+    assert_eq!((site.operations, site.bytes, site.buffer_bytes), (Some(60.0), Some(480.0), 480.0));
+    assert_eq!((profile.runs, profile.spans.len(), profile.run_spans.len()), (3, 3, 3));
+    assert!(profile.time >= site.time && profile.spans.iter().all(|s| s.site == 0));
+    assert_eq!(profile.instructions.iter().map(|i| i.1).sum::<u64>(), 12);
+    assert!(profile.instructions.contains(&("invoke", 3)));
+    session.set_profile(false);
+    assert!(session.profile().sites.is_empty());
+}
+
+#[test]
+fn constants_may_be_in_a_file_of_their_own() {
+    let folder = std::env::temp_dir().join(format!("nim-constants-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let build = |value: i64| {
+        let mut b = Build::new();
+        b.signature(&[], &[("c", DType::I64, &["2"]), ("s", DType::String, &["1"])]);
+        let constant = b.builder.constant(&Tensor::new(&[2], vec![value, 9]));
+        let text = b.builder.constant(&Tensor::strings(&[1], vec!["ü".into()]));
+        b.push(Instr::Const { out: Reg(0), constant });
+        b.push(Instr::Const { out: Reg(1), constant: text });
+        b.push(Instr::Return { values: [Reg(0), Reg(1)].into() });
+        b.define(FunctionId(0), 2, 0, 2);
+        b.builder
+    };
+    let (program, constants) = (folder.join("a.nimx"), folder.join("a.nimc"));
+    let write = |value, to: &std::path::Path| {
+        let mut builder = build(value);
+        builder.constants_beside("a.nimc");
+        builder.write_constants(&mut std::fs::File::create(to).unwrap()).unwrap();
+        builder
+    };
+    let builder = write(5, &constants);
+    builder.write_nimx(&program).unwrap();
+    let run = |program: &Program| Session::new(program, options()).run(&[]).unwrap();
+    let inside = run(&Program::from_bytes(build(5).to_bytes()).unwrap());
+    assert_eq!(run(&Program::load(&program).unwrap()), inside, "bit by bit as with constants inside");
+    let elsewhere = folder.join("elsewhere.nimc");
+    std::fs::rename(&constants, &elsewhere).unwrap();
+    let with = |path: &std::path::Path| LoadOptions { constants: Some(path.to_owned()), ..LoadOptions::default() };
+    assert_eq!(run(&Program::load_with(&program, &with(&elsewhere)).unwrap()), inside);
+    assert_eq!(run(&Program::from_bytes_with(builder.to_bytes(), &with(&elsewhere)).unwrap()), inside);
+
+    let refused = |options: &LoadOptions| Program::load_with(&program, options).unwrap_err().to_string();
+    let bytes = std::fs::read(&elsewhere).unwrap();
+    assert!(refused(&LoadOptions::default()).contains("a.nimc, cannot be read"));
+    assert!(Program::from_bytes(builder.to_bytes()).unwrap_err().to_string().contains("nobody said where"));
+    write(6, &constants);
+    assert!(refused(&LoadOptions::default()).contains("another program"));
+    for len in 0..bytes.len() {
+        std::fs::write(&constants, &bytes[..len]).unwrap();
+        let said = refused(&LoadOptions::default());
+        assert!(said.contains("cut off") || len < 8 && said.contains("no file of constants"), "{len}: {said}");
+    }
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x20;
+        std::fs::write(&constants, &changed).unwrap();
+        // Some bytes of the header mean nothing; all others are noticed.
+        match Program::load(&program) {
+            Ok(loaded) => assert!((8..16).contains(&at) || (32..64).contains(&at), "{at}: {loaded:?}"),
+            Err(e) => assert!(matches!(e, LoadError::Constants(..)), "{at}: {e}"),
+        }
+    }
+    std::fs::write(&constants, &bytes[1..]).unwrap();
+    assert!(refused(&LoadOptions::default()).contains("no file of constants"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_table_of_instructions_is_small_and_complete() {
+    assert_eq!(Instr::TABLE.len(), Instr::COUNT);
+    assert!(Instr::COUNT <= 24);
+    for (number, definition) in Instr::TABLE.iter().enumerate() {
+        assert_eq!(definition.code as usize, number + 1, "{}", definition.mnemonic);
+        assert!(!definition.doc.is_empty(), "{}", definition.mnemonic);
+    }
+}
+
+#[test]
+fn a_claim_of_many_registers_costs_nothing() {
+    let mut b = Build::new();
+    b.signature(&[], &[]);
+    b.push(Instr::Return { values: [].into() });
+    b.define(FunctionId(0), 0, 0, 0);
+    let other = b.builder.declare("other");
+    b.push(Instr::Return { values: [].into() });
+    // As many as can be said.
+    b.define(other, 1 << 31, 1 << 31, 0);
+    let program = Program::from_bytes(b.builder.to_bytes()).unwrap();
+    assert!(Session::new(&program, options()).run(&[]).unwrap().is_empty());
 }

@@ -36,6 +36,19 @@ pub fn kernel_name(ctx: &Context, locs: &[Loc]) -> String {
     }
 }
 
+/// The names in these places, each once, in their order: the nodes of a model that something was made of.
+pub fn node_names(ctx: &Context, locs: &[Loc]) -> Vec<String> {
+    let mut names: Vec<Name> = vec![];
+    locs.iter().for_each(|&loc| collect(ctx, loc, &mut names));
+    let mut texts: Vec<String> = vec![];
+    for name in names {
+        if !texts.iter().any(|t| t == ctx.str(name)) {
+            texts.push(ctx.str(name).to_owned());
+        }
+    }
+    texts
+}
+
 /// Names in a location, in order.
 fn collect(ctx: &Context, loc: Loc, out: &mut Vec<Name>) {
     match ctx.loc_data(loc) {

@@ -139,6 +139,34 @@ pub fn report(ctx: &Context, module: &Module) -> Vec<FunctionReport> {
     all
 }
 
+/// What one kernel costs.
+#[derive(Clone, Debug)]
+pub struct KernelCost {
+    /// Scalar operations, over the kernel's symbols.
+    pub operations: Expr,
+    /// Bytes of its arguments that its maps read at least once, and bytes of its results that they write.
+    pub bytes: Expr,
+    /// Names of the nodes that it was made of.
+    pub nodes: Vec<String>,
+}
+
+/// The cost of a `dataflow.kernel`. What is local to it moves nothing.
+pub fn kernel_cost(ctx: &Context, module: &Module, kernel: OpId) -> Option<KernelCost> {
+    let body = module.body.nested(kernel)?;
+    let entry = body.entry()?;
+    let mut outside: Vec<ValueId> = body.block_args(entry).to_vec();
+    outside.extend(body.last_op(entry).map(|end| body.operands(end).to_vec()).unwrap_or_default());
+    let mut counting =
+        Counting { ctx, report: FunctionReport::default(), rows: FxHashMap::default(), times: Expr::ONE };
+    let maps: Vec<OpId> = body.block_ops(entry).filter(|&o| Map::is(ctx, body, o)).collect();
+    for &map in &maps {
+        counting.map(body, map, &|v| outside.contains(&v).then_some(v), body);
+    }
+    let locs: Vec<nim_ir::Loc> = maps.iter().map(|&map| body.loc(map)).collect();
+    let (operations, bytes) = (counting.report.operations(&ctx.exprs), counting.report.bytes(&ctx.exprs));
+    Some(KernelCost { operations, bytes, nodes: crate::names::node_names(ctx, &locs) })
+}
+
 struct Counting<'a> {
     ctx: &'a Context,
     report: FunctionReport,

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Folders beside the tests that hold no tests.
 const NOT_TESTS: [&str; 5] = ["Inputs", "models", "src", "tests", "target"];
 /// What `%backend` stands for in a `RUN:` line: such a line is run once for each.
-const BACKENDS: [&str; 5] = ["interp", "dataflow", "loops", "dyn", "cpu"];
+const BACKENDS: [&str; 6] = ["interp", "dataflow", "loops", "dyn", "cpu", "native"];
 /// How test files end.
 const ENDINGS: [&str; 3] = ["nir", "mlir", "test"];
 

@@ -67,7 +67,7 @@ fn dialects_know_no_parser_and_the_parser_no_dialect() {
 fn interpreter_and_runtime_know_no_llvm() {
     let workspace = workspace();
     let mut wrong = Vec::new();
-    for name in ["nim-interp", "nim-vm", "nim-run"] {
+    for name in ["nim-interp", "nim-vm", "nim-c-api", "nim-run"] {
         let one = workspace.find(name).unwrap_or_else(|| panic!("{name} is gone: this test guards nothing"));
         let needs = workspace.needs(one);
         let llvm = needs.iter().filter(|n| NEED_LLVM.contains(n) || ["nim-mlir", "nim-llvm"].contains(n));

@@ -4,8 +4,8 @@ use crate::{Failure, Interface, Stage, flags::CompileFlags, source::verified};
 use clap::ValueEnum;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
-pub use nim_vm::KernelTime;
-use nim_vm::{Program, Session};
+use nim_vm::{LoadOptions, Program, Session};
+pub use nim_vm::{Profile, Roof, SiteTime};
 use std::{fmt, path::Path, time::Instant};
 
 /// What runs a model.
@@ -21,6 +21,8 @@ pub enum Backend {
     Dyn,
     /// Compiled to machine code.
     Cpu,
+    /// The whole program compiled to machine code, without bytecode.
+    Native,
 }
 
 impl fmt::Display for Backend {
@@ -31,6 +33,7 @@ impl fmt::Display for Backend {
             Backend::Loops => "loops",
             Backend::Dyn => "dyn",
             Backend::Cpu => "cpu",
+            Backend::Native => "native",
         })
     }
 }
@@ -76,7 +79,7 @@ impl Engine {
                 }
                 verified(&ctx, &module)?;
             }
-            Backend::Loops | Backend::Dyn | Backend::Cpu => {
+            Backend::Loops | Backend::Dyn | Backend::Cpu | Backend::Native => {
                 let message = format!("--backend={backend} needs the compiler, which this tool was built without");
                 return Err(Failure::new(Stage::Compile, message));
             }
@@ -95,12 +98,17 @@ impl Engine {
         Engine { interface, runner: Runner::Program(Box::new(Session::new(program, options))), compile_ms }
     }
 
-    /// Maps a compiled program.
+    /// Maps a compiled program (.nimx, or native: .so), and its constants where they are in a file of their own: `constants`, or the one beside it.
     ///
     /// # Errors
     /// A file that is no program, is damaged, or is for another machine.
-    pub fn load(path: &Path, threads: usize) -> Result<Engine, Failure> {
-        let program = Program::load(path).map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
+    pub fn load(path: &Path, constants: Option<&Path>, threads: usize) -> Result<Engine, Failure> {
+        let options = LoadOptions { constants: constants.map(Path::to_owned), ..LoadOptions::default() };
+        let program = match path.extension() {
+            Some(extension) if extension == "so" => Program::load_shared(path),
+            _ => Program::load_with(path, &options),
+        };
+        let program = program.map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
         Ok(Engine::program(Interface::of_program(program.signature()), &program, threads, 0.0))
     }
 
@@ -129,11 +137,19 @@ impl Engine {
         }
     }
 
-    /// Kernels that ran since [`Engine::profile`], the longest first; none of the interpreter.
-    pub fn kernel_times(&self) -> Vec<KernelTime> {
+    /// Where time went since [`Engine::profile`]; nothing of the interpreter.
+    pub fn profiled(&self) -> Option<Profile> {
         match &self.runner {
-            Runner::Interpreter { .. } => vec![],
-            Runner::Program(session) => session.stats().kernels,
+            Runner::Interpreter { .. } => None,
+            Runner::Program(session) => Some(session.profile()),
+        }
+    }
+
+    /// The bytecode of a program as text.
+    pub fn disassemble(&self) -> Option<String> {
+        match &self.runner {
+            Runner::Interpreter { .. } => None,
+            Runner::Program(session) => Some(session.program().disassemble()),
         }
     }
 
@@ -142,7 +158,7 @@ impl Engine {
     pub fn peak_bytes(&self) -> Option<usize> {
         match &self.runner {
             Runner::Interpreter { .. } => process_peak(),
-            Runner::Program(session) => Some(session.stats().memory.peak),
+            Runner::Program(session) => Some(session.memory().peak),
         }
     }
 

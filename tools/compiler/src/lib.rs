@@ -44,6 +44,10 @@ pub fn engine(ctx: Context, mut module: Module, options: &EngineOptions) -> Resu
         Backend::Loops => Some(Level::Loops),
         Backend::Dyn => Some(Level::Dyn),
         Backend::Cpu => None,
+        Backend::Native => {
+            let message = "--backend=native is for nim-run, which loads what nim-compile --emit=so writes";
+            return Err(Failure::new(Stage::Compile, message));
+        }
     };
     let interface = Interface::of_function(&ctx, &module, "main")?;
     let settings = settings(&options.compile, options.threads)?;

@@ -1,10 +1,10 @@
 //! Each thing that can be written.
 
-use crate::archive;
+use crate::{archive, native};
 use clap::{ValueEnum, builder::PossibleValue};
 use nim_compiler::{Level, Options, kernels};
 use nim_ir::{Context, Diagnostic, Module};
-use nim_llvm::{Compiler, KernelSource};
+use nim_llvm::{Compiler, KernelSource, link::ObjectFile};
 use nim_tools::{Failure, Stage, files, text};
 use std::{path::Path, time::Duration};
 
@@ -15,20 +15,24 @@ pub enum Emit {
     At(Level),
     /// Kernels as ELF objects in an archive.
     Objects,
+    /// The whole program as objects in an archive, and its header.
+    Native,
+    /// The whole program as a shared library, and its header.
+    Shared,
     /// The program, for nim-run.
     Program,
 }
 
 impl ValueEnum for Emit {
     fn value_variants<'a>() -> &'a [Emit] {
-        const ALL: [Emit; Level::ALL.len() + 2] = {
-            let mut all = [Emit::Objects; Level::ALL.len() + 2];
+        const ALL: [Emit; Level::ALL.len() + 4] = {
+            let mut all = [Emit::Objects; Level::ALL.len() + 4];
             let mut at = 0;
             while at < Level::ALL.len() {
                 all[at] = Emit::At(Level::ALL[at].0);
                 at += 1;
             }
-            all[at + 1] = Emit::Program;
+            (all[at + 1], all[at + 2], all[at + 3]) = (Emit::Native, Emit::Shared, Emit::Program);
             all
         };
         &ALL
@@ -37,6 +41,10 @@ impl ValueEnum for Emit {
         let (name, help) = match self {
             Emit::At(level) => (level.name(), level.description()),
             Emit::Objects => ("obj", "Kernels as ELF objects in an archive"),
+            Emit::Native => {
+                ("obj+h", "The whole program as ELF objects in an archive, and its header beside it; needs libnim")
+            }
+            Emit::Shared => ("so", "The whole program as a shared library, and its header beside it; needs libnim"),
             Emit::Program => ("nimx", "The program, for nim-run"),
         };
         Some(PossibleValue::new(name).help(help))
@@ -47,7 +55,14 @@ impl ValueEnum for Emit {
 pub type Times = Vec<(&'static str, Duration)>;
 
 /// Compiles a module as far as needed and writes it.
-pub fn emit(ctx: &Context, module: &mut Module, options: &Options, what: Emit, path: &Path) -> Result<Times, Failure> {
+pub fn emit(
+    ctx: &Context,
+    module: &mut Module,
+    options: &Options,
+    what: Emit,
+    path: &Path,
+    constants: Option<&Path>,
+) -> Result<Times, Failure> {
     let fail = |found: Vec<Diagnostic>| Failure::diagnostics(Stage::Compile, ctx, &found);
     if let Emit::At(level) = what {
         // A text that is to be read back needs all of its constants.
@@ -64,7 +79,16 @@ pub fn emit(ctx: &Context, module: &mut Module, options: &Options, what: Emit, p
         files::write(path, &objects(ctx, module, options)?)?;
         return Ok(vec![]);
     }
-    let compiled = nim_compiler::compile(ctx, module, options).map_err(fail)?;
+    if let Emit::Native | Emit::Shared = what {
+        native::write(ctx, module, options, what == Emit::Shared, path)?;
+        return Ok(vec![]);
+    }
+    let mut compiled = nim_compiler::compile(ctx, module, options).map_err(fail)?;
+    if let Some(constants) = constants {
+        let name = constants.file_name().unwrap_or_default().to_string_lossy();
+        compiled.program.constants_beside(&name);
+        files::write_with(constants, &mut |mut out| compiled.program.write_constants(&mut out))?;
+    }
     if files::is_stdio(path) {
         files::write(path, &compiled.program.to_bytes())?;
     } else {
@@ -81,6 +105,11 @@ fn objects(ctx: &Context, module: &mut Module, options: &Options) -> Result<Vec<
     let sources: Vec<KernelSource<'_>> = texts.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
     let compiler = Compiler::new(&options.target, &options.llvm).threads(options.threads).cache(options.cache.clone());
     let objects = compiler.compile_objects(&sources).map_err(|e| Failure::new(Stage::Compile, format!("{e}")))?;
+    archived(&objects)
+}
+
+/// Objects as an archive.
+pub fn archived(objects: &[ObjectFile]) -> Result<Vec<u8>, Failure> {
     let members: Vec<archive::Member<'_>> = objects
         .iter()
         .map(|o| archive::Member { name: format!("{}.o", o.kernel), symbol: &o.kernel, bytes: &o.bytes })

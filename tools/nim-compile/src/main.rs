@@ -2,12 +2,13 @@
 
 mod archive;
 mod emit;
+mod native;
 
 use clap::Parser;
 use emit::Emit;
 use indicatif::ProgressBar;
 use nim_tools::{
-    Failure,
+    Failure, Stage,
     flags::{CompileFlags, ImportFlags, all_threads},
     source::{Source, context},
     terminal,
@@ -29,6 +30,10 @@ struct Cli {
     /// What to write.
     #[arg(long, value_enum, default_value = "nimx")]
     emit: Emit,
+    /// Keep the constants out of the program, in FILE: it is looked for beside the program, or where nim-run --constants
+    /// says.
+    #[arg(long, value_name = "FILE")]
+    constants: Option<PathBuf>,
     /// Threads that compile.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
@@ -50,11 +55,14 @@ fn compile(cli: &Cli) -> Result<(), Failure> {
     let bar = if terminal::interactive() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     bar.enable_steady_tick(Duration::from_millis(100));
     bar.set_message("importing");
+    if cli.constants.is_some() && cli.emit != Emit::Program {
+        return Err(Failure::new(Stage::Compile, "--constants goes with --emit=nimx only"));
+    }
     let ctx = context();
     let mut module = Source::read(&cli.model)?.module(&ctx, &cli.import.options()?)?;
     bar.set_message("compiling");
     let settings = settings(&cli.compile, cli.threads)?;
-    let done = emit::emit(&ctx, &mut module, &settings, cli.emit, &cli.output);
+    let done = emit::emit(&ctx, &mut module, &settings, cli.emit, &cli.output, cli.constants.as_deref());
     bar.finish_and_clear();
     let times = done?;
     if cli.timing {

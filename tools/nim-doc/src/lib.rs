@@ -5,6 +5,7 @@
 //! * [`textmate::grammar`]: a grammar for editors.
 //! * [`html::page`]: the same as one static page with search.
 
+pub mod bytecode;
 pub mod corpus;
 pub mod html;
 pub mod ops;

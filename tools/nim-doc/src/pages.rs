@@ -1,4 +1,4 @@
-//! The pages: one a dialect, one each for types, attributes, passes and diagnostics, and an index.
+//! The pages: one a dialect, one each for types, attributes, passes, diagnostics and bytecode, and an index.
 
 use crate::{
     corpus::{Corpus, Example, read_module},
@@ -41,6 +41,7 @@ pub fn pages(
     pages.push(Page { name: "attributes".into(), text: attributes() });
     pages.push(Page { name: "passes".into(), text: passes(dialects, registry, corpus) });
     pages.push(Page { name: "diagnostics".into(), text: diagnostics(codes, corpus, &mut missing) });
+    pages.push(Page { name: "bytecode".into(), text: crate::bytecode::page() });
     let mut index = String::from(
         "# Reference\n\nMade by `nim-doc` of the definitions and of the tests; `NIM_BLESS=1 cargo test -p nim-test-suite \
          --test suite reference` writes it anew. `nim-doc --html FOLDER` makes one page of it that can be searched.\n",
@@ -50,7 +51,8 @@ pub fn pages(
     });
     table(&mut index, ["dialect", "ops", ""], rows);
     index.push_str(
-        "\n[Types](types.md), [attributes](attributes.md), [passes](passes.md), [diagnostics](diagnostics.md)\n",
+        "\n[Types](types.md), [attributes](attributes.md), [passes](passes.md), [diagnostics](diagnostics.md),\n\
+         [bytecode](bytecode.md) of compiled programs\n",
     );
     pages.insert(0, Page { name: "README".into(), text: index });
     if missing.is_empty() { Ok(pages) } else { Err(missing) }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod model;
+mod profile;
 mod report;
 mod test_data;
 
@@ -14,6 +15,7 @@ use nim_tools::{
     terminal,
     values::{InputSpec, save_outputs},
 };
+use profile::Measured;
 use report::{Report, say};
 use std::{path::PathBuf, process::ExitCode};
 use test_data::{Set, TestData};
@@ -24,10 +26,11 @@ use test_data::{Set, TestData};
 #[derive(Parser, Debug)]
 #[command(version, about, max_term_width = 120)]
 struct Cli {
-    /// The model: .nimx (compiled), .onnx, .nir, or - for text on standard input.
+    /// The model: .nimx (compiled), .so (native), .onnx, .nir, or - for text on standard input.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// What runs it; cpu unless this tool was built without the compiler. A .nimx always runs on cpu.
+    /// What runs it; cpu unless this tool was built without the compiler. A .nimx always runs on cpu, a .so is
+    /// native.
     #[arg(long, value_enum)]
     backend: Option<Backend>,
     /// An input: NAME=@FILE.npy, NAME=@FILE.pb (NAME=@- reads .npy from standard input), or NAME=1x3x224x224xf32=rand;
@@ -58,9 +61,16 @@ struct Cli {
     /// Runs before those that are measured [default: 2 when measuring].
     #[arg(long, value_name = "N")]
     warmup: Option<usize>,
-    /// Say how long each kernel takes, the longest first.
-    #[arg(long)]
-    profile: bool,
+    /// Say where the time goes: for each call of a kernel time, GFLOP/s, bytes and share of what this machine could do, the
+    /// longest first. FILE.html: the same as a page with a plot; FILE.json: a timeline for chrome://tracing or Perfetto.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    profile: Option<Option<PathBuf>>,
+    /// Show the program's instructions instead of running it.
+    #[arg(long, conflicts_with_all = ["input", "test_data", "bench", "profile"])]
+    disassemble: bool,
+    /// The file with the constants, of a .nimx that was compiled with --constants; else the one beside it.
+    #[arg(long, value_name = "FILE")]
+    constants: Option<PathBuf>,
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
@@ -80,6 +90,9 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<bool, Failure> {
     let mut model = model::open(cli)?;
+    if cli.disassemble {
+        return disassemble(&model.engine);
+    }
     let mut report = Report::new(cli, &model);
     let inputs = match &cli.test_data {
         Some(folder) => test(cli, &mut model, folder, &mut report)?,
@@ -89,15 +102,23 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
         let timing = Timing::measure(&mut model.engine, &inputs, cli.warmup.unwrap_or(2), cli.bench)?;
         report.timing(cli, timing)?;
     }
-    if cli.profile {
+    if let Some(file) = &cli.profile {
+        profile::check(file.as_deref())?;
         model.engine.profile();
-        let runs = cli.bench.max(1);
-        for _ in 0..runs {
+        for _ in 0..cli.bench.max(1) {
             model.engine.run(&inputs)?;
         }
-        report.kernels(cli, &model.engine.kernel_times(), runs)?;
+        let found = model.engine.profiled().ok_or_else(|| profile::interpreted(model.backend))?;
+        report.profile(cli, file.as_deref(), &Measured::new(found, cli.threads))?;
     }
     report.finish(cli, &model.engine)
+}
+
+/// Shows the program's instructions.
+fn disassemble(engine: &Engine) -> Result<bool, Failure> {
+    let text = engine.disassemble().ok_or_else(|| Failure::new(Stage::Run, "the interpreter has no instructions"))?;
+    nim_tools::files::write(nim_tools::files::STDIO.as_ref(), text.as_bytes())?;
+    Ok(true)
 }
 
 /// Runs on the inputs of the command line; gives them back.
@@ -138,7 +159,7 @@ fn test(
     }
     match first {
         Some(inputs) => Ok(inputs),
-        None if cli.bench == 0 && !cli.profile => Ok(vec![]),
+        None if cli.bench == 0 && cli.profile.is_none() => Ok(vec![]),
         None => {
             say(&report.summary())?;
             Err(Failure::new(Stage::Run, "no data set could be run, so there is nothing to measure"))

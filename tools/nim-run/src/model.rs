@@ -28,12 +28,15 @@ pub struct Model {
 /// Opens what the command line names.
 pub fn open(cli: &Cli) -> Result<Model, Failure> {
     let backend = cli.backend.unwrap_or(Backend::Cpu);
-    if cli.model.extension().is_some_and(|e| e == "nimx") {
-        if backend != Backend::Cpu {
-            let message = format!("{}: a compiled program runs only with --backend=cpu", cli.model.display());
+    for (extension, only) in [("nimx", Backend::Cpu), ("so", Backend::Native)] {
+        if cli.model.extension().is_none_or(|e| e != extension) {
+            continue;
+        }
+        if cli.backend.is_some_and(|asked| asked != only) {
+            let message = format!("{}: a compiled program runs only with --backend={only}", cli.model.display());
             return Err(Failure::new(Stage::Load, message));
         }
-        return program(cli, &cli.model, 0.0);
+        return program(cli, &cli.model, only, 0.0);
     }
     if !files::is_stdio(&cli.model) {
         readable(&cli.model)?;
@@ -46,10 +49,12 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
             // The module maps the constants that lie beside it, which outlives their names.
             interpreted(cli, &lowered, Backend::Interp, compile_ms).map(|model| Model { backend, ..model })
         }
-        Backend::Cpu => {
+        Backend::Cpu | Backend::Native => {
             let scratch = Scratch::new("nim-run")?;
-            let (path, compile_ms) = compile(cli, &scratch, "model.nimx", "nimx")?;
-            program(cli, &path, compile_ms)
+            let emit = if backend == Backend::Cpu { "nimx" } else { "so" };
+            // What is loaded stays mapped when its name is gone.
+            let (path, compile_ms) = compile(cli, &scratch, &format!("model.{emit}"), emit)?;
+            program(cli, &path, backend, compile_ms)
         }
     }
 }
@@ -61,16 +66,16 @@ fn milliseconds(start: Instant) -> f64 {
 /// A model that this tool can read or have read; else says so in its own name.
 fn readable(path: &Path) -> Result<(), Failure> {
     if !matches!(path.extension().and_then(|e| e.to_str()), Some("onnx" | "nir" | "mlir")) {
-        let message = format!("{}: a model's name ends in .nimx, .onnx or .nir", path.display());
+        let message = format!("{}: a model's name ends in .nimx, .so, .onnx or .nir", path.display());
         return Err(Failure::new(Stage::Load, message));
     }
     std::fs::File::open(path).map(|_| ()).map_err(|e| files::io_failure(path, &e))
 }
 
-fn program(cli: &Cli, path: &Path, compile_ms: f64) -> Result<Model, Failure> {
+fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {
     let start = Instant::now();
-    let engine = Engine::load(path, cli.threads)?;
-    Ok(Model { engine, backend: Backend::Cpu, load_ms: milliseconds(start), compile_ms })
+    let engine = Engine::load(path, cli.constants.as_deref(), cli.threads)?;
+    Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
 }
 
 fn interpreted(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {

@@ -1,8 +1,8 @@
 //! What is said about runs: lines as they come, or one JSON object at the end.
 
+use crate::profile::{self, Measured};
 use crate::{Cli, bench::Timing, model::Model};
 use nim_tensor::Value;
-use nim_tools::KernelTime;
 use nim_tools::{Engine, Failure, Interface, dataset::OutputResult, files, values};
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -80,21 +80,17 @@ impl Report {
         say(&format!("{runs} runs: min {min_ms:.3} ms, median {median_ms:.3} ms, max {max_ms:.3} ms"))
     }
 
-    /// How long each kernel took, a run.
-    pub fn kernels(&mut self, cli: &Cli, times: &[KernelTime], runs: usize) -> Result<(), Failure> {
-        let each = |t: &KernelTime| t.time.as_secs_f64() * 1e3 / runs as f64;
-        let calls = |t: &KernelTime| t.calls as f64 / runs as f64;
+    /// Where time went.
+    pub fn profile(&mut self, cli: &Cli, file: Option<&Path>, measured: &Measured) -> Result<(), Failure> {
+        if let Some(file) = file {
+            let model = cli.model.file_name().unwrap_or_default().to_string_lossy();
+            files::write(file, profile::file(file, &model, measured).as_bytes())?;
+        }
         if cli.json {
-            let row = |t: &KernelTime| json!({"kernel": t.kernel, "calls": calls(t), "ms": each(t)});
-            self.json.insert("profile".into(), json!(times.iter().map(row).collect::<Vec<_>>()));
+            self.json.insert("profile".into(), profile::json(measured));
             return Ok(());
         }
-        let all: f64 = times.iter().map(each).sum();
-        say("      ms      %  calls  kernel")?;
-        for t in times {
-            say(&format!("{:8.3} {:6.1} {:6} {}", each(t), 100.0 * each(t) / all.max(1e-12), calls(t), t.kernel))?;
-        }
-        say(&format!("{all:8.3}  in kernels"))
+        profile::table(measured).iter().try_for_each(|line| say(line))
     }
 
     /// How many data sets passed.

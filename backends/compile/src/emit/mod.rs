@@ -10,6 +10,7 @@ mod function;
 mod runtime;
 mod sizes;
 
+use crate::KernelInfo;
 use crate::emit::facts::KernelFacts;
 use function::Emitter;
 use nim_builtin::func;
@@ -31,7 +32,7 @@ struct Shared<'a> {
 }
 
 /// Writes the function called `entry` of a module at the `dyn` level, and all that it may call, as a program. `code` has
-/// its kernels.
+/// its kernels; what is said of them in `kernels` goes into the program for profiles.
 ///
 /// # Errors
 /// All that the bytecode has no form for.
@@ -40,6 +41,7 @@ pub fn emit_program(
     module: &Module,
     entry: &str,
     code: Option<CodeImage>,
+    kernels: &[KernelInfo],
 ) -> Result<ProgramBuilder, Vec<Diagnostic>> {
     // A declaration has no bytecode: whatever calls it says so.
     let has_body = |op: OpId| module.body.nested(op).is_some_and(|body| body.entry().is_some());
@@ -94,10 +96,24 @@ pub fn emit_program(
         return Err(vec![Diagnostic::error("N0755", module.body.loc(main), message)]);
     }
     builder.signature(signature);
+    kernels.iter().for_each(|kernel| cost(ctx, &mut builder, kernel));
     if let Some(code) = code {
         builder.code(code);
     }
     Ok(builder)
+}
+
+/// What a kernel costs, for profiles, with its symbols as registers in the order of its ABI.
+fn cost(ctx: &Context, builder: &mut ProgramBuilder, kernel: &KernelInfo) {
+    let Some(cost) = &kernel.cost else { return };
+    let pool = &ctx.exprs;
+    let mut register = |s| kernel.symbols.iter().position(|n| *n == pool.symbol_name(s)).map(|i| i as u32);
+    let mut size = |expr| builder.size(pool, expr, &mut register).ok();
+    // A formula that the kernel's own symbols do not determine is left out: nothing depends on it.
+    if let (Some(operations), Some(bytes)) = (size(cost.operations), size(cost.bytes)) {
+        let id = builder.kernel(&kernel.name);
+        builder.cost(id, nim_vm::KernelCost { operations, bytes, nodes: cost.nodes.clone() });
+    }
 }
 
 /// Inputs and results with the names that the model gives them.

@@ -10,7 +10,7 @@ fn codes(text: &str) -> Vec<&'static str> {
     let source = ctx.add_source("test.nir", text);
     let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
     assert!(found.is_empty(), "{text}: {found:?}");
-    match emit_program(&ctx, &module, "main", None) {
+    match emit_program(&ctx, &module, "main", None, &[]) {
         Ok(_) => vec![],
         Err(found) => found.iter().map(|d| d.code).collect(),
     }

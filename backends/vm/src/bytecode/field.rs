@@ -74,10 +74,16 @@ pub trait Field: Sized {
     fn check(&self, limits: &Limits<'_>) -> Result<(), Problem>;
     /// Appends it as text.
     fn show(&self, names: &Names<'_>, out: &mut String);
+    /// Visits all registers in it.
+    fn registers(&mut self, _: &mut dyn FnMut(&mut Reg)) {}
+    /// Visits all targets of jumps in it.
+    fn labels(&mut self, _: &mut dyn FnMut(&mut Label)) {}
+    /// Visits all sizes in it.
+    fn sizes(&mut self, _: &mut dyn FnMut(&mut Size)) {}
 }
 
 macro_rules! index_field {
-    ($($ty:ident($what:literal, $limit:ident, $show:expr);)*) => { $(
+    ($($ty:ident($what:literal, $limit:ident, $show:expr) $({ $visit:ident })?;)*) => { $(
         impl Field for $ty {
             fn encode(&self, out: &mut Vec<u32>) {
                 out.push(self.0);
@@ -93,17 +99,20 @@ macro_rules! index_field {
                 let show: fn(u32, &Names<'_>) -> String = $show;
                 out.push_str(&show(self.0, names));
             }
+            $(fn $visit(&mut self, visit: &mut dyn FnMut(&mut $ty)) {
+                visit(self);
+            })?
         }
     )* };
 }
 
 index_field! {
-    Reg("register", regs, |i, _| format!("%{i}"));
+    Reg("register", regs, |i, _| format!("%{i}")) { registers };
     Sym("symbol", symbols, |i, n| (n.symbol)(i));
     ConstId("constant", constants, |i, _| format!("#{i}"));
     KernelId("kernel", kernels, |i, n| format!("@{}", (n.kernel)(i)));
     Text("text", texts, |i, n| format!("{:?}", (n.text)(i)));
-    Label("instruction", code, |i, _| format!("->{i}"));
+    Label("instruction", code, |i, _| format!("->{i}")) { labels };
 }
 
 impl Field for FunctionId {
@@ -159,6 +168,12 @@ macro_rules! choice_field {
                     $ty::$second(inner) => inner.show(names, out),
                 }
             }
+            fn registers(&mut self, visit: &mut dyn FnMut(&mut Reg)) {
+                match self {
+                    $ty::$first(inner) => inner.registers(visit),
+                    $ty::$second(inner) => inner.registers(visit),
+                }
+            }
         }
     };
 }
@@ -187,6 +202,9 @@ impl Field for Size {
     }
     fn show(&self, names: &Names<'_>, out: &mut String) {
         out.push_str(&(names.size)(self.0));
+    }
+    fn sizes(&mut self, visit: &mut dyn FnMut(&mut Size)) {
+        visit(self);
     }
 }
 
@@ -279,6 +297,15 @@ impl<T: Field> Field for Box<[T]> {
             item.show(names, out);
         }
         out.push(']');
+    }
+    fn registers(&mut self, visit: &mut dyn FnMut(&mut Reg)) {
+        self.iter_mut().for_each(|item| item.registers(visit));
+    }
+    fn labels(&mut self, visit: &mut dyn FnMut(&mut Label)) {
+        self.iter_mut().for_each(|item| item.labels(visit));
+    }
+    fn sizes(&mut self, visit: &mut dyn FnMut(&mut Size)) {
+        self.iter_mut().for_each(|item| item.sizes(visit));
     }
 }
 

@@ -8,15 +8,40 @@ use super::{Callee, ConstId, KernelId, Label, Maker, Reg, Size, Sym, Text};
 use nim_tensor::DType;
 use std::fmt::Write;
 
+/// What the instruction table says of one instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Operation code: its first word in a file.
+    pub code: u32,
+    /// Its name in disassembly.
+    pub mnemonic: &'static str,
+    /// Names and types of its fields, in their order in a file.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// What it does, line by line.
+    pub doc: &'static [&'static str],
+}
+
+/// Whether an instruction changes what the registers of this field hold.
+fn is_result(mnemonic: &str, field: &str) -> bool {
+    match field {
+        "out" => true,
+        // A kernel writes elements of tensors that are there; functions make values.
+        "outs" => mnemonic != "invoke",
+        "to" => mnemonic == "push",
+        "fields" => mnemonic == "match",
+        _ => false,
+    }
+}
+
 macro_rules! instructions {
-    ($($(#[$doc:meta])* $code:literal $mnemonic:literal $name:ident { $($field:ident: $ty:ty),* $(,)? })*) => {
+    ($($(#[doc = $doc_text:literal])* $code:literal $mnemonic:literal $name:ident { $($field:ident: $ty:ty),* $(,)? })*) => {
         /// One instruction.
         ///
         /// What the fields mean stands with each instruction.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs)]
         pub enum Instr {
-            $($(#[$doc])* $name { $($field: $ty),* },)*
+            $($(#[doc = $doc_text])* $name { $($field: $ty),* },)*
         }
 
         impl Instr {
@@ -42,6 +67,34 @@ macro_rules! instructions {
                     $($field.check(limits).map_err(|p| p.within(concat!($mnemonic, ".", stringify!($field))))?;)*
                     Ok(())
                 })* }
+            }
+            /// Visits all registers; the flag says that the instruction changes what the register holds.
+            pub(crate) fn registers(&mut self, visit: &mut dyn FnMut(&mut Reg, bool)) {
+                match self { $(Instr::$name { $($field),* } => {
+                    $({
+                        let is_result = is_result($mnemonic, stringify!($field));
+                        $field.registers(&mut |reg| visit(reg, is_result));
+                    })*
+                })* }
+            }
+            /// Visits all targets of jumps.
+            pub(crate) fn labels(&mut self, visit: &mut dyn FnMut(&mut Label)) {
+                match self { $(Instr::$name { $($field),* } => { $($field.labels(visit);)* })* }
+            }
+            /// Visits all sizes.
+            pub(crate) fn sizes(&mut self, visit: &mut dyn FnMut(&mut Size)) {
+                match self { $(Instr::$name { $($field),* } => { $($field.sizes(visit);)* })* }
+            }
+            /// Number, name, fields with their types, and meaning of every instruction: what the reference shows.
+            pub const TABLE: &'static [Definition] = &[$(Definition {
+                code: $code,
+                mnemonic: $mnemonic,
+                fields: &[$((stringify!($field), stringify!($ty))),*],
+                doc: &[$($doc_text),*],
+            },)*];
+            /// Its place in [`Instr::TABLE`].
+            pub(crate) fn number(&self) -> usize {
+                match self { $(Instr::$name { .. } => $code - 1,)* }
             }
             /// Appends its disassembly without the line's end.
             pub(crate) fn show(&self, names: &Names<'_>, out: &mut String) {
@@ -136,7 +189,7 @@ impl Relation {
     pub fn from_name(name: &str) -> Option<Relation> {
         Self::ALL.iter().find(|(_, n)| *n == name).map(|(r, _)| *r)
     }
-    pub(super) fn from_code(code: u32) -> Option<Relation> {
+    pub(crate) fn from_code(code: u32) -> Option<Relation> {
         Self::ALL.get(code as usize).map(|(r, _)| *r)
     }
     /// Whether two sizes are in this relation.

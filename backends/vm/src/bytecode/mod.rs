@@ -19,7 +19,8 @@ use field::Reader;
 macro_rules! indices {
     ($($(#[$doc:meta])* $name:ident;)*) => { $(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(transparent)]
         pub struct $name(pub u32);
         impl $name {
             /// As an index into a table.
@@ -47,6 +48,33 @@ indices! {
     Text;
     /// An instruction of the function.
     Label;
+}
+
+/// Most registers of a function and expressions of a program: beyond are numbers that stand for constants.
+pub const MAX_REGS: u32 = 1 << 31;
+
+impl Reg {
+    /// A constant where an operand stands: only in code that is ready to run, never in a file.
+    pub(crate) fn constant(id: ConstId) -> Reg {
+        Reg(MAX_REGS | id.0)
+    }
+    /// The constant that it stands for, if it does.
+    #[inline]
+    pub(crate) fn as_constant(self) -> Option<usize> {
+        (self.0 >= MAX_REGS).then_some((self.0 & !MAX_REGS) as usize)
+    }
+}
+
+impl Size {
+    /// A number itself where an expression stands: only in code that is ready to run, never in a file.
+    pub(crate) fn immediate(value: i64) -> Option<Size> {
+        u32::try_from(value).ok().filter(|v| *v < MAX_REGS).map(|v| Size(MAX_REGS | v))
+    }
+    /// The number that it is, if it is one.
+    #[inline(always)]
+    pub(crate) fn as_immediate(self) -> Option<i64> {
+        (self.0 >= MAX_REGS).then_some(i64::from(self.0 & !MAX_REGS))
+    }
 }
 
 /// What is called.
@@ -86,6 +114,33 @@ pub struct Function {
     pub nodes: Vec<Option<Text>>,
 }
 
+/// Where the value of a symbol comes from: a dimension of something that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Names what has the dimension.
+    pub what: Text,
+    /// Which dimension.
+    pub axis: u32,
+}
+
+impl Function {
+    /// For each symbol, where its value comes from, if that has a name.
+    pub fn origins(&self) -> Vec<Option<Origin>> {
+        let origin = |register: usize| {
+            let source = self.code.iter().find_map(|instr| match instr {
+                Instr::Dim { symbol, from, axis } if symbol.index() == register => Some((*from, *axis)),
+                _ => None,
+            });
+            let (from, axis) = source?;
+            self.code.iter().find_map(|instr| match instr {
+                Instr::Check { from: checked, what, .. } if *checked == from => Some(Origin { what: *what, axis }),
+                _ => None,
+            })
+        };
+        (0..self.symbols.len()).map(origin).collect()
+    }
+}
+
 /// Reads instructions from words.
 ///
 /// # Errors
@@ -113,6 +168,9 @@ pub fn encode(code: &[Instr]) -> Vec<u32> {
 /// The first thing that is wrong.
 pub fn verify(function: &Function, limits: &Limits<'_>) -> Result<(), Problem> {
     let fail = |text: String| Err(Problem(text));
+    if function.regs > MAX_REGS || limits.constants > MAX_REGS || limits.sizes.len() > MAX_REGS as usize {
+        return fail("there are too many registers, constants or expressions".into());
+    }
     if function.inputs > function.regs {
         return fail("there are fewer registers than arguments".into());
     }

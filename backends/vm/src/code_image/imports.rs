@@ -125,11 +125,13 @@ extern "C" fn truncate_f64_to_f16(x: f64) -> f32 {
     f32::from_bits(u32::from(half::f16::from_f64(x).to_bits()))
 }
 
-extern "C" fn truncate_f32_to_bf16(x: f32) -> f32 {
+/// An `f32` rounded to the nearest `bf16`, as the compiler's own `__truncsfbf2`.
+pub extern "C" fn truncate_f32_to_bf16(x: f32) -> f32 {
     f32::from_bits(u32::from(half::bf16::from_f32(x).to_bits()))
 }
 
-extern "C" fn truncate_f64_to_bf16(x: f64) -> f32 {
+/// An `f64` rounded to the nearest `bf16`, as the compiler's own `__truncdfbf2`.
+pub extern "C" fn truncate_f64_to_bf16(x: f64) -> f32 {
     f32::from_bits(u32::from(half::bf16::from_f64(x).to_bits()))
 }
 

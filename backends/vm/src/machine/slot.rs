@@ -1,7 +1,7 @@
 //! What value registers hold.
 
 use super::pool::Block;
-use nim_tensor::{Blob, DType, Tensor, Value, tensor::element_count};
+use nim_tensor::{Blob, DType, Tensor, Value};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -91,8 +91,15 @@ impl AsRef<[u8]> for Part {
 
 /// Bytes of a tensor; `None` on overflow or when a dimension is negative.
 pub fn byte_size(dtype: DType, dims: &[i64]) -> Option<usize> {
-    let dims: SmallVec<[usize; 6]> = dims.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<_>>()?;
-    element_count(&dims)?.checked_mul(dtype.size()).filter(|&n| n <= isize::MAX as usize)
+    // A zero dimension makes the tensor empty however large the others are.
+    let (mut count, mut empty) = (Some(1usize), false);
+    for &dim in dims {
+        let dim = usize::try_from(dim).ok()?;
+        empty |= dim == 0;
+        count = count.and_then(|n| n.checked_mul(dim));
+    }
+    let count = if empty { 0 } else { count? };
+    count.checked_mul(dtype.size()).filter(|&n| n <= isize::MAX as usize)
 }
 
 impl TensorRef {

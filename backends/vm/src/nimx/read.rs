@@ -1,11 +1,11 @@
 //! Reading `.nimx` files. Nothing in a file is believed: every offset and index is checked before it is used.
 
 use super::stream::{Checksum, Reader};
-use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, kind};
-use crate::bytecode::{self, Function, Text, field::dtype_of_code, size::SizeExpr};
+use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
+use crate::bytecode::{self, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
-use crate::error::LoadError;
-use crate::program::{AdtType, Contents, Signature, SignatureValue, ValueType};
+use crate::error::{ConstantsProblem, LoadError};
+use crate::program::{AdtType, Contents, KernelCost, LoadOptions, Signature, SignatureValue, ValueType};
 use nim_tensor::{Blob, DType, Tensor, tensor::little_endian};
 use std::fs::File;
 use std::path::Path;
@@ -24,22 +24,30 @@ struct Section {
     checksum: u64,
 }
 
-pub(crate) fn load_file(path: &Path, check_constants: bool) -> Result<Limited, LoadError> {
+/// Where the constants of a program are.
+enum Constants {
+    Inside(Section),
+    Beside { len: u64, checksum: u64 },
+}
+
+pub(crate) fn load_file(path: &Path, options: &LoadOptions) -> Result<Limited, LoadError> {
     let io = |e| LoadError::Io(path.to_owned(), e);
     let file = File::open(path).map_err(io)?;
     let blob = Blob::map_file(path).map_err(io)?;
-    load(blob, Some(&file), check_constants)
+    load(blob, Some((&file, path)), options)
 }
 
-pub(crate) fn load_bytes(bytes: Blob, check_constants: bool) -> Result<Limited, LoadError> {
-    load(bytes, None, check_constants)
+pub(crate) fn load_bytes(bytes: Blob, options: &LoadOptions) -> Result<Limited, LoadError> {
+    load(bytes, None, options)
 }
 
-fn load(blob: Blob, file: Option<&File>, check_constants: bool) -> Result<Limited, LoadError> {
-    let [tables, code, constants] = sections(&blob)?;
-    for (section, what) in
-        [(Some(tables), "tables"), (Some(code), "code"), (check_constants.then_some(constants), "constants")]
-    {
+fn load(blob: Blob, file: Option<(&File, &Path)>, options: &LoadOptions) -> Result<Limited, LoadError> {
+    let (tables, code, constants) = sections(&blob)?;
+    let inside = match &constants {
+        Constants::Inside(section) if options.check_constants => Some(*section),
+        _ => None,
+    };
+    for (section, what) in [(Some(tables), "tables"), (Some(code), "code"), (inside, "constants")] {
         if let Some(s) = section
             && Checksum::of(&blob[s.offset..s.offset + s.len]) != s.checksum
         {
@@ -47,16 +55,29 @@ fn load(blob: Blob, file: Option<&File>, check_constants: bool) -> Result<Limite
         }
     }
     let window = |s: Section| blob.slice(s.offset, s.len).ok_or(LoadError::Truncated);
-    let contents = contents(&window(tables)?, &window(constants)?)?;
+    let open = |name: &str| match constants {
+        Constants::Inside(section) => window(section),
+        Constants::Beside { len, checksum } => {
+            // Where the caller says, else beside the program, whatever folder the name in the file has.
+            let name = Path::new(name).file_name().unwrap_or_default();
+            let path = match (&options.constants, file) {
+                (Some(path), _) => path.clone(),
+                (None, Some((_, program))) => program.with_file_name(name),
+                (None, None) => return Err(LoadError::Constants(name.into(), ConstantsProblem::NotGiven)),
+            };
+            beside::open(&path, len, checksum, options.check_constants)
+        }
+    };
+    let contents = contents(&window(tables)?, open)?;
     let code = match (code.len, file) {
         (0, _) => None,
-        (_, Some(file)) => Some(LoadedCode::load_file(file, code.offset as u64, code.len as u64)),
+        (_, Some((file, _))) => Some(LoadedCode::load_file(file, code.offset as u64, code.len as u64)),
         (_, None) => Some(LoadedCode::load_bytes(&blob[code.offset..code.offset + code.len])),
     };
     Ok(Limited { contents, code: code.transpose().map_err(LoadError::Code)? })
 }
 
-fn sections(blob: &[u8]) -> Result<[Section; 3], LoadError> {
+fn sections(blob: &[u8]) -> Result<(Section, Section, Constants), LoadError> {
     let magic = &blob[..blob.len().min(MAGIC.len())];
     if magic != &MAGIC[..magic.len()] || magic.is_empty() {
         return Err(LoadError::NotAProgram);
@@ -82,23 +103,30 @@ fn sections(blob: &[u8]) -> Result<[Section; 3], LoadError> {
     if (blob.len() as u64) < len {
         return Err(LoadError::Truncated);
     }
-    let mut found = [None; 3];
+    let mut found = [None; 4];
     for _ in 0..count {
         let mut next = || header.u64().ok_or(LoadError::Truncated);
         let (kind, offset, len, checksum) = (next()?, next()?, next()?, next()?);
         let inside = offset.checked_add(len).is_some_and(|end| end <= blob.len() as u64);
-        let (true, 1..=3) = (inside, kind) else { return Err(LoadError::Damaged("header")) };
+        let (true, 1..=4) = (inside || kind == kind::BESIDE, kind) else { return Err(LoadError::Damaged("header")) };
         found[kind as usize - 1] = Some(Section { offset: offset as usize, len: len as usize, checksum });
     }
-    let [Some(tables), Some(code), Some(constants)] = found else { return Err(LoadError::Damaged("header")) };
-    debug_assert_eq!([kind::TABLES, kind::CODE, kind::CONSTANTS], [1, 2, 3]);
-    Ok([tables, code, constants])
+    debug_assert_eq!([kind::TABLES, kind::CODE, kind::CONSTANTS, kind::BESIDE], [1, 2, 3, 4]);
+    match found {
+        [Some(tables), Some(code), Some(constants), None] => Ok((tables, code, Constants::Inside(constants))),
+        [Some(tables), Some(code), None, Some(Section { len, checksum, .. })] => {
+            Ok((tables, code, Constants::Beside { len: len as u64, checksum }))
+        }
+        _ => Err(LoadError::Damaged("header")),
+    }
 }
 
-fn contents(tables: &[u8], constants: &Blob) -> Result<Contents, LoadError> {
+/// `open` gives the constants, by the name of their file if they have one of their own.
+fn contents(tables: &[u8], open: impl FnOnce(&str) -> Result<Blob, LoadError>) -> Result<Contents, LoadError> {
     let mut r = Reader(tables);
     let damaged = || LoadError::Damaged("tables");
     let producer = r.string().ok_or_else(damaged)?;
+    let beside = r.string().ok_or_else(damaged)?;
     let inputs = r.list(value).ok_or_else(damaged)?;
     let outputs = r.list(value).ok_or_else(damaged)?;
     let types = r.list(adt).ok_or_else(damaged)?;
@@ -109,11 +137,32 @@ fn contents(tables: &[u8], constants: &Blob) -> Result<Contents, LoadError> {
     let sizes: Option<Vec<SizeExpr>> = size_texts.iter().map(|_| SizeExpr::decode(&mut words)).collect();
     let sizes = sizes.ok_or_else(damaged)?;
     let kernels = r.list(Reader::string).ok_or_else(damaged)?;
+    let costs = r.list(cost).ok_or_else(damaged)?;
     let functions = r.list(function).ok_or_else(damaged)?;
-    let functions = functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
-    let constants = r.list(|r| constant(r, constants)).ok_or_else(damaged)?;
+    let functions: Vec<Function> =
+        functions.into_iter().collect::<Result<_, _>>().map_err(|p| LoadError::Bytecode(p.0))?;
+    let origins = match r.u32().ok_or_else(damaged)? {
+        0 => None,
+        _ => Some(functions.iter().map(|_| origins(&mut r)).collect::<Option<_>>().ok_or_else(damaged)?),
+    };
+    let section = open(&beside)?;
+    let constants = r.list(|r| constant(r, &section)).ok_or_else(damaged)?;
+    let beside = (!beside.is_empty()).then_some(beside);
     let signature = Signature { inputs, outputs, types };
-    Ok(Contents { producer, signature, texts, sizes, size_texts, kernels, functions, constants, code: None })
+    Ok(Contents {
+        producer,
+        beside,
+        signature,
+        texts,
+        sizes,
+        size_texts,
+        kernels,
+        costs,
+        functions,
+        origins,
+        constants,
+        code: None,
+    })
 }
 
 fn value(r: &mut Reader<'_>) -> Option<SignatureValue> {
@@ -130,6 +179,17 @@ fn value_type(r: &mut Reader<'_>) -> Option<ValueType> {
     })
 }
 
+fn cost(r: &mut Reader<'_>) -> Option<Option<KernelCost>> {
+    match r.u32()? {
+        0 => Some(None),
+        1 => {
+            let (operations, bytes) = (Size(r.u32()?), Size(r.u32()?));
+            Some(Some(KernelCost { operations, bytes, nodes: r.list(Reader::string)? }))
+        }
+        _ => None,
+    }
+}
+
 fn adt(r: &mut Reader<'_>) -> Option<AdtType> {
     let name = r.string()?;
     let constructors = r.list(|r| Some((r.string()?, r.list(value_type)?)))?;
@@ -143,6 +203,12 @@ fn function(r: &mut Reader<'_>) -> Option<Result<Function, bytecode::Problem>> {
     let code = bytecode::decode(&r.words()?);
     let nodes = r.words()?.into_iter().map(|n| (n != u32::MAX).then_some(Text(n))).collect();
     Some(code.map(|code| Function { name, regs, symbols, inputs, outputs, code, nodes }))
+}
+
+fn origins(r: &mut Reader<'_>) -> Option<Vec<Option<Origin>>> {
+    let words = r.words()?;
+    let origin = |pair: &[u32]| (pair[0] != u32::MAX).then_some(Origin { what: Text(pair[0]), axis: pair[1] });
+    Some(words.chunks_exact(2).map(origin).collect())
 }
 
 fn constant(r: &mut Reader<'_>, section: &Blob) -> Option<Tensor> {

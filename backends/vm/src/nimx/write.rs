@@ -1,7 +1,7 @@
 //! Writing `.nimx` files.
 
 use super::stream::{Checksum, Writer};
-use super::{ENTRY, HEADER, MAGIC, VERSION, kind};
+use super::{ENTRY, HEADER, MAGIC, VERSION, beside, kind};
 use crate::bytecode::{self, field::dtype_code};
 use crate::code_image::PAGE;
 use crate::program::{Contents, ValueType};
@@ -64,20 +64,20 @@ pub(crate) fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> 
     let align = |at: u64, to: u64| at.next_multiple_of(to);
     let tables_at = (HEADER + 3 * ENTRY) as u64;
     let code_at = align(tables_at + plan.tables.len() as u64, PAGE);
-    let constants_at = align(code_at + plan.code.len() as u64, PAGE);
-    let end = constants_at + plan.constants_len;
-
-    let mut sum = Checksum::new();
-    write_constants(&plan, &mut |bytes| {
-        sum.update(bytes);
-        Ok(())
-    })?;
+    let code_end = code_at + plan.code.len() as u64;
+    let inside = contents.beside.is_none();
+    let (constants_at, kind) = match inside {
+        true => (align(code_end, PAGE), kind::CONSTANTS),
+        false => (code_end, kind::BESIDE),
+    };
+    let end = if inside { constants_at + plan.constants_len } else { code_end };
+    let sum = constants_checksum(&plan)?;
     let mut rest = Writer::default();
     rest.u64(end);
     for (kind, at, len, sum) in [
         (kind::TABLES, tables_at, plan.tables.len() as u64, Checksum::of(&plan.tables)),
         (kind::CODE, code_at, plan.code.len() as u64, Checksum::of(&plan.code)),
-        (kind::CONSTANTS, constants_at, plan.constants_len, sum.finish()),
+        (kind, constants_at, plan.constants_len, sum),
     ] {
         [kind, at, len, sum].into_iter().for_each(|v| rest.u64(v));
     }
@@ -92,9 +92,28 @@ pub(crate) fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> 
     out.write_all(&plan.tables)?;
     pad(out, code_at - tables_at - plan.tables.len() as u64)?;
     out.write_all(&plan.code)?;
-    pad(out, constants_at - code_at - plan.code.len() as u64)?;
+    if inside {
+        pad(out, constants_at - code_end)?;
+        write_constants(&plan, &mut |bytes| out.write_all(bytes))?;
+    }
+    out.flush()
+}
+
+/// Writes the file of constants that goes with a program whose constants are beside it.
+pub(crate) fn emit_constants(contents: &Contents, out: &mut impl Write) -> io::Result<()> {
+    let plan = plan(contents);
+    out.write_all(&beside::header(plan.constants_len, constants_checksum(&plan)?))?;
     write_constants(&plan, &mut |bytes| out.write_all(bytes))?;
     out.flush()
+}
+
+fn constants_checksum(plan: &Plan) -> io::Result<u64> {
+    let mut sum = Checksum::new();
+    write_constants(plan, &mut |bytes| {
+        sum.update(bytes);
+        Ok(())
+    })?;
+    Ok(sum.finish())
 }
 
 fn write_constants(plan: &Plan, put: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
@@ -167,6 +186,7 @@ fn value_type(w: &mut Writer, ty: &ValueType) {
 fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
     let mut w = Writer::default();
     w.string(&contents.producer);
+    w.string(contents.beside.as_deref().unwrap_or_default());
     for list in [&contents.signature.inputs, &contents.signature.outputs] {
         w.u32(list.len() as u32);
         for value in list {
@@ -196,6 +216,16 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
     w.words(&words);
     w.u32(contents.kernels.len() as u32);
     contents.kernels.iter().for_each(|k| w.string(k));
+    w.u32(contents.costs.len() as u32);
+    for cost in &contents.costs {
+        w.u32(cost.is_some().into());
+        if let Some(cost) = cost {
+            w.u32(cost.operations.0);
+            w.u32(cost.bytes.0);
+            w.u32(cost.nodes.len() as u32);
+            cost.nodes.iter().for_each(|n| w.string(n));
+        }
+    }
     w.u32(contents.functions.len() as u32);
     for function in &contents.functions {
         w.string(&function.name);
@@ -205,6 +235,11 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
         w.words(&bytecode::encode(&function.code));
         let nodes: Vec<u32> = function.nodes.iter().map(|n| n.map_or(u32::MAX, |t| t.0)).collect();
         w.words(&nodes);
+    }
+    w.u32(contents.origins.is_some().into());
+    for function in contents.origins.iter().flatten() {
+        let words = function.iter().flat_map(|o| o.map_or([u32::MAX, 0], |o| [o.what.0, o.axis]));
+        w.words(&words.collect::<Vec<u32>>());
     }
     w.u32(contents.constants.len() as u32);
     for (tensor, &(at, len)) in contents.constants.iter().zip(constants) {

@@ -22,6 +22,9 @@ enum Work<'a, T> {
 
 /// A register's content for a value from outside.
 pub(super) fn from_value(signature: &Signature, ty: &ValueType, value: &Value) -> Result<Slot, Unfit> {
+    if !matches!(ty, ValueType::Adt(_)) {
+        return leaf(ty, value);
+    }
     let (mut work, mut done): (Vec<Work<'_, &Value>>, Vec<Slot>) = (vec![Work::Visit(ty, value)], vec![]);
     while let Some(step) = work.pop() {
         match step {
@@ -44,19 +47,7 @@ pub(super) fn from_value(signature: &Signature, ty: &ValueType, value: &Value) -
                 // The last one first, so that they are done in order.
                 work.extend(fields.iter().zip(&made.fields).rev().map(|(ty, field)| Work::Visit(ty, field)));
             }
-            Work::Visit(ty, value) => {
-                let fits = match (ty, value) {
-                    (ValueType::Tensor { dtype, dims }, Value::Tensor(t)) => {
-                        t.dtype() == *dtype && t.rank() == dims.len()
-                    }
-                    (ValueType::Tensor { .. }, _) | (_, Value::Tensor(_) | Value::Adt(_) | Value::Function(_)) => false,
-                    _ => true,
-                };
-                if !fits {
-                    return Err(Unfit { expected: ty.to_string(), found: describe(value) });
-                }
-                done.push(Slot::from_value(value));
-            }
+            Work::Visit(ty, value) => done.push(leaf(ty, value)?),
             Work::Build(_, number, count) => {
                 let fields = done.split_off(done.len() - count);
                 done.push(Slot::Adt(Arc::new(Made { number, fields })));
@@ -66,8 +57,21 @@ pub(super) fn from_value(signature: &Signature, ty: &ValueType, value: &Value) -
     Ok(done.pop().unwrap_or_default())
 }
 
+/// What is of no data type.
+fn leaf(ty: &ValueType, value: &Value) -> Result<Slot, Unfit> {
+    let fits = match (ty, value) {
+        (ValueType::Tensor { dtype, dims }, Value::Tensor(t)) => t.dtype() == *dtype && t.rank() == dims.len(),
+        (ValueType::Tensor { .. }, _) | (_, Value::Tensor(_) | Value::Adt(_) | Value::Function(_)) => false,
+        _ => true,
+    };
+    if fits { Ok(Slot::from_value(value)) } else { Err(Unfit { expected: ty.to_string(), found: describe(value) }) }
+}
+
 /// A register's content for the world outside; `None` when it holds nothing that can be given out.
 pub(super) fn to_value(signature: &Signature, ty: &ValueType, slot: &Slot) -> Option<Value> {
+    if !matches!(ty, ValueType::Adt(_)) {
+        return slot.to_value();
+    }
     let (mut work, mut done): (Vec<Work<'_, &Slot>>, Vec<Value>) = (vec![Work::Visit(ty, slot)], vec![]);
     while let Some(step) = work.pop() {
         match step {

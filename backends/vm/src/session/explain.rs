@@ -1,24 +1,41 @@
 //! Errors in the words of the model: which input, which dimension, and where its symbols come from.
 
 use crate::bytecode::{
-    Function, Instr, Relation, Size, Text,
+    Function, Origin, Relation, Size, Text,
     size::{Op, SizeExpr},
 };
 use crate::error::RunErrorKind;
 use crate::program::Program;
 
-/// The function that is running.
-pub(super) struct Explain<'a> {
+/// The instruction that is running.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'a> {
     pub(super) program: &'a Program,
-    pub(super) function: &'a Function,
+    /// Number of the function.
+    pub(super) function: usize,
+    /// Number of the instruction in it.
+    pub(super) at: usize,
 }
 
-impl Explain<'_> {
+impl<'a> Site<'a> {
+    pub(super) fn function(&self) -> &'a Function {
+        &self.program.inner.functions[self.function]
+    }
+
+    /// The name of the node that the instruction comes from.
+    pub(super) fn node(&self) -> Option<String> {
+        let text = self.function().nodes.get(self.at).copied().flatten()?;
+        self.program.inner.contents.texts.get(text.index()).cloned()
+    }
+
     fn text(&self, text: Text) -> String {
         self.program.inner.contents.texts.get(text.index()).cloned().unwrap_or_default()
     }
 
     fn size_text(&self, size: Size) -> String {
+        if let Some(value) = size.as_immediate() {
+            return value.to_string();
+        }
         self.program.inner.contents.size_texts.get(size.index()).cloned().unwrap_or_default()
     }
 
@@ -42,19 +59,11 @@ impl Explain<'_> {
 
     /// "N = 4 is dimension 0 of input `x`".
     fn origin(&self, symbols: &[i64], register: u32) -> String {
-        let name = self.function.symbols.get(register as usize).map_or("?", String::as_str);
+        let name = self.function().symbols.get(register as usize).map_or("?", String::as_str);
         let value = symbols.get(register as usize).copied().unwrap_or(0);
-        let source = self.function.code.iter().find_map(|instr| match instr {
-            Instr::Dim { symbol, from, axis } if symbol.0 == register => Some((*from, *axis)),
-            _ => None,
-        });
-        let Some((from, axis)) = source else { return format!("{name} = {value}") };
-        let what = self.function.code.iter().find_map(|instr| match instr {
-            Instr::Check { from: checked, what, .. } if *checked == from => Some(self.text(*what)),
-            _ => None,
-        });
-        match what {
-            Some(what) => format!("{name} = {value} is dimension {axis} of {what}"),
+        let origins = self.program.inner.origins.get(self.function);
+        match origins.and_then(|o| o.get(register as usize)).copied().flatten() {
+            Some(Origin { what, axis }) => format!("{name} = {value} is dimension {axis} of {}", self.text(what)),
             None => format!("{name} = {value}"),
         }
     }
@@ -111,5 +120,13 @@ impl Explain<'_> {
             expression = format!("{expression} (where {})", origins.join(" and "));
         }
         RunErrorKind::Size { expression, problem }
+    }
+
+    #[cold]
+    pub(super) fn negative(&self, symbols: &[i64], size: Size, value: i64) -> RunErrorKind {
+        // Machines answer with this number when they cannot say what was computed.
+        let lost = value == i64::MIN;
+        let why = if lost { ", which stands for NaN and for what does not fit in 64 bits" } else { "" };
+        self.size(symbols, size, format!("is negative: {value}{why}"))
     }
 }

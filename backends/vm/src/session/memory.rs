@@ -1,6 +1,7 @@
 //! Fresh memory for the program's values.
 
 use super::Session;
+use super::explain::Site;
 use super::run::{Frame, Step, invalid};
 use crate::bytecode::Reg;
 use crate::error::RunErrorKind;
@@ -26,8 +27,8 @@ impl Session {
     }
 
     /// Appends a tensor behind those that a register holds already.
-    pub(super) fn push(&self, frame: &mut Frame, to: Reg, from: Reg) -> Step {
-        let item = frame.tensor(from)?.clone();
+    pub(super) fn push(&self, site: Site<'_>, frame: &mut Frame, to: Reg, from: Reg) -> Step {
+        let item = frame.tensor(site, from)?.clone();
         let old = match std::mem::take(&mut frame.regs[to.index()]) {
             Slot::Tensor(old) if !old.is_empty() || old.dims().get(1..) == Some(item.dims()) => Some(old),
             // Nothing yet, or a tensor without elements whose other dimensions were not known.

@@ -1,19 +1,30 @@
 //! Running a program.
 
 mod adt;
+mod bound;
 mod explain;
 mod memory;
+pub mod native;
+mod ops;
+mod prepare;
+mod profile;
 mod run;
+mod sizes;
 
 use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::{Pool, PoolStats};
 use crate::machine::slot::Slot;
 use crate::machine::threads::Threads;
-use crate::program::{Program, SignatureValue, ValueType, describe};
+use crate::program::{Program, SignatureValue};
 use crate::runtime::{Draws, Env};
 use nim_tensor::Value;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use bound::BoundSession;
+pub(crate) use prepare::{immediate, prepare};
+pub use profile::{Profile, SiteTime, Span};
+pub(crate) use sizes::reads;
 
 /// How a session runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +90,10 @@ pub struct Session {
     threads: Threads,
     env: Env,
     runs: u64,
-    /// Calls and time of each kernel.
-    times: Vec<(u64, Duration)>,
+    /// Where time goes, while somebody wants to know.
+    profile: Option<Box<profile::Recorder>>,
     steps: u64,
+    sizes: sizes::Sizes,
     scratch: run::Scratch,
 }
 
@@ -99,8 +111,9 @@ impl Session {
             threads: Threads::new(options.threads),
             env: Env { limit: options.memory_limit.min(isize::MAX as usize), seeds: Draws { seed }, drawn: 0 },
             runs: 0,
-            times: vec![Default::default(); program.kernels().len()],
+            profile: options.profile.then(|| Box::new(profile::Recorder::new(program))),
             steps: 0,
+            sizes: sizes::Sizes::new(&program.inner),
             scratch: run::Scratch::default(),
             options,
         }
@@ -117,11 +130,19 @@ impl Session {
     /// [`RunError`] says what is wrong: an input of the wrong type or shape, a size that cannot be, too little memory,
     /// too many steps. The session stays usable.
     pub fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, RunError> {
+        self.run_iter(inputs.iter())
+    }
+
+    fn run_iter<'v>(&mut self, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Value>, RunError> {
         self.runs += 1;
         self.steps = 0;
         let program = self.program.clone();
         let args = arguments(&program, inputs)?;
+        let start = self.profile.is_some().then(Instant::now);
         let results = self.main(&program, args)?;
+        if let (Some(start), Some(profile)) = (start, &mut self.profile) {
+            profile.run(start);
+        }
         let signature = program.signature();
         let outputs = results.iter().zip(&signature.outputs);
         let values: Option<Vec<Value>> = outputs.map(|(slot, out)| adt::to_value(signature, &out.ty, slot)).collect();
@@ -129,21 +150,34 @@ impl Session {
         values.ok_or_else(|| RunError { kind: missing(), node: None })
     }
 
-    /// Measures the time of each kernel from now on, or no longer; what was measured is forgotten.
+    /// Measures where time goes from now on, or no longer; what was measured is forgotten.
     pub fn set_profile(&mut self, on: bool) {
         self.options.profile = on;
-        self.times.fill(Default::default());
+        self.profile = on.then(|| Box::new(profile::Recorder::new(&self.program)));
+    }
+
+    /// Where the time of all runs went since profiling began; nothing when it did not.
+    pub fn profile(&self) -> Profile {
+        self.profile.as_ref().map(|p| p.report(&self.program)).unwrap_or_default()
+    }
+
+    /// Memory for tensors so far.
+    pub fn memory(&self) -> PoolStats {
+        self.pool.stats()
     }
 
     /// What was done so far.
     pub fn stats(&self) -> Stats {
-        let names = self.program.kernels();
-        let mut kernels: Vec<KernelTime> = names
-            .iter()
-            .zip(&self.times)
-            .filter(|(_, (calls, _))| *calls > 0)
-            .map(|(name, &(calls, time))| KernelTime { kernel: name.clone(), calls, time })
-            .collect();
+        let mut kernels: Vec<KernelTime> = vec![];
+        for site in self.profile().sites.into_iter().filter(|site| site.is_kernel) {
+            match kernels.iter_mut().find(|k| k.kernel == site.name) {
+                Some(known) => {
+                    known.calls += site.calls;
+                    known.time += site.time;
+                }
+                None => kernels.push(KernelTime { kernel: site.name, calls: site.calls, time: site.time }),
+            }
+        }
         kernels.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.kernel.cmp(&b.kernel)));
         Stats { runs: self.runs, memory: self.pool.stats(), kernels }
     }
@@ -151,7 +185,7 @@ impl Session {
     /// Starts measuring times and the peak of memory anew.
     pub fn reset_stats(&mut self) {
         self.runs = 0;
-        self.times.fill(Default::default());
+        self.set_profile(self.options.profile);
         self.pool.reset_peak();
     }
 
@@ -163,25 +197,12 @@ impl Session {
 
 /// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode
 /// checks.
-fn arguments(program: &Program, inputs: &[Value]) -> Result<Vec<Slot>, RunError> {
+fn arguments<'v>(program: &Program, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Slot>, RunError> {
     let signature = program.signature();
-    if inputs.len() != signature.inputs.len() {
-        let kind = RunErrorKind::InputCount { expected: signature.inputs.len(), found: inputs.len() };
+    let found = inputs.clone().count();
+    if found != signature.inputs.len() {
+        let kind = RunErrorKind::InputCount { expected: signature.inputs.len(), found };
         return Err(RunError { kind: Box::new(kind), node: None });
-    }
-    for (expected, value) in signature.inputs.iter().zip(inputs) {
-        let fits = match (&expected.ty, value) {
-            (ValueType::Tensor { dtype, dims }, Value::Tensor(t)) => t.dtype() == *dtype && t.rank() == dims.len(),
-            (ValueType::Tensor { .. }, _) => false,
-            (ValueType::Other(_), Value::Tensor(_) | Value::Adt(_) | Value::Function(_)) => false,
-            (ValueType::Other(_), _) => true,
-            (ValueType::Adt(_), _) => true,
-        };
-        if !fits {
-            let (input, ty) = (expected.name.clone(), expected.ty.to_string());
-            let kind = RunErrorKind::InputType { input, expected: ty, found: describe(value) };
-            return Err(RunError { kind: Box::new(kind), node: expected.node.clone() });
-        }
     }
     let slot = |(expected, value): (&SignatureValue, &Value)| {
         adt::from_value(signature, &expected.ty, value).map_err(|found| {

@@ -1,42 +1,37 @@
-//! The interpreter of bytecode.
+//! The interpreter of bytecode, and the list of functions that wait for others.
 
 use super::Session;
-use super::explain::Explain;
-use crate::bytecode::{Callee, Function, Instr, KernelId, Maker, Reg, Size, size::SizeExpr};
+use super::explain::Site;
+use super::ops::{Called, copy, write_integers};
+use crate::bytecode::{Function, Instr, Reg, Size};
 use crate::error::{RunError, RunErrorKind};
-use crate::machine::slot::{Dims, Made, Slot, TensorRef};
+use crate::machine::slot::{Dims, Slot};
 use crate::program::Program;
-use crate::runtime::Call;
-use nim_tensor::{Value, f64_of, i64_of};
-use std::ffi::c_void;
-use std::sync::Arc;
-use std::time::Instant;
 
-/// Lists that are filled anew for each kernel, kept so that a call allocates nothing.
+/// Lists that are filled anew for each instruction, kept so that a call allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    buffers: Vec<Address>,
+    pub(super) buffers: Vec<super::ops::Address>,
     symbols: Vec<i64>,
     phases: Vec<i64>,
+    /// Bytes of those buffers, while profiling.
+    pub(super) handed: usize,
+    /// Frames of functions that have returned.
+    frames: Vec<Frame>,
 }
 
-/// An address that is handed to kernels, on any thread.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub(super) struct Address(*mut c_void);
-
-// SAFETY: an address is a number; what kernels do with it is synchronised by `Threads::run`.
-unsafe impl Send for Address {}
-// SAFETY: as above.
-unsafe impl Sync for Address {}
+/// Most frames that wait to be used again.
+const SPARE_FRAMES: usize = 64;
 
 /// Registers of one activation of a function.
+#[derive(Debug, Default)]
 pub(super) struct Frame {
     pub(super) regs: Vec<Slot>,
     pub(super) symbols: Vec<i64>,
 }
 
 /// Why an instruction failed.
+#[derive(Debug)]
 pub(super) struct Fault(Box<RunErrorKind>);
 
 impl From<RunErrorKind> for Fault {
@@ -45,6 +40,7 @@ impl From<RunErrorKind> for Fault {
     }
 }
 
+#[cold]
 pub(super) fn invalid(what: impl Into<String>) -> Fault {
     RunErrorKind::Program(what.into()).into()
 }
@@ -52,397 +48,256 @@ pub(super) fn invalid(what: impl Into<String>) -> Fault {
 pub(super) type Step<T = ()> = Result<T, Fault>;
 
 /// What comes after an instruction.
-enum Next<'p> {
+pub(super) enum Next<'p> {
     Instruction,
     Jump(u32),
-    Call { function: usize, args: Vec<Slot>, outs: &'p [Reg] },
-    Return(Vec<Slot>),
+    /// `last`: the results of the call are what the function returns, so nothing of it is needed any more.
+    Call {
+        called: Called,
+        outs: &'p [Reg],
+        last: bool,
+    },
+    Return(&'p [Reg]),
 }
 
 /// A function that is running, or waits for one that it called.
-struct Activation<'p> {
-    function: &'p Function,
-    frame: Frame,
+pub(super) struct Activation<'p> {
+    pub(super) function: usize,
+    pub(super) frame: Frame,
     /// The instruction that runs.
-    at: usize,
+    pub(super) at: usize,
     /// Where the results of the call go that it waits for.
     outs: &'p [Reg],
 }
 
-impl<'p> Activation<'p> {
-    fn new(function: &'p Function, args: Vec<Slot>) -> Activation<'p> {
-        let mut regs = args;
-        regs.resize(function.regs as usize, Slot::Empty);
-        let frame = Frame { regs, symbols: vec![0; function.symbols.len()] };
-        Activation { function, frame, at: 0, outs: &[] }
-    }
-
-    /// Whether a call at this instruction gives the results that the function returns: nothing of it is needed then.
-    fn is_tail_call(&self, outs: &[Reg]) -> bool {
-        matches!(self.function.code.get(self.at + 1), Some(Instr::Return { values }) if **values == *outs)
-    }
-}
-
 impl Session {
+    /// A frame with the arguments in its first registers.
+    pub(super) fn frame(&mut self, function: &Function, args: impl Iterator<Item = Slot>) -> Frame {
+        let mut frame = self.scratch.frames.pop().unwrap_or_default();
+        frame.regs.extend(args);
+        frame.regs.resize_with(function.regs as usize, Slot::default);
+        frame.symbols.resize(function.symbols.len(), 0);
+        frame
+    }
+
+    fn recycle(&mut self, mut frame: Frame) {
+        if self.scratch.frames.len() < SPARE_FRAMES {
+            frame.regs.clear();
+            frame.symbols.clear();
+            self.scratch.frames.push(frame);
+        }
+    }
+
     /// Runs the first function. Functions that wait are kept in a list, so calls may be nested as deep as memory allows.
     pub(super) fn main(&mut self, program: &Program, args: Vec<Slot>) -> Result<Vec<Slot>, RunError> {
-        let functions = &program.inner.contents.functions;
+        let functions = &program.inner.functions;
         let mut waiting: Vec<Activation<'_>> = vec![];
-        let mut now = Activation::new(&functions[0], args);
+        let frame = self.frame(&functions[0], args.into_iter());
+        let mut now = Activation { function: 0, frame, at: 0, outs: &[] };
         loop {
-            let function = now.function;
-            let fail = |at: usize, kind: Box<RunErrorKind>| RunError { kind, node: node(program, function, at) };
-            let Some(instr) = function.code.get(now.at) else {
-                let kind = RunErrorKind::Program("the code goes on behind its end".into());
-                return Err(RunError { kind: Box::new(kind), node: None });
-            };
-            match self.step(program, function, &mut now.frame, instr).map_err(|fault| fail(now.at, fault.0))? {
+            match self.until_call(program, &mut now) {
+                Err(Fault(kind)) => {
+                    let node = Site { program, function: now.function, at: now.at }.node();
+                    return Err(RunError { kind, node });
+                }
+                Ok(Next::Call { called: Called { function, frame }, outs, last }) => {
+                    let limit = self.options.max_depth;
+                    let allowed = self.count_step().and_then(|()| match last || waiting.len() < limit {
+                        true => Ok(()),
+                        false => Err(RunErrorKind::Depth(limit).into()),
+                    });
+                    if let Err(Fault(kind)) = allowed {
+                        let node = Site { program, function: now.function, at: now.at }.node();
+                        return Err(RunError { kind, node });
+                    }
+                    now.outs = outs;
+                    let called = Activation { function, frame, at: 0, outs: &[] };
+                    let caller = std::mem::replace(&mut now, called);
+                    match last {
+                        true => self.recycle(caller.frame),
+                        false => waiting.push(caller),
+                    }
+                }
+                Ok(Next::Return(values)) => {
+                    let site = Site { program, function: now.function, at: now.at };
+                    let Some(mut caller) = waiting.pop() else {
+                        let results = values.iter().map(|&r| now.frame.slot(site, r).clone()).collect();
+                        self.recycle(now.frame);
+                        return Ok(results);
+                    };
+                    for (out, &value) in caller.outs.iter().zip(values) {
+                        caller.frame.regs[out.index()] = now.frame.slot(site, value).clone();
+                    }
+                    caller.at += 1;
+                    let done = std::mem::replace(&mut now, caller);
+                    self.recycle(done.frame);
+                }
+                Ok(Next::Instruction | Next::Jump(_)) => {}
+            }
+        }
+    }
+
+    /// Runs a function to its next call or its end.
+    fn until_call<'p>(&mut self, program: &'p Program, now: &mut Activation<'p>) -> Step<Next<'p>> {
+        if let Some(native) = &program.inner.native {
+            return self.native_until_call(program, native.functions[now.function], now);
+        }
+        let code = &program.inner.functions[now.function].code;
+        loop {
+            let instr = code.get(now.at).ok_or_else(|| invalid("the code goes on behind its end"))?;
+            if let Some(profile) = &mut self.profile {
+                profile.instructions[instr.number()] += 1;
+            }
+            let site = Site { program, function: now.function, at: now.at };
+            match self.step(site, &mut now.frame, instr)? {
                 Next::Instruction => now.at += 1,
                 Next::Jump(target) => {
                     // Only jumps back and calls can make a run long.
                     if target as usize <= now.at {
-                        self.count_step().map_err(|kind| fail(now.at, kind))?;
+                        self.count_step()?;
                     }
                     now.at = target as usize;
                 }
-                Next::Call { function, args, outs } => {
-                    self.count_step().map_err(|kind| fail(now.at, kind))?;
-                    let called = Activation::new(&functions[function], args);
-                    if now.is_tail_call(outs) {
-                        now = called;
-                    } else {
-                        if waiting.len() >= self.options.max_depth {
-                            return Err(fail(now.at, Box::new(RunErrorKind::Depth(self.options.max_depth))));
-                        }
-                        now.outs = outs;
-                        waiting.push(std::mem::replace(&mut now, called));
-                    }
-                }
-                Next::Return(results) => {
-                    let Some(caller) = waiting.pop() else { return Ok(results) };
-                    now = caller;
-                    for (out, value) in now.outs.iter().zip(results) {
-                        now.frame.regs[out.index()] = value;
-                    }
-                    now.at += 1;
-                }
+                other => return Ok(other),
             }
         }
     }
 
-    fn count_step(&mut self) -> Result<(), Box<RunErrorKind>> {
+    pub(super) fn count_step(&mut self) -> Step {
         self.steps += 1;
         let limit = self.options.max_steps;
-        if self.steps > limit { Err(Box::new(RunErrorKind::Steps(limit))) } else { Ok(()) }
+        if self.steps > limit { Err(RunErrorKind::Steps(limit).into()) } else { Ok(()) }
     }
 
-    fn step<'p>(
-        &mut self,
-        program: &'p Program,
-        function: &'p Function,
-        frame: &mut Frame,
-        instr: &'p Instr,
-    ) -> Step<Next<'p>> {
-        let explain = Explain { program, function };
+    #[inline]
+    fn step<'p>(&mut self, site: Site<'p>, frame: &mut Frame, instr: &'p Instr) -> Step<Next<'p>> {
         match instr {
-            Instr::Const { out, constant } => {
-                let inner = &program.inner;
-                frame.regs[out.index()] = match &inner.constants[constant.index()] {
-                    Some(tensor) => Slot::Tensor(tensor.clone()),
-                    None => Slot::Host(Value::Tensor(inner.contents.constants[constant.index()].clone())),
-                };
-            }
+            Instr::Const { out, constant } => self.constant(site, frame, *out, *constant),
             Instr::Alloc { out, bytes } => {
-                let bytes = frame.extent(&explain, *bytes)?;
+                let bytes = self.extent(site, frame, *bytes)?;
                 frame.regs[out.index()] = Slot::Storage(self.allocate(bytes)?);
             }
             Instr::View { out, storage, offset, dtype, dims } => {
-                let Slot::Storage(block) = &frame.regs[storage.index()] else {
-                    return Err(invalid(format!("register {} holds no storage", storage.0)));
-                };
-                let block = block.clone();
-                let offset = frame.extent(&explain, *offset)?;
-                let dims = frame.dims(&explain, dims)?;
-                let tensor = TensorRef::in_block(block, offset, *dtype, dims);
-                let tensor = tensor.ok_or_else(|| invalid("a tensor does not lie inside its storage"))?;
-                frame.regs[out.index()] = Slot::Tensor(tensor);
+                let (offset, dims) = (self.extent(site, frame, *offset)?, self.dims(site, frame, dims)?);
+                self.view(site, frame, (*out, *storage), offset, *dtype, dims)?;
             }
             Instr::New { out, dtype, dims } => {
-                let dims = frame.dims(&explain, dims)?;
+                let dims = self.dims(site, frame, dims)?;
                 frame.regs[out.index()] = Slot::Tensor(self.new_tensor(*dtype, dims)?);
             }
             Instr::Reshape { out, from, dims } => {
-                let dims = frame.dims(&explain, dims)?;
-                let reshaped = match &frame.regs[from.index()] {
-                    Slot::Host(Value::Tensor(tensor)) => {
-                        let dims: Vec<usize> = dims.iter().map(|&d| d as usize).collect();
-                        tensor.reshaped(&dims).map(|t| Slot::Host(t.into()))
-                    }
-                    _ => frame.tensor(*from)?.reshaped(dims.clone()).map(Slot::Tensor),
-                };
-                let Some(reshaped) = reshaped else {
-                    let shape = frame.regs[from.index()].dims().unwrap_or_default();
-                    let message = format!("a tensor of shape {shape:?} has not as many elements as the shape {dims:?}");
-                    return Err(RunErrorKind::Runtime { function: "reshape".into(), message }.into());
-                };
-                frame.regs[out.index()] = reshaped;
+                let dims = self.dims(site, frame, dims)?;
+                self.reshape(site, frame, *out, *from, dims)?;
             }
-            Instr::Move { out, from } => frame.regs[out.index()] = frame.regs[from.index()].clone(),
+            Instr::Move { out, from } => frame.regs[out.index()] = frame.slot(site, *from).clone(),
             Instr::Kill { regs } => regs.iter().for_each(|r| frame.regs[r.index()] = Slot::Empty),
             Instr::Copy { from, to, offset } => {
-                let offset = frame.extent(&explain, *offset)?;
-                copy(frame.tensor(*from)?, frame.tensor(*to)?, offset)?;
+                let offset = self.extent(site, frame, *offset)?;
+                copy(frame.tensor(site, *from)?, frame.tensor(site, *to)?, offset)?;
             }
             Instr::Invoke { kernel, ins, outs, symbols, phases, work } => {
-                self.invoke(&explain, frame, *kernel, ins, outs, symbols, phases, *work)?;
+                self.buffers(site, frame, ins, outs)?;
+                let mut values = std::mem::take(&mut self.scratch.symbols);
+                let mut extents = std::mem::take(&mut self.scratch.phases);
+                let done = self.sizes(site, frame, symbols, &mut values).and_then(|()| {
+                    self.sizes(site, frame, phases, &mut extents)?;
+                    extents.iter_mut().for_each(|n| *n = (*n).max(0));
+                    self.launch(site, *kernel, &values, &extents, |s| s.size(site, frame, *work))
+                });
+                (self.scratch.symbols, self.scratch.phases) = (values, extents);
+                done?;
             }
-            Instr::Runtime { function: name, ints, sizes, ins, outs } => {
-                let library =
-                    program.inner.functions.get(&name.0).ok_or_else(|| invalid("no such runtime function"))?;
-                let sizes = sizes.iter().map(|&s| frame.size(&explain, s)).collect::<Step<Vec<i64>>>()?;
-                let values = ins.iter().map(|r| frame.regs[r.index()].to_value()).collect::<Option<Vec<Value>>>();
-                let values = values.ok_or_else(|| invalid("an operand of a runtime function has no value"))?;
-                let call = &mut Call { ints, sizes: &sizes, ins: &values, env: &mut self.env };
-                let results = library(call).map_err(|message| RunErrorKind::Runtime {
-                    function: program.inner.contents.texts[name.index()].clone(),
-                    message,
-                })?;
-                if results.len() != outs.len() {
-                    return Err(invalid("a runtime function gives another number of results"));
-                }
-                for (out, value) in outs.iter().zip(&results) {
-                    frame.regs[out.index()] = Slot::from_value(value);
-                }
+            Instr::Runtime { function, ints, sizes, ins, outs } => {
+                let mut values = vec![];
+                self.sizes(site, frame, sizes, &mut values)?;
+                self.library(site, frame, *function, (ints, &values), (ins, outs))?;
             }
-            Instr::Bind { from, symbols } => {
-                let values = integers(&frame.regs[from.index()], symbols.len())?;
-                symbols.iter().zip(values).for_each(|(s, v)| frame.symbols[s.index()] = v);
-            }
-            Instr::Dim { symbol, from, axis } => {
-                let dims = frame.regs[from.index()].dims();
-                let dim = dims.as_ref().and_then(|d| d.get(*axis as usize));
-                frame.symbols[symbol.index()] =
-                    *dim.ok_or_else(|| invalid(format!("register {} has no dimension {axis}", from.0)))?;
-            }
-            Instr::Eval { symbol, value } => frame.symbols[symbol.index()] = frame.size(&explain, *value)?,
+            Instr::Bind { from, symbols } => self.bind(site, frame, *from, symbols)?,
+            Instr::Dim { symbol, from, axis } => self.dimension(site, frame, *symbol, *from, *axis)?,
+            Instr::Eval { symbol, value } => frame.symbols[symbol.index()] = self.size(site, frame, *value)?,
             Instr::Index { to, values } => {
-                let values = values.iter().map(|&v| frame.size(&explain, v)).collect::<Step<Vec<i64>>>()?;
-                write_integers(frame.tensor(*to)?, &values)?;
+                let mut numbers = std::mem::take(&mut self.scratch.symbols);
+                let done = self
+                    .sizes(site, frame, values, &mut numbers)
+                    .and_then(|()| write_integers(frame.tensor(site, *to)?, &numbers));
+                self.scratch.symbols = numbers;
+                done?;
             }
             Instr::Guard { kind, lhs, rhs, message } => {
-                let (a, b) = (frame.size(&explain, *lhs)?, frame.size(&explain, *rhs)?);
+                let (a, b) = (self.size(site, frame, *lhs)?, self.size(site, frame, *rhs)?);
                 if !kind.holds(a, b) {
-                    return Err(explain.guard(&frame.symbols, *kind, (*lhs, a), (*rhs, b), *message).into());
+                    return Err(site.guard(&frame.symbols, *kind, (*lhs, a), (*rhs, b), *message).into());
                 }
             }
             Instr::Check { from, dims, what } => {
-                let shape =
-                    frame.regs[from.index()].dims().ok_or_else(|| invalid("a value without dimensions is checked"))?;
-                if shape.len() != dims.len() {
-                    return Err(explain.rank(&shape, dims.len(), *what).into());
-                }
-                for (axis, &dim) in dims.iter().enumerate() {
-                    let value = frame.size(&explain, dim)?;
-                    if shape[axis] != value {
-                        return Err(explain.dimension(&frame.symbols, &shape, axis, (dim, value), *what).into());
-                    }
-                }
+                let (mut sizes, frame) = (std::mem::take(&mut self.scratch.symbols), &*frame);
+                let done = self.sizes(site, frame, dims, &mut sizes).and_then(|()| {
+                    self.check(site, frame, *from, dims.iter().copied().zip(sizes.iter().copied()), *what)
+                });
+                self.scratch.symbols = sizes;
+                done?;
             }
             Instr::Jump { target } => return Ok(Next::Jump(target.0)),
             Instr::JumpUnless { condition, target } => {
-                let tensor = frame.tensor(*condition)?;
-                if tensor.len() != 1 {
-                    return Err(invalid("a condition has not just one element"));
-                }
-                if f64_of(tensor.dtype(), tensor.bytes()) == 0.0 {
+                if !self.condition(site, frame, *condition)? {
                     return Ok(Next::Jump(target.0));
                 }
             }
             Instr::JumpUnlessLess { lhs, rhs, target } => {
-                if frame.size(&explain, *lhs)? >= frame.size(&explain, *rhs)? {
+                if self.size(site, frame, *lhs)? >= self.size(site, frame, *rhs)? {
                     return Ok(Next::Jump(target.0));
                 }
             }
-            Instr::Push { to, from } => self.push(frame, *to, *from)?,
+            Instr::Push { to, from } => self.push(site, frame, *to, *from)?,
             Instr::Call { callee, ins, outs } => {
-                let (function, captured): (usize, &[Slot]) = match callee {
-                    Callee::Function(function) => (function.index(), &[]),
-                    Callee::Value(value) => match &frame.regs[value.index()] {
-                        Slot::Function(made) => (made.number as usize, &made.fields),
-                        _ => return Err(invalid(format!("register {} holds no function", value.0))),
-                    },
-                };
-                let args: Vec<Slot> =
-                    captured.iter().chain(ins.iter().map(|r| &frame.regs[r.index()])).cloned().collect();
-                let called = &program.inner.contents.functions[function];
-                if (args.len(), outs.len()) != (called.inputs as usize, called.outputs as usize) {
-                    return Err(invalid(format!("`{}` takes or gives another number of values", called.name)));
-                }
-                return Ok(Next::Call { function, args, outs });
+                let called = self.called(site, frame, *callee, ins, outs.len())?;
+                let last = site.function().is_tail_call(site.at, outs);
+                return Ok(Next::Call { called, outs, last });
             }
-            Instr::Make { out, maker, fields } => {
-                let fields = fields.iter().map(|r| frame.regs[r.index()].clone()).collect();
-                frame.regs[out.index()] = match maker {
-                    Maker::Constructor(number) => Slot::Adt(Arc::new(Made { number: *number, fields })),
-                    Maker::Function(function) => Slot::Function(Arc::new(Made { number: function.0, fields })),
-                };
-            }
+            Instr::Make { out, maker, fields } => self.make(site, frame, *out, *maker, fields),
             Instr::Match { value, targets, fields } => {
-                let Slot::Adt(made) = &frame.regs[value.index()] else {
-                    return Err(invalid(format!("register {} holds no value of a data type", value.0)));
-                };
-                let made = made.clone();
-                let case = targets.get(made.number as usize).zip(fields.get(made.number as usize));
-                let (target, outs) = case.ok_or_else(|| invalid("a value has a constructor without a case"))?;
-                if !outs.is_empty() && outs.len() != made.fields.len() {
-                    return Err(invalid("a value has another number of fields than its case takes"));
-                }
-                for (out, field) in outs.iter().zip(&made.fields) {
-                    frame.regs[out.index()] = field.clone();
-                }
-                return Ok(Next::Jump(target.0));
+                let number = self.matched(site, frame, *value, |i| fields.get(i).map(|f| &**f))?;
+                return Ok(Next::Jump(targets[number].0));
             }
-            Instr::Return { values } => {
-                return Ok(Next::Return(values.iter().map(|r| frame.regs[r.index()].clone()).collect()));
-            }
+            Instr::Return { values } => return Ok(Next::Return(values)),
         }
         Ok(Next::Instruction)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn invoke(
-        &mut self,
-        explain: &Explain<'_>,
-        frame: &Frame,
-        kernel: KernelId,
-        ins: &[Reg],
-        outs: &[Reg],
-        symbols: &[Size],
-        phases: &[Size],
-        work: Size,
-    ) -> Step {
-        let Scratch { buffers, symbols: values, phases: extents } = &mut self.scratch;
-        buffers.clear();
-        for &r in ins {
-            buffers.push(Address(frame.tensor(r)?.read_ptr().cast_mut().cast()));
-        }
-        for &r in outs {
-            let at =
-                frame.tensor(r)?.write_ptr().ok_or_else(|| invalid("a kernel writes to what is not the program's"))?;
-            buffers.push(Address(at.cast()));
-        }
-        values.clear();
-        for &s in symbols {
-            values.push(frame.size(explain, s)?);
-        }
-        extents.clear();
-        for &p in phases {
-            extents.push(frame.size(explain, p)?.max(0));
-        }
-        let total = extents.iter().try_fold(0i64, |sum, &n| sum.checked_add(n));
-        let total = total.ok_or_else(|| invalid("a kernel has too many iterations"))?;
-        let parallel = self.threads.count() > 1
-            && extents.iter().any(|&n| n > 1)
-            && frame.size(explain, work)? >= self.options.parallel_work;
+    /// The value of an expression.
+    #[inline(always)]
+    pub(super) fn size(&mut self, site: Site<'_>, frame: &Frame, size: Size) -> Step<i64> {
+        let value = self.sizes.get(&site.program.inner, &frame.symbols, size);
+        value.map_err(|e| site.size(&frame.symbols, size, e.to_string()).into())
+    }
 
-        let run = explain.program.inner.kernels[kernel.index()];
-        let (buffers, values): (&[Address], &[i64]) = (buffers, values);
-        let call = |begin: i64, end: i64| {
-            // SAFETY: the compiler made the kernel for buffers and symbols of this call; all of them live until it
-            // returns. `Address` has the layout of a pointer.
-            unsafe { run(buffers.as_ptr().cast(), values.as_ptr(), begin, end) };
-        };
-        let start = self.options.profile.then(Instant::now);
-        if !parallel {
-            if total > 0 {
-                call(0, total);
-            }
-        } else {
-            let mut begin = 0;
-            for &n in extents.iter() {
-                // Each phase may read what the one before has written, so all threads wait between them.
-                self.threads.run(begin..begin + n, &|part| call(part.start, part.end));
-                begin += n;
-            }
-        }
-        if let Some(start) = start {
-            let (calls, time) = &mut self.times[kernel.index()];
-            *calls += 1;
-            *time += start.elapsed();
+    fn sizes(&mut self, site: Site<'_>, frame: &Frame, sizes: &[Size], out: &mut Vec<i64>) -> Step {
+        out.clear();
+        for &size in sizes {
+            out.push(self.size(site, frame, size)?);
         }
         Ok(())
     }
-}
 
-impl Frame {
-    /// The value of an expression.
-    #[inline]
-    pub(super) fn size(&self, explain: &Explain<'_>, size: Size) -> Step<i64> {
-        match &explain.program.inner.contents.sizes[size.index()] {
-            SizeExpr::Constant(v) => Ok(*v),
-            SizeExpr::Symbol(r) => Ok(self.symbols[*r as usize]),
-            expr => expr.eval(&self.symbols).map_err(|e| explain.size(&self.symbols, size, e.to_string()).into()),
+    /// As [`Session::size`], for what cannot be negative.
+    #[inline(always)]
+    pub(super) fn extent(&mut self, site: Site<'_>, frame: &Frame, size: Size) -> Step<usize> {
+        let value = self.size(site, frame, size)?;
+        usize::try_from(value).map_err(|_| site.negative(&frame.symbols, size, value).into())
+    }
+
+    fn dims(&mut self, site: Site<'_>, frame: &Frame, sizes: &[Size]) -> Step<Dims> {
+        let mut dims = Dims::new();
+        for &size in sizes {
+            dims.push(self.extent(site, frame, size)? as i64);
         }
-    }
-    /// As [`Frame::size`], for what cannot be negative.
-    fn extent(&self, explain: &Explain<'_>, size: Size) -> Step<usize> {
-        let value = self.size(explain, size)?;
-        usize::try_from(value).map_err(|_| {
-            // Machines answer with this number when they cannot say what was computed.
-            let lost = value == i64::MIN;
-            let why = if lost { ", which stands for NaN and for what does not fit in 64 bits" } else { "" };
-            explain.size(&self.symbols, size, format!("is negative: {value}{why}")).into()
-        })
-    }
-    fn dims(&self, explain: &Explain<'_>, sizes: &[Size]) -> Step<Dims> {
-        sizes.iter().map(|&s| self.extent(explain, s).map(|d| d as i64)).collect()
-    }
-    pub(super) fn tensor(&self, reg: Reg) -> Step<&TensorRef> {
-        match &self.regs[reg.index()] {
-            Slot::Tensor(tensor) => Ok(tensor),
-            _ => Err(invalid(format!("register {} holds no tensor", reg.0))),
-        }
+        Ok(dims)
     }
 }
 
-/// The name of the node that an instruction comes from.
-fn node(program: &Program, function: &Function, at: usize) -> Option<String> {
-    let text = function.nodes.get(at).copied().flatten()?;
-    program.inner.contents.texts.get(text.index()).cloned()
-}
-
-fn copy(from: &TensorRef, to: &TensorRef, offset: usize) -> Step {
-    let target = to.write_ptr().ok_or_else(|| invalid("a copy writes to what is not the program's"))?;
-    if from.dtype() != to.dtype() || offset.checked_add(from.byte_len()).is_none_or(|end| end > to.byte_len()) {
-        return Err(invalid("a copy does not fit its target"));
+impl Function {
+    /// Whether a call at this instruction gives the results that the function returns.
+    fn is_tail_call(&self, at: usize, outs: &[Reg]) -> bool {
+        matches!(self.code.get(at + 1), Some(Instr::Return { values }) if **values == *outs)
     }
-    // SAFETY: the source has as many bytes, and they fit the target from `offset` on, as just checked. The two may
-    // overlap, which `copy` allows.
-    unsafe { std::ptr::copy(from.read_ptr(), target.add(offset), from.byte_len()) };
-    Ok(())
-}
-
-/// All elements of an integer tensor, which must be `count`.
-fn integers(slot: &Slot, count: usize) -> Step<Vec<i64>> {
-    let Slot::Tensor(tensor) = slot else { return Err(invalid("symbols are bound to what is no tensor")) };
-    if tensor.len() != count {
-        return Err(invalid(format!("{count} symbols are bound to a tensor of {} elements", tensor.len())));
-    }
-    let size = tensor.dtype().size().max(1);
-    let values = tensor.bytes().chunks_exact(size).map(|bytes| i64_of(tensor.dtype(), bytes));
-    values.collect::<Option<_>>().ok_or_else(|| invalid("symbols are bound to elements that are no integers"))
-}
-
-fn write_integers(tensor: &TensorRef, values: &[i64]) -> Step {
-    let at = tensor.write_ptr().ok_or_else(|| invalid("sizes are written to what is not the program's"))?;
-    let dtype = tensor.dtype();
-    if tensor.len() != values.len() || !(dtype.is_integer() || dtype == nim_tensor::DType::Bool) {
-        return Err(invalid("sizes are written to a tensor that does not fit them"));
-    }
-    for (i, &value) in values.iter().enumerate() {
-        let bytes = nim_tensor::encode_i64(dtype, value);
-        // SAFETY: element `i` lies inside, since there are as many as values.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at.add(i * bytes.len()), bytes.len()) };
-    }
-    Ok(())
 }

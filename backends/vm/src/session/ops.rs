@@ -1,0 +1,329 @@
+//! What instructions do, once sizes are numbers. The interpreter of bytecode and native programs call the same functions.
+
+use super::Session;
+use super::explain::Site;
+use super::run::{Fault, Frame, Step, invalid};
+use crate::bytecode::{Callee, ConstId, KernelId, Maker, Reg, Size, Sym, Text};
+use crate::error::RunErrorKind;
+use crate::machine::slot::{Dims, Made, Slot, TensorRef};
+use crate::runtime::Call;
+use nim_tensor::{DType, Value, f64_of, i64_of};
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// An address that is handed to kernels, on any thread.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(super) struct Address(pub(super) *mut c_void);
+
+// SAFETY: an address is a number; what kernels do with it is synchronised by `Threads::run`.
+unsafe impl Send for Address {}
+// SAFETY: as above.
+unsafe impl Sync for Address {}
+
+/// A call that is about to happen.
+pub(super) struct Called {
+    pub(super) function: usize,
+    pub(super) frame: Frame,
+}
+
+impl Session {
+    pub(super) fn constant(&mut self, site: Site<'_>, frame: &mut Frame, out: Reg, constant: ConstId) {
+        frame.regs[out.index()] = site.program.inner.constants[constant.index()].clone();
+    }
+
+    pub(super) fn view(
+        &mut self,
+        site: Site<'_>,
+        frame: &mut Frame,
+        (out, storage): (Reg, Reg),
+        offset: usize,
+        dtype: DType,
+        dims: Dims,
+    ) -> Step {
+        let Slot::Storage(block) = frame.slot(site, storage) else {
+            return Err(invalid(format!("register {} holds no storage", storage.0)));
+        };
+        let tensor = TensorRef::in_block(block.clone(), offset, dtype, dims);
+        let tensor = tensor.ok_or_else(|| invalid("a tensor does not lie inside its storage"))?;
+        frame.regs[out.index()] = Slot::Tensor(tensor);
+        Ok(())
+    }
+
+    pub(super) fn reshape(&mut self, site: Site<'_>, frame: &mut Frame, out: Reg, from: Reg, dims: Dims) -> Step {
+        let reshaped = match frame.slot(site, from) {
+            Slot::Host(Value::Tensor(tensor)) => {
+                let dims: Vec<usize> = dims.iter().map(|&d| d as usize).collect();
+                tensor.reshaped(&dims).map(|t| Slot::Host(t.into()))
+            }
+            _ => frame.tensor(site, from)?.reshaped(dims.clone()).map(Slot::Tensor),
+        };
+        let Some(reshaped) = reshaped else {
+            let shape = frame.slot(site, from).dims().unwrap_or_default();
+            let message = format!("a tensor of shape {shape:?} has not as many elements as the shape {dims:?}");
+            return Err(RunErrorKind::Runtime { function: "reshape".into(), message }.into());
+        };
+        frame.regs[out.index()] = reshaped;
+        Ok(())
+    }
+
+    pub(super) fn library(
+        &mut self,
+        site: Site<'_>,
+        frame: &mut Frame,
+        name: Text,
+        (ints, sizes): (&[i64], &[i64]),
+        (ins, outs): (&[Reg], &[Reg]),
+    ) -> Step {
+        let inner = &site.program.inner;
+        let library = inner.library.get(name.index()).copied().flatten();
+        let library = library.ok_or_else(|| invalid("no such runtime function"))?;
+        let values = ins.iter().map(|&r| frame.slot(site, r).to_value()).collect::<Option<Vec<Value>>>();
+        let values = values.ok_or_else(|| invalid("an operand of a runtime function has no value"))?;
+        let start = self.profile.is_some().then(Instant::now);
+        let call = &mut Call { ints, sizes, ins: &values, env: &mut self.env };
+        let results = library(call).map_err(|message| RunErrorKind::Runtime {
+            function: inner.contents.texts[name.index()].clone(),
+            message,
+        })?;
+        if let (Some(start), Some(profile)) = (start, &mut self.profile) {
+            profile.library(site, name, start);
+        }
+        if results.len() != outs.len() {
+            return Err(invalid("a runtime function gives another number of results"));
+        }
+        for (out, value) in outs.iter().zip(&results) {
+            frame.regs[out.index()] = Slot::from_value(value);
+        }
+        Ok(())
+    }
+
+    pub(super) fn bind(&mut self, site: Site<'_>, frame: &mut Frame, from: Reg, symbols: &[Sym]) -> Step {
+        let Slot::Tensor(tensor) = frame.slot(site, from) else {
+            return Err(invalid("symbols are bound to what is no tensor"));
+        };
+        if tensor.len() != symbols.len() {
+            let (found, wanted) = (tensor.len(), symbols.len());
+            return Err(invalid(format!("{wanted} symbols are bound to a tensor of {found} elements")));
+        }
+        let (tensor, size) = (tensor.clone(), tensor.dtype().size().max(1));
+        for (symbol, bytes) in symbols.iter().zip(tensor.bytes().chunks_exact(size)) {
+            let value = i64_of(tensor.dtype(), bytes);
+            frame.symbols[symbol.index()] =
+                value.ok_or_else(|| invalid("symbols are bound to elements that are no integers"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dimension(&mut self, site: Site<'_>, frame: &mut Frame, symbol: Sym, from: Reg, axis: u32) -> Step {
+        let dim = match frame.slot(site, from) {
+            Slot::Tensor(tensor) => tensor.dims().get(axis as usize).copied(),
+            other => other.dims().and_then(|dims| dims.get(axis as usize).copied()),
+        };
+        let dim = dim.ok_or_else(|| invalid(format!("register {} has no dimension {axis}", from.0)))?;
+        frame.symbols[symbol.index()] = dim;
+        Ok(())
+    }
+
+    /// Fails unless a value has these dimensions: expressions and their values.
+    pub(super) fn check(
+        &mut self,
+        site: Site<'_>,
+        frame: &Frame,
+        from: Reg,
+        dims: impl ExactSizeIterator<Item = (Size, i64)>,
+        what: Text,
+    ) -> Step {
+        let other;
+        let shape = match frame.slot(site, from) {
+            Slot::Tensor(tensor) => tensor.dims(),
+            slot => {
+                other = slot.dims().ok_or_else(|| invalid("a value without dimensions is checked"))?;
+                &other
+            }
+        };
+        if shape.len() != dims.len() {
+            return Err(site.rank(shape, dims.len(), what).into());
+        }
+        for (axis, (size, value)) in dims.enumerate() {
+            if shape[axis] != value {
+                return Err(site.dimension(&frame.symbols, shape, axis, (size, value), what).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the only element of a tensor is not zero.
+    pub(super) fn condition(&mut self, site: Site<'_>, frame: &Frame, condition: Reg) -> Step<bool> {
+        let tensor = frame.tensor(site, condition)?;
+        if tensor.len() != 1 {
+            return Err(invalid("a condition has not just one element"));
+        }
+        Ok(f64_of(tensor.dtype(), tensor.bytes()) != 0.0)
+    }
+
+    pub(super) fn make(&mut self, site: Site<'_>, frame: &mut Frame, out: Reg, maker: Maker, fields: &[Reg]) {
+        let fields = fields.iter().map(|&r| frame.slot(site, r).clone()).collect();
+        frame.regs[out.index()] = match maker {
+            Maker::Constructor(number) => Slot::Adt(Arc::new(Made { number, fields })),
+            Maker::Function(function) => Slot::Function(Arc::new(Made { number: function.0, fields })),
+        };
+    }
+
+    /// Takes a value apart; the number of its constructor, which is one of those that `fields` has registers for.
+    pub(super) fn matched<'f>(
+        &mut self,
+        site: Site<'_>,
+        frame: &mut Frame,
+        value: Reg,
+        fields: impl Fn(usize) -> Option<&'f [Reg]>,
+    ) -> Step<usize> {
+        let Slot::Adt(made) = frame.slot(site, value) else {
+            return Err(invalid(format!("register {} holds no value of a data type", value.0)));
+        };
+        let made = made.clone();
+        let number = made.number as usize;
+        let outs = fields(number).ok_or_else(|| invalid("a value has a constructor without a case"))?;
+        if !outs.is_empty() && outs.len() != made.fields.len() {
+            return Err(invalid("a value has another number of fields than its case takes"));
+        }
+        for (out, field) in outs.iter().zip(&made.fields) {
+            frame.regs[out.index()] = field.clone();
+        }
+        Ok(number)
+    }
+
+    /// The function that is called, with its arguments in a frame of its own.
+    pub(super) fn called(
+        &mut self,
+        site: Site<'_>,
+        frame: &Frame,
+        callee: Callee,
+        ins: &[Reg],
+        outs: usize,
+    ) -> Step<Called> {
+        let (function, captured): (usize, &[Slot]) = match callee {
+            Callee::Function(function) => (function.index(), &[]),
+            Callee::Value(value) => match frame.slot(site, value) {
+                Slot::Function(made) => (made.number as usize, &made.fields),
+                _ => return Err(invalid(format!("register {} holds no function", value.0))),
+            },
+        };
+        let called = &site.program.inner.functions[function];
+        if (captured.len() + ins.len(), outs) != (called.inputs as usize, called.outputs as usize) {
+            return Err(invalid(format!("`{}` takes or gives another number of values", called.name)));
+        }
+        let args = captured.iter().chain(ins.iter().map(|&r| frame.slot(site, r))).cloned();
+        let frame = self.frame(called, args);
+        Ok(Called { function, frame })
+    }
+
+    /// Addresses of a kernel's buffers, in the scratch list.
+    pub(super) fn buffers(&mut self, site: Site<'_>, frame: &Frame, ins: &[Reg], outs: &[Reg]) -> Step {
+        if self.profile.is_some() {
+            let all = ins.iter().chain(outs).filter_map(|&r| frame.tensor(site, r).ok());
+            self.scratch.handed = all.map(TensorRef::byte_len).sum();
+        }
+        let buffers = &mut self.scratch.buffers;
+        buffers.clear();
+        for &r in ins {
+            buffers.push(Address(frame.tensor(site, r)?.read_ptr().cast_mut().cast()));
+        }
+        for &r in outs {
+            let at = frame.tensor(site, r)?.write_ptr();
+            buffers.push(Address(at.ok_or_else(|| invalid("a kernel writes to what is not the program's"))?.cast()));
+        }
+        Ok(())
+    }
+
+    /// Runs a kernel on the buffers of the scratch list. `work` is asked for only when threads could share it.
+    pub(super) fn launch(
+        &mut self,
+        site: Site<'_>,
+        kernel: KernelId,
+        symbols: &[i64],
+        phases: &[i64],
+        work: impl FnOnce(&mut Self) -> Step<i64>,
+    ) -> Step {
+        let total = phases.iter().try_fold(0i64, |sum, &n| sum.checked_add(n));
+        let total = total.ok_or_else(|| invalid("a kernel has too many iterations"))?;
+        let shared = self.threads.count() > 1 && phases.iter().any(|&n| n > 1);
+        let parallel = shared && work(self)? >= self.options.parallel_work;
+        let run = site.program.inner.kernels[kernel.index()];
+        let buffers: &[Address] = &self.scratch.buffers;
+        let call = |begin: i64, end: i64| {
+            // SAFETY: the compiler made the kernel for buffers and symbols of this call; all of them live until it
+            // returns. `Address` has the layout of a pointer.
+            unsafe { run(buffers.as_ptr().cast(), symbols.as_ptr(), begin, end) };
+        };
+        let start = self.profile.is_some().then(Instant::now);
+        if !parallel {
+            if total > 0 {
+                call(0, total);
+            }
+        } else {
+            let mut begin = 0;
+            for &n in phases {
+                // Each phase may read what the one before has written, so all threads wait between them.
+                self.threads.run(begin..begin + n, &|part| call(part.start, part.end));
+                begin += n;
+            }
+        }
+        if let (Some(start), Some(profile)) = (start, &mut self.profile) {
+            profile.kernel(site, kernel, symbols, self.scratch.handed, start);
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// What an operand holds: a register, or a constant.
+    #[inline]
+    pub(super) fn slot<'a>(&'a self, site: Site<'a>, reg: Reg) -> &'a Slot {
+        match reg.as_constant() {
+            None => &self.regs[reg.index()],
+            Some(id) => &site.program.inner.constants[id],
+        }
+    }
+    #[inline]
+    pub(super) fn tensor<'a>(&'a self, site: Site<'a>, reg: Reg) -> Step<&'a TensorRef> {
+        match self.slot(site, reg) {
+            Slot::Tensor(tensor) => Ok(tensor),
+            _ => Err(no_tensor(reg)),
+        }
+    }
+}
+
+#[cold]
+fn no_tensor(reg: Reg) -> Fault {
+    match reg.as_constant() {
+        None => invalid(format!("register {} holds no tensor", reg.0)),
+        Some(id) => invalid(format!("constant {id} is no tensor of numbers")),
+    }
+}
+
+pub(super) fn copy(from: &TensorRef, to: &TensorRef, offset: usize) -> Step {
+    let target = to.write_ptr().ok_or_else(|| invalid("a copy writes to what is not the program's"))?;
+    if from.dtype() != to.dtype() || offset.checked_add(from.byte_len()).is_none_or(|end| end > to.byte_len()) {
+        return Err(invalid("a copy does not fit its target"));
+    }
+    // SAFETY: the source has as many bytes, and they fit the target from `offset` on, as just checked. The two may
+    // overlap, which `copy` allows.
+    unsafe { std::ptr::copy(from.read_ptr(), target.add(offset), from.byte_len()) };
+    Ok(())
+}
+
+pub(super) fn write_integers(tensor: &TensorRef, values: &[i64]) -> Step {
+    let at = tensor.write_ptr().ok_or_else(|| invalid("sizes are written to what is not the program's"))?;
+    let dtype = tensor.dtype();
+    if tensor.len() != values.len() || !(dtype.is_integer() || dtype == DType::Bool) {
+        return Err(invalid("sizes are written to a tensor that does not fit them"));
+    }
+    for (i, &value) in values.iter().enumerate() {
+        let bytes = nim_tensor::encode_i64(dtype, value);
+        // SAFETY: element `i` lies inside, since there are as many as values.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at.add(i * bytes.len()), bytes.len()) };
+    }
+    Ok(())
+}
