@@ -16,6 +16,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+// A value. It never changes, and any thread may read it.
+typedef struct nim_value nim_value;
+
+// A program in machine code that was linked: what `nim-compile --emit=so` and `--emit=obj+h` export.
+typedef struct nim_native nim_native;
+
 // What kind of value something is.
 typedef enum {
   // A tensor, of numbers or of strings.
@@ -64,6 +70,54 @@ typedef enum {
   NIM_C128 = 25,
 } nim_dtype;
 
+// What kind of thing went wrong. Numbers keep their meaning.
+typedef enum {
+  // An argument is null, or makes no sense in itself.
+  NIM_ERROR_ARGUMENT = 1,
+  // Something that should not happen happened in the library: please report it.
+  NIM_ERROR_INTERNAL = 2,
+  // A file cannot be read.
+  NIM_ERROR_IO = 10,
+  // The file is no compiled program.
+  NIM_ERROR_NOT_A_PROGRAM = 11,
+  // The program was written by another version of the toolkit.
+  NIM_ERROR_VERSION = 12,
+  // The program is cut off.
+  NIM_ERROR_TRUNCATED = 13,
+  // The program is damaged.
+  NIM_ERROR_DAMAGED = 14,
+  // The program's instructions were refused by the verifier.
+  NIM_ERROR_BYTECODE = 15,
+  // The program's machine code cannot run on this machine.
+  NIM_ERROR_MACHINE = 16,
+  // The file with the program's constants is missing, cut off, damaged or another one's.
+  NIM_ERROR_CONSTANTS = 17,
+  // The number of inputs is wrong.
+  NIM_ERROR_INPUT_COUNT = 20,
+  // An input was not set.
+  NIM_ERROR_INPUT_MISSING = 21,
+  // An input is of another element type, rank or kind.
+  NIM_ERROR_INPUT_TYPE = 22,
+  // There is no input or output of this name or number.
+  NIM_ERROR_NO_SUCH = 23,
+  // A dimension or the number of dimensions is not what it must be.
+  NIM_ERROR_SHAPE = 30,
+  // A relation between sizes does not hold.
+  NIM_ERROR_GUARD = 31,
+  // A size has no value, or is negative.
+  NIM_ERROR_SIZE = 32,
+  // There is too little memory, or more was needed than the limit allows.
+  NIM_ERROR_MEMORY = 33,
+  // More steps of loops and calls than the limit allows.
+  NIM_ERROR_STEPS = 34,
+  // Calls are nested more deeply than the limit allows.
+  NIM_ERROR_DEPTH = 35,
+  // A function of the runtime refused its operands.
+  NIM_ERROR_RUNTIME = 36,
+  // The program itself is wrong.
+  NIM_ERROR_PROGRAM = 37,
+} nim_error_code;
+
 // Why a call failed. Whoever gets one frees it with `nim_error_free`.
 typedef struct nim_error nim_error;
 
@@ -75,12 +129,6 @@ typedef struct nim_session nim_session;
 
 // Called with its context when memory that was lent is not used any more, from whatever thread used it last.
 typedef void (*nim_release)(void *context);
-
-// A value. It never changes, and any thread may read it.
-typedef Value nim_value;
-
-// A program in machine code that was linked: what `nim-compile --emit=so` and `--emit=obj+h` export.
-typedef NativeProgram nim_native;
 
 // A dimension of an input or output.
 typedef struct {
