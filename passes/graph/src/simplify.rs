@@ -1,7 +1,7 @@
 //! `graph-simplify`: ops that say nothing go, ops that undo each other too, and constant factors and terms behind a
 //! convolution or matrix product with constant weights (batch normalisation) go into the weights and a bias.
 
-use crate::{affine, fold::remove_unused};
+use crate::{affine, fold::remove_unused, integer};
 use nim_ir::{Body, Context, Expr, Module, OpId, ValueId};
 use nim_pass::{Miss, Rule, RuleSet, Rules, Site};
 
@@ -44,7 +44,8 @@ pub(crate) fn simplify_under(
     rules: Rules<'_>,
     done: &mut dyn FnMut(&'static str),
 ) {
-    let wanted = RULES.iter().filter(|rule| options.fold_weights || rule.info.name != FOLD_WEIGHTS);
+    let wanted =
+        RULES.iter().filter(|rule| options.fold_weights || ![FOLD_WEIGHTS, INTEGER_PRODUCT].contains(&rule.info.name));
     let mut set = RuleSet::new(rules, wanted);
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
@@ -78,8 +79,18 @@ pub(crate) const RULES: &[Rule] = &[
     Rule::new("single-concat", "the concatenation of one tensor", &["graph.concat"], single_concat),
     Rule::new("reduce-nothing", "a reduction over no axis", &["graph.reduce"], reduce_nothing),
     Rule::new("neutral-number", "`x * 1`, `x / 1`, `x ^ 1`, `x - 0` are `x`", NEUTRAL, neutral_number),
+    Rule::new(
+        "narrow-transpose",
+        "a widened constant is transposed as it is stored",
+        &["graph.transpose"],
+        integer::narrow,
+    ),
+    Rule::new(INTEGER_PRODUCT, "a product of scaled bytes is one of integers, scaled", CONTRACTIONS, integer::product),
+    Rule::new("zero-points-behind", "zero points go behind a product of bytes", CONTRACTIONS, integer::zero_points),
     Rule::new(FOLD_WEIGHTS, "factors and terms behind a product go into its weights", PRODUCTS, affine::fold_behind),
 ];
+const INTEGER_PRODUCT: &str = "integer-product";
+const CONTRACTIONS: &[&str] = &["graph.conv", "graph.matmul"];
 const SAME_TYPE: &[&str] = &["graph.cast", "graph.reshape", "graph.broadcast_to"];
 const NEUTRAL: &[&str] = &["graph.mul", "graph.div", "graph.pow", "graph.sub"];
 const PRODUCTS: &[&str] = &["graph.conv", "graph.conv_transpose", "graph.matmul"];

@@ -1,11 +1,13 @@
 //! How the points of a map are walked.
 //!
+//! * [`bytes`]: sums of products of bytes, four at a time;
 //! * [`contraction`]: maps with reductions, in register tiles;
 //! * [`rows`]: reductions along the contiguous dimension, in vectors of partial results;
 //! * [`elementwise`]: maps without reductions;
 //! * [`naive`]: everything, one point after the other.
 
 pub mod access;
+pub mod bytes;
 pub mod contraction;
 pub mod copies;
 pub mod elementwise;
@@ -86,7 +88,8 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     let empty = points.map.view.domain.contains(&Expr::ZERO);
     if !env.options.naive
         && !empty
-        && (rows::emit(points, nest, env, &fixed)?
+        && (bytes::emit(points, nest, env)?
+            || rows::emit(points, nest, env, &fixed)?
             || contraction::emit(points, nest, env)?
             || elementwise::emit(points, nest, env, &fixed)?)
     {
