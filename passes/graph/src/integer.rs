@@ -201,6 +201,32 @@ pub fn product(site: &mut Site<'_>) -> Result<(), Miss> {
     Ok(())
 }
 
+/// A scale of constant weights that are stored as bytes goes behind the product: sums are over the bytes then.
+pub fn scale(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op) = (site.ctx, site.op);
+    let &[x, w] = site.body.operands(op).as_slice() else { return Err(Miss("it has no two operands")) };
+    let body = &*site.body;
+    let float = dtype(ctx, body, body.result(op)) == Some(DType::F32);
+    let mul = made_by(ctx, body, w, "graph.mul").filter(|_| float && is_widened(ctx, body, w));
+    let mul = mul.ok_or(Miss("the right factor is no widened constant with a scale"))?;
+    let &[weights, scale] = body.operands(mul).as_slice() else { return Err(Miss("the scale is missing")) };
+    let shape = beside(ctx, body, op, scale).ok_or(Miss("the scale is none of channels"))?;
+    if dims(ctx, body, weights) != dims(ctx, body, w) || constant(ctx, body, scale).is_none() {
+        return Err(Miss("the scale is no constant"));
+    }
+    site.fire()?;
+    let ty = site.body.ty(site.body.result(op));
+    let mut state = OpState::of(site.body.op_name(op), site.loc()).operands(&[x, weights]).results(&[ty]);
+    state.attrs = site.body.attrs(op).clone();
+    let mut b = site.builder();
+    let new = b.insert(state);
+    let sum = b.body.result(new);
+    let scale = reshaped(&mut b, scale, &shape)?;
+    let value = b.value("graph.mul", &[sum, scale], ty, &[]);
+    site.replace(value);
+    Ok(())
+}
+
 /// The right factor, a constant, as signed bytes; what its zero points are then; and the sums of what is centred, per channel.
 struct Weights {
     bytes: Tensor,

@@ -44,8 +44,9 @@ pub(crate) fn simplify_under(
     rules: Rules<'_>,
     done: &mut dyn FnMut(&'static str),
 ) {
-    let wanted =
-        RULES.iter().filter(|rule| options.fold_weights || ![FOLD_WEIGHTS, INTEGER_PRODUCT].contains(&rule.info.name));
+    let wanted = RULES.iter().filter(|rule| {
+        options.fold_weights || ![FOLD_WEIGHTS, INTEGER_PRODUCT, SCALE_BEHIND].contains(&rule.info.name)
+    });
     let mut set = RuleSet::new(rules, wanted);
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
@@ -86,10 +87,12 @@ pub(crate) const RULES: &[Rule] = &[
         integer::narrow,
     ),
     Rule::new(INTEGER_PRODUCT, "a product of scaled bytes is one of integers, scaled", CONTRACTIONS, integer::product),
+    Rule::new(SCALE_BEHIND, "the scale of weights of bytes goes behind their product", CONTRACTIONS, integer::scale),
     Rule::new("zero-points-behind", "zero points go behind a product of bytes", CONTRACTIONS, integer::zero_points),
     Rule::new(FOLD_WEIGHTS, "factors and terms behind a product go into its weights", PRODUCTS, affine::fold_behind),
 ];
 const INTEGER_PRODUCT: &str = "integer-product";
+const SCALE_BEHIND: &str = "scale-behind";
 const CONTRACTIONS: &[&str] = &["graph.conv", "graph.matmul"];
 const SAME_TYPE: &[&str] = &["graph.cast", "graph.reshape", "graph.broadcast_to"];
 const NEUTRAL: &[&str] = &["graph.mul", "graph.div", "graph.pow", "graph.sub"];

@@ -234,11 +234,14 @@ pub fn pow(l: &mut Lower<'_, '_>) -> Lowered {
     let known = l.constant_of(l.operand(1)).filter(|t| t.len() == 1).and_then(|t| t.to_f64s()).map(|v| v[0]);
     broadcast(l, |s, args| match (base, exponent, known) {
         (Kind::Float(_), _, Some(1.0)) => args[0],
-        (Kind::Float(_), _, Some(2.0)) => {
+        (Kind::Float(_), _, Some(exponent @ (2.0 | 3.0))) => {
             let wide = base.accumulator();
             let x = s.cast(args[0], base, wide);
-            let square = s.mul(wide, x, x);
-            s.cast(square, wide, base)
+            let mut power = s.mul(wide, x, x);
+            if exponent == 3.0 {
+                power = s.mul(wide, power, x);
+            }
+            s.cast(power, wide, base)
         }
         (Kind::Float(_), ..) => {
             let wide = base.accumulator();
