@@ -178,6 +178,35 @@ pub fn narrow(site: &mut Site<'_>) -> Result<(), Miss> {
     Ok(())
 }
 
+/// Rows of a widened constant are gathered as they are stored, and widened then.
+pub fn gather(site: &mut Site<'_>) -> Result<(), Miss> {
+    let (ctx, op) = (site.ctx, site.op);
+    let (source, indices) = (site.body.operand(op, 0), site.body.operand(op, 1));
+    let inner = site.body.defining_op(source).ok_or(Miss("the operand is an argument"))?;
+    let axis = site.body.attr_named(ctx, op, "axis").ok_or(Miss("it has no `axis`"))?;
+    if !is_widened(ctx, site.body, source) {
+        return Err(Miss("the operand is no widened constant"));
+    }
+    let rest: Vec<ValueId> = site.body.operands_iter(inner).skip(1).collect();
+    let narrow = site.body.operand(inner, 0);
+    let scalars = rest.iter().all(|&v| dims(ctx, site.body, v).is_some_and(|d| d.is_empty()));
+    if !scalars || dims(ctx, site.body, narrow) != dims(ctx, site.body, source) {
+        return Err(Miss("it has more than one scale or zero point"));
+    }
+    site.fire()?;
+    let ty = site.body.ty(site.body.result(op));
+    let (name, attrs) = (site.body.op_name(inner), site.body.attrs(inner).clone());
+    let mut b = site.builder();
+    let rows = made(&mut b, "graph.gather", &[narrow, indices], &[("axis", axis)])?;
+    let operands: Vec<ValueId> = std::iter::once(rows).chain(rest).collect();
+    let mut state = OpState::of(name, b.loc).operands(&operands).results(&[ty]);
+    state.attrs = attrs;
+    let new = b.insert(state);
+    let value = b.body.result(new);
+    site.replace(value);
+    Ok(())
+}
+
 /// A product of scaled bytes is a product of integers, scaled.
 pub fn product(site: &mut Site<'_>) -> Result<(), Miss> {
     const SCALED: Miss = Miss("an operand is no scaled byte");

@@ -86,6 +86,12 @@ pub(crate) const RULES: &[Rule] = &[
         &["graph.transpose"],
         integer::narrow,
     ),
+    Rule::new(
+        "narrow-gather",
+        "rows of a widened constant are gathered as they are stored",
+        &["graph.gather"],
+        integer::gather,
+    ),
     Rule::new(INTEGER_PRODUCT, "a product of scaled bytes is one of integers, scaled", CONTRACTIONS, integer::product),
     Rule::new(SCALE_BEHIND, "the scale of weights of bytes goes behind their product", CONTRACTIONS, integer::scale),
     Rule::new("zero-points-behind", "zero points go behind a product of bytes", CONTRACTIONS, integer::zero_points),
