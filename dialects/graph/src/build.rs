@@ -21,7 +21,7 @@ pub struct GraphBuilder<'a> {
     pub(crate) guarded: Vec<(Attr, Expr, Expr)>,
 }
 
-/// Elements of constants that may be widened at once.
+/// Elements of constant vectors that are widened at once.
 const SMALL: usize = 1024;
 
 /// Lists of sizes with more entries are refused.
@@ -297,8 +297,11 @@ impl<'a> GraphBuilder<'a> {
         if self.element(x)? == to {
             return Ok(x);
         }
-        // Large constants stay as narrow as they are: what reads them widens what it reads.
-        let kept = |t: &Tensor, to: DType| to.size() <= t.dtype().size() || t.len() <= SMALL;
+        // Matrices and large vectors stay as narrow as they are: what reads them widens what it reads.
+        let kept = |t: &Tensor, to: DType| {
+            let is_vector = t.dims().iter().filter(|&&n| n > 1).count() < 2;
+            to.size() <= t.dtype().size() || is_vector && t.len() <= SMALL
+        };
         if let Some(tensor) = self.constant_of(x)
             && let Some(dtype) = self.ctx().dtype_of_type(to)
             && kept(&tensor, dtype)

@@ -11,6 +11,8 @@ use nim_ir::{Body, Builder, Context, Expr, OpId, OpState, ValueId};
 use nim_pass::{Miss, Site};
 use nim_tensor::{DType, Tensor};
 
+/// Products of two differences of bytes, at most 255 * 255 each, whose sum fits 32 bits.
+const MOST_PRODUCTS: i64 = i32::MAX as i64 / (255 * 255);
 const HOST: Miss = Miss("a type has no host form");
 
 /// A byte and its zero point (`i32`): what an `i32` value is the difference of.
@@ -73,6 +75,22 @@ fn channels(ctx: &Context, body: &Body, op: OpId) -> Option<(usize, Vec<Expr>)> 
         return Some((0, std::iter::once(*w.first()?).chain((0..spatial).map(|_| Expr::ONE)).collect()));
     }
     (x.len() >= 2 && w.len() == 2).then(|| (1, vec![w[1]]))
+}
+
+/// Number of products that a contraction sums up.
+fn depth(ctx: &Context, body: &Body, op: OpId) -> Option<i64> {
+    let (axis, _) = channels(ctx, body, op)?;
+    let all = dims(ctx, body, body.operand(op, 1))?;
+    let inner = all.iter().enumerate().filter(|(i, _)| *i != axis);
+    inner.map(|(_, &d)| ctx.exprs.as_const(d)).try_fold(1i64, |n, d| n.checked_mul(d?))
+}
+
+/// Known to be a byte of this type, in a wider one.
+fn fits(ctx: &Context, body: &Body, v: ValueId, byte: Option<DType>) -> bool {
+    let cast = made_by(ctx, body, v, "graph.cast").and_then(|op| dtype(ctx, body, body.operand(op, 0)));
+    let range = if byte == Some(DType::U8) { 0..=255 } else { -128..=127 };
+    let known = constant(ctx, body, v).and_then(|t| t.to_i64s());
+    (byte.is_some() && cast == byte) || known.is_some_and(|z| z.iter().all(|z| range.contains(z)))
 }
 
 /// Dimensions of a value that is one number, or one a channel of the weights; as it stands beside the result.
@@ -178,27 +196,33 @@ pub fn narrow(site: &mut Site<'_>) -> Result<(), Miss> {
     Ok(())
 }
 
-/// Rows of a widened constant are gathered as they are stored, and widened then.
+/// Rows of a widened constant are gathered as they are stored, with what scales they have of their own, and widened then.
 pub fn gather(site: &mut Site<'_>) -> Result<(), Miss> {
     let (ctx, op) = (site.ctx, site.op);
     let (source, indices) = (site.body.operand(op, 0), site.body.operand(op, 1));
     let inner = site.body.defining_op(source).ok_or(Miss("the operand is an argument"))?;
     let axis = site.body.attr_named(ctx, op, "axis").ok_or(Miss("it has no `axis`"))?;
+    let along = ctx.as_int(axis).and_then(|a| usize::try_from(a).ok()).ok_or(Miss("`axis` counts from the end"))?;
     if !is_widened(ctx, site.body, source) {
         return Err(Miss("the operand is no widened constant"));
     }
-    let rest: Vec<ValueId> = site.body.operands_iter(inner).skip(1).collect();
-    let narrow = site.body.operand(inner, 0);
-    let scalars = rest.iter().all(|&v| dims(ctx, site.body, v).is_some_and(|d| d.is_empty()));
-    if !scalars || dims(ctx, site.body, narrow) != dims(ctx, site.body, source) {
-        return Err(Miss("it has more than one scale or zero point"));
-    }
+    let shape = dims(ctx, site.body, source).ok_or(HOST)?;
+    let mut operands = site.body.operands(inner).to_vec();
+    // One number for all rows, or a value for each row.
+    let rows = |&v: &ValueId| match dims(ctx, site.body, v) {
+        Some(own) if own.is_empty() => Some(false),
+        Some(own) if own.len() == shape.len() && own.get(along) == shape.get(along) => Some(true),
+        _ => None,
+    };
+    let gathered: Option<Vec<bool>> = operands.iter().map(rows).collect();
+    let gathered = gathered.ok_or(Miss("a scale or zero point is neither one number nor one a row"))?;
     site.fire()?;
     let ty = site.body.ty(site.body.result(op));
     let (name, attrs) = (site.body.op_name(inner), site.body.attrs(inner).clone());
     let mut b = site.builder();
-    let rows = made(&mut b, "graph.gather", &[narrow, indices], &[("axis", axis)])?;
-    let operands: Vec<ValueId> = std::iter::once(rows).chain(rest).collect();
+    for (v, _) in operands.iter_mut().zip(gathered).filter(|(_, g)| *g) {
+        *v = made(&mut b, "graph.gather", &[*v, indices], &[("axis", axis)])?;
+    }
     let mut state = OpState::of(name, b.loc).operands(&operands).results(&[ty]);
     state.attrs = attrs;
     let new = b.insert(state);
@@ -217,6 +241,9 @@ pub fn product(site: &mut Site<'_>) -> Result<(), Miss> {
     let shape = beside(ctx, site.body, op, w_scale).ok_or(Miss("the right scale is none of channels"))?;
     if !is_single(ctx, site.body, x_scale) {
         return Err(Miss("the left scale is more than one number"));
+    }
+    if !depth(ctx, site.body, op).is_some_and(|n| n <= MOST_PRODUCTS) {
+        return Err(Miss("a sum of so many products may not fit 32 bits"));
     }
     site.fire()?;
     let ty = site.body.ty(site.body.result(op));
@@ -318,6 +345,10 @@ pub fn zero_points(site: &mut Site<'_>) -> Result<(), Miss> {
         true => body.attr_named(ctx, op, "pads").and_then(|a| ctx.as_ints(a)).unwrap_or_default(),
         false => vec![],
     };
+    let padded = pads.iter().any(|&p| p != 0);
+    if padded && x.zero.is_some_and(|z| !fits(ctx, body, z, signs.0)) {
+        return Err(Miss("the zero point of what is padded may be no byte"));
+    }
     let flipped = signs.0 == Some(DType::I8);
     let ty = body.ty(body.result(op));
     site.fire()?;
@@ -342,7 +373,7 @@ pub fn zero_points(site: &mut Site<'_>) -> Result<(), Miss> {
     // What lies outside is the zero point, and then it is like everything else.
     let mut no_pads = None;
     if let Some(z) = zero
-        && pads.iter().any(|&p| p != 0)
+        && padded
     {
         let value = cast(&mut b, z, DType::U8)?;
         let side = |ctx: &Context, half: &[i64]| {
