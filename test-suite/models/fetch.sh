@@ -135,5 +135,5 @@ fi
 
 # --- reference inputs and outputs
 [ $goldens = 0 ] || { need_onnx; say goldens; "$venv/bin/python" "$here/make_goldens.py" ${ids[@]+"${ids[@]}"}; }
-[ $node_tests = 0 ] || { need_onnx; say "ONNX operator cases"; "$venv/bin/python" "$here/gen_node_tests.py"; }
+[ $node_tests = 0 ] || { need_onnx; say "ONNX operator cases"; "$venv/bin/python" "$here/gen_node_tests.py"; "$venv/bin/python" "$here/gen_extra_tests.py"; "$venv/bin/python" "$here/fuzz_ops.py"; }
 say "done: $out ($(du -sh --exclude=venv "$out" 2>/dev/null | cut -f1) without the venv)"

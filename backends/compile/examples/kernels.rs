@@ -40,8 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     step("outline");
     show(&ctx, &nim_ir::verifier::verify_module(&ctx, &module));
     step("verify");
-    let target = nim_llvm::Target::host();
-    let options = nim_loops_passes::Options { naive: false, target: nim_compiler::target_info(&target) };
+    let settings = nim_compiler::Options::default();
+    let options = nim_loops_passes::Options { naive: false, target: nim_compiler::target_info(&settings) };
     match nim_compiler::kernels_to_loops(&ctx, &mut module, &options) {
         Ok(kernels) => eprintln!("{} kernels", kernels.len()),
         Err(found) => show(&ctx, &found),
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     step("dataflow-to-loops");
     show(&ctx, &nim_ir::verifier::verify_module(&ctx, &module));
     step("verify");
-    match nim_compiler::compile_kernels(&ctx, &module, &target, &nim_llvm::Options::default(), 2) {
+    match nim_compiler::compile_kernels(&ctx, &module, &settings) {
         Ok(image) => eprintln!("{} bytes of code", image.body.len()),
         Err(found) => show(&ctx, &found),
     }

@@ -22,7 +22,7 @@ nim_ir::codes! {
         "`graph.relu` left by a hand-written pipeline";
     "N0746", "constant without elements",
         "The elements of a constant are elided, or its file is missing.",
-        "a module that was printed with `--elide-large`";
+        "a module that was printed with `--mlir-elide-resource-strings-if-larger`";
     "N0747", "kernel is missing",
         "The kernel that is invoked does not exist, is not lowered to `loops`, or takes another number of buffers.",
         "`dyn.invoke @k` without `loops.kernel @k`";

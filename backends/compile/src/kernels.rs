@@ -1,10 +1,12 @@
 //! The road of the kernels: `dataflow` to `loops` to upstream MLIR to machine code.
 
 use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
-use nim_llvm::{CompileError, KernelSource, Target};
+use nim_llvm::{CompileError, KernelSource};
 use nim_loops_passes::{Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops};
 use nim_tensor::{Tensor, tensor::element_count};
 use nim_vm::code_image::CodeImage;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What the host program has to know of a kernel to call it.
 #[derive(Clone, Debug)]
@@ -21,8 +23,10 @@ pub struct KernelInfo {
     pub packing: Vec<Packing>,
 }
 
-/// The facts of a machine that schedules and code generation look at.
-pub fn target_info(target: &Target) -> TargetInfo {
+/// What schedules and code generation look at: the facts of the machine, and what may be done to sums.
+pub fn target_info(options: &crate::Options) -> TargetInfo {
+    let target = &options.target;
+    let default = TargetInfo::default();
     TargetInfo {
         vector_bits: target.vector_bits(),
         vector_registers: target.vector_registers(),
@@ -37,7 +41,9 @@ pub fn target_info(target: &Target) -> TargetInfo {
             () if target.has("avx2") => 256,
             () => 128,
         },
-        ..TargetInfo::default()
+        contract: default.contract && !options.strict,
+        reassociate: default.reassociate && !options.strict,
+        ..default
     }
 }
 
@@ -81,33 +87,42 @@ pub fn kernels_to_loops(
 pub fn kernel_texts(
     ctx: &Context,
     module: &Module,
-    target: &TargetInfo,
+    options: &crate::Options,
 ) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
-    let (mut texts, mut failed) = (vec![], vec![]);
-    for op in module.ops().filter(|&op| module.body.is(ctx, op, "loops.kernel")) {
-        match loops_to_mlir_text(ctx, &module.body, op, target) {
-            Ok(text) => texts.push((function_name(module.symbol_name(ctx, op).unwrap_or_default()), text)),
-            Err(diagnostic) => failed.push(diagnostic),
+    let target = target_info(options);
+    let ops: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "loops.kernel")).collect();
+    let (next, texts) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    let work = || {
+        while let Some(&op) = ops.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let name = function_name(module.symbol_name(ctx, op).unwrap_or_default());
+            let text = loops_to_mlir_text(ctx, &module.body, op, &target).map(|text| (name, text));
+            texts.lock().unwrap_or_else(PoisonError::into_inner).push((op, text));
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..options.threads.min(ops.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut texts = texts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    texts.sort_by_key(|(op, _)| ops.iter().position(|o| o == op));
+    let (texts, failed): (Vec<_>, Vec<_>) = texts.into_iter().map(|(_, text)| text).partition(Result::is_ok);
+    match failed.is_empty() {
+        true => Ok(texts.into_iter().flatten().collect()),
+        false => Err(failed.into_iter().filter_map(Result::err).collect()),
     }
-    if failed.is_empty() { Ok(texts) } else { Err(failed) }
 }
 
-/// Machine code of all `loops.kernel`s of a module, on `threads` threads.
+/// Machine code of all `loops.kernel`s of a module.
 ///
 /// # Errors
 /// Kernels without a form in machine code, and what MLIR, LLVM or the linker refuse.
-pub fn compile_kernels(
-    ctx: &Context,
-    module: &Module,
-    target: &Target,
-    options: &nim_llvm::Options,
-    threads: usize,
-) -> Result<CodeImage, Vec<Diagnostic>> {
-    let texts = kernel_texts(ctx, module, &target_info(target))?;
+pub fn compile_kernels(ctx: &Context, module: &Module, options: &crate::Options) -> Result<CodeImage, Vec<Diagnostic>> {
+    let texts = kernel_texts(ctx, module, options)?;
     let sources: Vec<KernelSource<'_>> = texts.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
-    let compiler = nim_llvm::Compiler::new(target, options).threads(threads);
-    compiler.compile(&sources).map_err(|error| vec![code_error(&error)])
+    let compiler = nim_llvm::Compiler::new(&options.target, &options.llvm).threads(options.threads);
+    compiler.cache(options.cache.clone()).compile(&sources).map_err(|error| vec![code_error(&error)])
 }
 
 /// A failure behind the last level that has locations.
@@ -132,15 +147,41 @@ pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor,
         return Err(error("the rank is another"));
     }
     let size = tensor.dtype().size();
-    let from = tensor.bytes();
-    // Each index is a sum of one table per packed dimension wherever it is additive in them, which relayouts are.
-    let tables = Tables::new(ctx, &packing.indices, &shape);
     let mut bytes = vec![0u8; count * size];
+    if count > 0 && size > 0 {
+        let tables = Tables::new(ctx, &packing.indices, &shape);
+        let failed = || error("an index cannot be computed");
+        let copied = match tables.all_linear() {
+            Some(linear) if !shape.is_empty() && [1, 2, 4, 8].contains(&size) => {
+                copy_linear(&linear, tensor, &shape, &mut bytes)
+            }
+            _ => copy_any(ctx, &tables, tensor, &shape, &mut bytes),
+        };
+        copied.ok_or_else(failed)?;
+    }
+    Ok(Tensor::from_bytes(tensor.dtype(), &shape, bytes))
+}
+
+/// Counts `at` on by one within `shape`; false behind the end.
+fn advance(at: &mut [usize], shape: &[usize]) -> bool {
+    for (i, &n) in at.iter_mut().zip(shape).rev() {
+        *i += 1;
+        if *i < n {
+            return true;
+        }
+        *i = 0;
+    }
+    false
+}
+
+/// Element by element.
+fn copy_any(ctx: &Context, tables: &Tables<'_>, tensor: &Tensor, shape: &[usize], bytes: &mut [u8]) -> Option<()> {
+    let (size, from) = (tensor.dtype().size(), tensor.bytes());
     let mut at = vec![0usize; shape.len()];
-    for chunk in bytes.chunks_exact_mut(size.max(1)) {
+    for chunk in bytes.chunks_exact_mut(size) {
         let mut position = Some(0usize);
         for (k, &dim) in tensor.dims().iter().enumerate() {
-            let index = tables.index(ctx, k, &at).ok_or_else(|| error("an index cannot be computed"))?;
+            let index = tables.index(ctx, k, &at)?;
             position = match (position, usize::try_from(index)) {
                 (Some(p), Ok(i)) if i < dim => Some(p * dim + i),
                 _ => None,
@@ -149,15 +190,51 @@ pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor,
         if let Some(p) = position {
             chunk.copy_from_slice(&from[p * size..(p + 1) * size]);
         }
-        for k in (0..shape.len()).rev() {
-            at[k] += 1;
-            if at[k] < shape[k] {
-                break;
-            }
-            at[k] = 0;
-        }
+        advance(&mut at, shape);
     }
-    Ok(Tensor::from_bytes(tensor.dtype(), &shape, bytes))
+    Some(())
+}
+
+/// Elements of `SIZE` bytes of one row.
+fn copy_row<const SIZE: usize>(row: &mut [u8], from: &[u8], range: std::ops::Range<i64>, start: i64, step: i64) {
+    let (to, _) = row.as_chunks_mut::<SIZE>();
+    let (from, _) = from.as_chunks::<SIZE>();
+    for i in range {
+        to[i as usize] = from[(start + i * step) as usize];
+    }
+}
+
+/// Row by row along the last packed dimension: where a row is inside of the tensor is known before it is walked.
+fn copy_linear(linear: &[(i64, &[i64])], tensor: &Tensor, shape: &[usize], bytes: &mut [u8]) -> Option<()> {
+    let (size, from) = (tensor.dtype().size(), tensor.bytes());
+    let (&width, outer) = shape.split_last()?;
+    let mut at = vec![0usize; outer.len()];
+    for row in bytes.chunks_exact_mut(width * size) {
+        // Elements `begin..end` of the row come from `start + i*step`.
+        let (mut begin, mut end, mut start, mut step) = (0i64, i64::try_from(width).ok()?, 0i64, 0i64);
+        for (&(constant, coefficients), &dim) in linear.iter().zip(tensor.dims()) {
+            let dim = i64::try_from(dim).ok()?;
+            let first = coefficients.iter().zip(&at).map(|(&c, &i)| c * i as i64).sum::<i64>() + constant;
+            let along = *coefficients.last()?;
+            // The `i` with `0 <= first + i*along < dim`.
+            let (low, high) = match along {
+                0 if (0..dim).contains(&first) => (begin, end),
+                0 => (0, 0),
+                1.. => ((-first + along - 1).div_euclid(along), (dim - first + along - 1).div_euclid(along)),
+                _ => ((first - dim).div_euclid(-along) + 1, first.div_euclid(-along) + 1),
+            };
+            (begin, end) = (begin.max(low), end.min(high));
+            (start, step) = (start * dim + first, step * dim + along);
+        }
+        match size {
+            1 => copy_row::<1>(row, from, begin..end, start, step),
+            2 => copy_row::<2>(row, from, begin..end, start, step),
+            4 => copy_row::<4>(row, from, begin..end, start, step),
+            _ => copy_row::<8>(row, from, begin..end, start, step),
+        }
+        advance(&mut at, outer);
+    }
+    Some(())
 }
 
 /// Values of index expressions, precomputed per dimension where the expression is linear.
@@ -186,6 +263,11 @@ impl<'a> Tables<'a> {
             })
             .collect();
         Tables { exprs, ivs, linear }
+    }
+
+    /// Constant and coefficients of all indices, where all are linear.
+    fn all_linear(&self) -> Option<Vec<(i64, &[i64])>> {
+        self.linear.iter().map(|l| l.as_ref().map(|(constant, c)| (*constant, c.as_slice()))).collect()
     }
 
     fn index(&self, ctx: &Context, k: usize, at: &[usize]) -> Option<i64> {

@@ -9,10 +9,11 @@ use nim_graph_passes::fold::{FoldOptions, fold_body};
 use nim_graph_passes::simplify::{SimplifyOptions, simplify_body};
 use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_llvm::module::OptLevel;
-use nim_llvm::{Dump, KernelSource, Target};
+use nim_llvm::{Dump, KernelSource, ObjectCache, Target};
 use nim_tensor::Value;
 use nim_vm::ProgramBuilder;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// All dialects that a module meets on its way.
@@ -81,6 +82,8 @@ pub struct Options {
     pub target: Target,
     /// How LLVM optimises.
     pub llvm: nim_llvm::Options,
+    /// Where machine code of kernels is kept from one compilation to the next.
+    pub cache: Option<Arc<dyn ObjectCache>>,
     /// Threads that compile.
     pub threads: usize,
     /// The function that is the program.
@@ -109,6 +112,7 @@ impl Default for Options {
                 auto_vectorize: false,
                 ..nim_llvm::Options::default()
             },
+            cache: None,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             entry: "main".into(),
             fold: true,
@@ -148,7 +152,7 @@ pub fn compile(ctx: &Context, module: &mut Module, options: &Options) -> Result<
     let mut run = Run::new(ctx, options);
     run.lower(module, Level::Dyn)?;
     let start = Instant::now();
-    let code = compile_kernels(ctx, module, &options.target, &options.llvm, options.threads)?;
+    let code = compile_kernels(ctx, module, options)?;
     run.times.push(("machine code", start.elapsed()));
     let start = Instant::now();
     let program = emit_program(ctx, module, &options.entry, Some(code))?;
@@ -177,15 +181,14 @@ pub fn print_at(
     lower(ctx, module, options, level)?;
     let dump = match level {
         Level::Graph | Level::Dataflow | Level::Loops | Level::Dyn => {
-            let print = nim_text::PrintOptions { elide_large: Some(64), ..nim_text::PrintOptions::default() };
-            return Ok(nim_text::print_module(ctx, module, &print));
+            return Ok(nim_text::print_module(ctx, module, &nim_text::PrintOptions::readable()));
         }
         Level::Bytecode => return Ok(emit_program(ctx, module, &options.entry, None)?.disassemble()),
         Level::Mlir => None,
         Level::Llvm => Some(Dump::OptimisedIr),
         Level::Asm => Some(Dump::Assembly),
     };
-    let texts = kernel_texts(ctx, module, &Run::new(ctx, options).target_info())?;
+    let texts = kernel_texts(ctx, module, options)?;
     let compiler = nim_llvm::Compiler::new(&options.target, &options.llvm);
     let mut out = String::new();
     for (symbol, text) in &texts {
@@ -202,14 +205,6 @@ pub fn print_at(
 impl<'a> Run<'a> {
     fn new(ctx: &'a Context, options: &'a Options) -> Self {
         Run { ctx, options, kernels: vec![], times: vec![] }
-    }
-
-    fn target_info(&self) -> nim_loops_passes::TargetInfo {
-        let mut info = target_info(&self.options.target);
-        if self.options.strict {
-            (info.contract, info.reassociate) = (false, false);
-        }
-        info
     }
 
     /// Runs a stage, takes its time, and looks at what it leaves behind.
@@ -258,6 +253,10 @@ impl<'a> Run<'a> {
             })?;
         }
         if !self.options.naive {
+            self.stage("dataflow-split-residues", module, |_, module| {
+                nim_dataflow_passes::split_residues(ctx, module);
+                Ok(())
+            })?;
             self.stage("dataflow-choose-layouts", module, |_, module| {
                 nim_dataflow_passes::choose_layouts(ctx, module);
                 Ok(())
@@ -271,7 +270,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.stage("dataflow-to-loops", module, |run, module| {
-            let options = nim_loops_passes::Options { naive: run.options.naive, target: run.target_info() };
+            let options = nim_loops_passes::Options { naive: run.options.naive, target: target_info(run.options) };
             run.kernels = kernels_to_loops(ctx, module, &options)?;
             Ok(())
         })?;

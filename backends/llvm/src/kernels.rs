@@ -1,5 +1,6 @@
 //! From MLIR texts to one code image, on several threads.
 
+use crate::cache::{self, ObjectCache};
 use crate::error::CompileError;
 use crate::fatal::Working;
 use crate::link::{ImageTarget, ObjectFile, link};
@@ -9,7 +10,7 @@ use nim_mlir::{MlirContext, MlirModule};
 use nim_vm::code_image::CodeImage;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One kernel to compile.
@@ -72,6 +73,7 @@ pub struct Compiler {
     target: Target,
     options: Options,
     threads: usize,
+    cache: Option<Arc<dyn ObjectCache>>,
     idle: Mutex<Vec<MlirContext>>,
     times: Mutex<StageTimes>,
 }
@@ -101,13 +103,20 @@ impl Compiler {
     pub fn new(target: &Target, options: &Options) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (idle, times) = Default::default();
-        Self { target: target.clone(), options: options.clone(), threads, idle, times }
+        Self { target: target.clone(), options: options.clone(), threads, cache: None, idle, times }
     }
 
     /// Sets the most threads that [`Compiler::compile`] may use, at least 1.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// Keeps objects, and takes those that were kept.
+    #[must_use]
+    pub fn cache(mut self, cache: Option<Arc<dyn ObjectCache>>) -> Self {
+        self.cache = cache;
         self
     }
 
@@ -151,11 +160,22 @@ impl Compiler {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(source), Some(result)) = (sources.get(index), results.get(index)) else { break };
+                let kept = self.cache.as_deref().map(|c| (c, cache::name(c, source, &self.target, &self.options)));
+                if let Some((cache, name)) = &kept
+                    && let Some(bytes) = cache::load(*cache, name)
+                {
+                    let object = ObjectFile { kernel: source.symbol.to_owned(), bytes };
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ok(object));
+                    continue;
+                }
                 let worker = match &mut worker {
                     Some(worker) => worker,
                     none => none.insert(Worker::new(self)?),
                 };
                 let object = worker.object(source);
+                if let (Some((cache, name)), Ok(object)) = (&kept, &object) {
+                    cache::store(*cache, name, &object.bytes);
+                }
                 *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
             }
             if let Some(worker) = worker {

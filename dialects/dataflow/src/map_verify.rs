@@ -113,8 +113,8 @@ impl Check<'_> {
             let outside = pool.prove_le(size, index, &self.facts)
                 || pool.prove_lt(index, pool.constant(0), &self.facts)
                 || self.reaches_outside(index, size);
-            // Over an empty domain nothing is read or written.
-            let outside = outside && !self.empty_domain();
+            // Over an empty domain nothing is read or written. Where the container is empty, the domain may be so at run time.
+            let outside = outside && !self.empty_domain() && !(pool.as_const(size) == Some(0) && self.open_domain());
             if outside {
                 let (index, size, ty) = (self.show_expr(index), self.show_expr(size), self.show(ty));
                 self.error("N0514", format!("{what} reaches index `{index}` outside of 0..{size} of {ty}"))
@@ -132,6 +132,10 @@ impl Check<'_> {
 
     fn empty_domain(&self) -> bool {
         self.view.domain.iter().any(|&e| self.ctx.exprs.as_const(e) == Some(0))
+    }
+
+    fn open_domain(&self) -> bool {
+        self.view.domain.iter().any(|&e| self.ctx.exprs.as_const(e).is_none())
     }
 
     fn memlets(&mut self) {

@@ -237,6 +237,8 @@ impl<'a> GraphBuilder<'a> {
     /// A scalar constant of an element type, rounded to it.
     pub fn scalar(&mut self, dtype: DType, x: f64) -> Built {
         let tensor = match dtype {
+            // Text has one element that is like zero: what tensors are filled with.
+            DType::String if x == 0.0 => Ok(Tensor::strings(&[], vec![String::new()])),
             d if d.is_integer() => Tensor::from_i64s(d, &[], &[x as i64]),
             d => Tensor::from_f64s(d, &[], &[x]),
         };

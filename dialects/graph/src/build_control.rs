@@ -127,6 +127,23 @@ impl GraphBuilder<'_> {
         let params = vec![ctx.type_attr(inner)];
         ctx.ty(TypeData::Dialect { name: ctx.name(&format!("graph.{name}")), params })
     }
+    /// The type of maps from keys to single elements.
+    pub fn map_type(&self, key: Type, value: nim_tensor::DType) -> Type {
+        let ctx = self.ctx();
+        let value = ctx.ty(TypeData::UnrankedTensor(ctx.type_of_dtype(value)));
+        ctx.ty(TypeData::Dialect {
+            name: ctx.name("graph.map"),
+            params: vec![ctx.type_attr(key), ctx.type_attr(value)],
+        })
+    }
+    /// The type of a map's values; `None` for other types.
+    pub fn map_value(&self, ty: Type) -> Option<Type> {
+        let ctx = self.ctx();
+        match ctx.type_data(ty) {
+            TypeData::Dialect { name, params } if ctx.str(*name) == "graph.map" => ctx.as_type(*params.get(1)?),
+            _ => None,
+        }
+    }
     /// What a `!graph.sequence` or `!graph.optional` (by name) holds; `None` for other types.
     pub fn wrapped(&self, ty: Type, wrapper: &str) -> Option<Type> {
         let ctx = self.ctx();

@@ -39,6 +39,6 @@ dialect! {
         data::Adt, data::Construct, data::Match, data::Closure
     ],
     types["graph.string": "Text, an element type of tensors.", "graph.sequence": "A list of values of one type.",
-          "graph.optional": "A value or nothing.",
+          "graph.optional": "A value or nothing.", "graph.map": "Keys and a single element for each.",
           "graph.adt": "A value of an algebraic data type that `graph.adt` defines."]
 }

@@ -2,7 +2,6 @@
 
 use nim_ir::{Body, Context, Diagnostic, OpId};
 use nim_ir_macros::{dialect, op};
-use nim_pass::{Miss, Site};
 
 /// The operand where it is not negative, `slope` times it below zero.
 #[op(name = "act.leaky_relu", traits(Pure, SameOperandsAndResultType))]
@@ -38,19 +37,6 @@ fn bounds_in_order(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnos
         let message = format!("`low` is {low}, above `high`, which is {high}");
         found.push(Diagnostic::error("T0001", body.loc(op), message).help("swap the two"));
     }
-}
-
-/// The folder: a clamp of a clamp is one clamp.
-pub fn join_clamps(site: &mut Site<'_>) -> Result<(), Miss> {
-    let inner = site.operand_op(0, Clamp::NAME).ok_or(Miss("the operand is not made by `act.clamp`"))?;
-    let [low, high] = bounds(site.ctx, site.body, site.op);
-    let joined = bounds(site.ctx, site.body, inner).map(|bound| bound.max(low).min(high));
-    site.fire()?;
-    for (name, bound) in ["low", "high"].into_iter().zip(joined) {
-        site.body.set_attr(site.ctx, site.op, name, site.ctx.float_attr(bound, site.ctx.f32_type()));
-    }
-    site.body.set_operand(site.op, 0, Clamp::x(site.ctx, site.body, inner));
-    Ok(())
 }
 
 /// The bounds of a clamp; the verifier of the table has seen to it that they are there.

@@ -46,7 +46,26 @@ pub fn choose_in(ctx: &Context, body: &mut Body) -> usize {
         let ty = permuted(ctx, body, value, order);
         body.set_ty(value, ty);
     }
+    maps.iter().for_each(|map| drop_copy(ctx, body, map.op));
     orders.len()
+}
+
+/// A transposition between two layouts of which one was chosen may copy element for element now: its result is its operand.
+fn drop_copy(ctx: &Context, body: &mut Body, op: OpId) {
+    let Some(map) = MapView::new(ctx, body, op) else { return };
+    let ([read], [write], None) = (map.reads.as_slice(), map.writes.as_slice(), map.epilogue) else { return };
+    let yielded = map.yields(ctx, body).map(|y| y[0].0);
+    let same = body.ty(read.value) == write.ty
+        && read.subset == write.subset
+        && write.combine == Combine::None
+        && write.covers(ctx, &map.domain)
+        && yielded == map.body_args(body).first().copied();
+    // An argument that is returned is the caller's, and stays what it is: only containers between maps are looked at.
+    if same && body.defining_op(read.value).is_some_and(|by| Map::is(ctx, body, by)) {
+        let result = body.result(op);
+        body.replace_all_uses(result, read.value);
+        body.erase(op);
+    }
 }
 
 /// Axes: classes of dimensions of containers, with their votes.

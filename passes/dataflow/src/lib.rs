@@ -3,6 +3,7 @@
 //! * [`fuse`]: maps that move less together become one.
 //! * [`layouts`]: in which order containers lie in memory.
 //! * [`outline`]: maps become kernels that the host function invokes.
+//! * [`residues`]: dimensions that memlets take apart by remainders become two.
 //! * [`report()`]: what moves, as formulas.
 
 pub mod codes;
@@ -12,9 +13,11 @@ mod names;
 pub mod outline;
 mod register;
 pub mod report;
+pub mod residues;
 
 pub use fuse::{FuseOptions, fuse};
 pub use layouts::choose_layouts;
 pub use outline::outline;
 pub use register::register;
 pub use report::report;
+pub use residues::split_residues;

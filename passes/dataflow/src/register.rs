@@ -1,6 +1,6 @@
 //! The passes of this crate for pipelines.
 
-use crate::{fuse, layouts, outline, report};
+use crate::{fuse, layouts, outline, report, residues};
 use nim_ir::{Body, Diagnostic, Module, Severity};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
@@ -13,6 +13,7 @@ pub fn register(registry: &mut Registry) {
             epilogue: o.parsed("epilogue", defaults.epilogue)?,
         }))
     });
+    registry.body_pass(|_| Ok(SplitResidues));
     registry.body_pass(|_| Ok(ChooseLayouts));
     registry.module_pass(|_| Ok(Outline));
     registry.module_pass(|_| Ok(Report));
@@ -28,6 +29,9 @@ impl Pass for Outline {
     fn description(&self) -> &'static str {
         "Make each map a kernel that the host function invokes; equal kernels are one"
     }
+    fn needs(&self) -> &'static [&'static str] {
+        &["maps"]
+    }
     fn gives(&self) -> &'static [&'static str] {
         &["kernels outlined"]
     }
@@ -36,6 +40,26 @@ impl Pass for Outline {
         let mut report = PassReport::new();
         report.count("kernels", done.kernels as u64);
         report.count("invocations", done.invokes as u64);
+        Ok(report)
+    }
+}
+
+/// `dataflow-split-residues`.
+struct SplitResidues;
+
+impl BodyPass for SplitResidues {
+    fn name(&self) -> &'static str {
+        residues::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Make two dimensions of one that memlets take apart by remainders: strided transposed convolutions become plain ones"
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("dimensions", residues::split_in(pass.ctx, body) as u64);
         Ok(report)
     }
 }
@@ -75,6 +99,9 @@ impl BodyPass for Fuse {
             PassOption::new("inline", "compute pointwise maps where they are read", self.0.inline),
             PassOption::new("epilogue", "make pointwise maps the epilogues of reductions", self.0.epilogue),
         ]
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["maps"]
     }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]

@@ -5,7 +5,7 @@
 //! * [`Registry`] knows passes by name; it is passed along, there is no global one.
 //! * [`Pipeline`] is read from text as upstream writes it, `builtin.module(func.func(cse),canonicalize)`, and printed back.
 //!   Nesting may be left out.
-//! * [`Rule`]s have names, by which a run can watch them, leave them out or count them ([`RuleControl`]).
+//! * [`Rule`]s of `nim-rewrite` have names, by which a run can watch them, leave them out or count them ([`RuleControl`]).
 //! * [`Pipeline::run`] checks contracts before the first pass, verifies after each, and calls hooks around them.
 //!
 //! Nothing here reads or writes text or files.
@@ -18,17 +18,17 @@ mod pass;
 mod pipeline;
 mod registry;
 mod report;
-mod rewrite;
-mod rules;
 mod run;
 
 pub use contract::holds;
+/// What passes need of `nim-rewrite`.
+pub use nim_rewrite::{
+    Miss, Outcome, Restless, Rule, RuleControl, RuleEvent, RuleInfo, RuleSet, RuleSettings, Rules, Site, Window,
+};
 pub use options::{OptionError, Options};
 pub use parallel::PANIC;
-pub use pass::{AnyPass, BodyPass, Owner, Pass, PassContext, PassOption};
+pub use pass::{AnyPass, BodyPass, Owner, Pass, PassContext, PassOption, greedy};
 pub use pipeline::{Pipeline, Step};
 pub use registry::{PassInfo, Registry};
 pub use report::{PassReport, RunReport, StepReport};
-pub use rewrite::{Miss, Rule, RuleSet, Site};
-pub use rules::{Outcome, RuleControl, RuleEvent, RuleInfo, RuleSettings, Rules, Window};
 pub use run::{Hooks, PipelineError, RunOptions};

@@ -1,6 +1,6 @@
 //! What a pass is.
 
-use crate::{PassReport, RuleInfo, Rules};
+use crate::{PassReport, Rule, RuleInfo, RuleSet, Rules};
 use nim_ir::{AttrList, Body, Context, Diagnostic, Loc, Module};
 
 /// An option of a pass, with the value it has.
@@ -50,6 +50,27 @@ pub struct Owner {
     pub attrs: AttrList,
     /// Its place.
     pub loc: Loc,
+}
+
+/// Rounds of [`greedy`]: rules that end at all end long before.
+const MAX_ROUNDS: usize = 32;
+
+/// What a pass does that is rules only: applies them to a body until none fits, counts, and names those that do not come to
+/// rest.
+///
+/// # Errors
+/// None; passes answer so.
+pub fn greedy(
+    pass: &PassContext<'_>,
+    owner: &Owner,
+    rules: &[Rule],
+    body: &mut Body,
+) -> Result<PassReport, Vec<Diagnostic>> {
+    let mut report = PassReport::new();
+    let mut fired = |rule| report.count(rule, 1);
+    let settled = RuleSet::new(pass.rules, rules).greedy(pass.ctx, body, MAX_ROUNDS, &mut fired);
+    report.diagnostics.extend(settled.err().map(|restless| restless.diagnostic(owner.loc)));
+    Ok(report)
 }
 
 /// A pass over a module.

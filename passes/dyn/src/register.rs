@@ -25,7 +25,7 @@ impl Pass for ToDyn {
         &["kernels outlined"]
     }
     fn gives(&self) -> &'static [&'static str] {
-        &["no_dialect(graph)"]
+        &["no_dialect(graph)", "host in memory"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let (done, found) = to_dyn::graph_to_dyn(pass.ctx, module);
@@ -46,6 +46,10 @@ impl BodyPass for InsertKills {
     fn description(&self) -> &'static str {
         "Give memory back after its last use"
     }
+    fn needs(&self) -> &'static [&'static str] {
+        // A planned buffer is given back with its arena.
+        &["host in memory", "memory planned"]
+    }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
@@ -65,6 +69,12 @@ impl BodyPass for PlanMemory {
     }
     fn description(&self) -> &'static str {
         "Place buffers that are not alive at the same time in the same memory"
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["host in memory"]
+    }
+    fn gives(&self) -> &'static [&'static str] {
+        &["memory planned"]
     }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]

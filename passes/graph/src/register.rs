@@ -36,6 +36,9 @@ impl Pass for ToDataflow {
     fn description(&self) -> &'static str {
         "Make maps of all numeric ops; what steers the host program stays"
     }
+    fn gives(&self) -> &'static [&'static str] {
+        &["maps"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let found = to_dataflow::graph_to_dataflow(pass.ctx, module);
         if found.is_empty() { Ok(PassReport::new()) } else { Err(found) }
@@ -62,9 +65,11 @@ impl BodyPass for Simplify {
     fn rules(&self) -> Vec<RuleInfo> {
         simplify::RULES.iter().map(|rule| rule.info).collect()
     }
-    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+    fn run(&self, pass: &PassContext<'_>, owner: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        simplify::simplify_under(pass.ctx, body, self.0, pass.rules, &mut |rule| report.count(rule, 1));
+        let mut fired = |rule| report.count(rule, 1);
+        let settled = simplify::simplify_under(pass.ctx, body, self.0, pass.rules, &mut fired);
+        report.diagnostics.extend(settled.err().map(|restless| restless.diagnostic(owner.loc)));
         Ok(report)
     }
 }

@@ -10,6 +10,7 @@ use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use crate::schedule;
 use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Expr, Facts, Loc, OpId, OpState, Type, ValueId};
+use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
 /// What steers the lowering.
@@ -67,6 +68,17 @@ pub fn lower_kernel_to_loops(
     kernel: OpId,
     options: &Options,
 ) -> Result<LoopsKernel, Diagnostic> {
+    lower_under(ctx, module, kernel, options, Rules::default())
+}
+
+/// As [`lower_kernel_to_loops`]; the schedules of maps are rules.
+pub(crate) fn lower_under(
+    ctx: &Context,
+    module: &Body,
+    kernel: OpId,
+    options: &Options,
+    rules: Rules<'_>,
+) -> Result<LoopsKernel, Diagnostic> {
     let loc = module.loc(kernel);
     let source =
         module.nested(kernel).ok_or_else(|| Diagnostic::error("N0701", loc, "`dataflow.kernel` has no body"))?;
@@ -94,6 +106,7 @@ pub fn lower_kernel_to_loops(
         args: &args,
         temporaries: vec![],
         packing: vec![],
+        rules,
     };
     let (mut facts, mut next_iv) = (Facts::default(), 0);
     for map in &plan.maps {

@@ -144,6 +144,13 @@ impl<'m> Points<'m> {
         Ok(nest.builder().value("loops.dot4", &operands, self.ctx.int_type(32), &[]))
     }
 
+    /// Roughly how many operations the epilogue is; functions count as what they are expanded to.
+    pub fn epilogue_ops(&self) -> i64 {
+        const FUNCTION: i64 = 24;
+        let ops = self.map.view.epilogue.into_iter().flat_map(|block| self.source.block_ops(block));
+        ops.map(|op| if self.ctx.op_str(self.source.op_name(op)).starts_with("math.") { FUNCTION } else { 1 }).sum()
+    }
+
     /// Runs the epilogue, if there is one, over the reduced values.
     ///
     /// # Errors

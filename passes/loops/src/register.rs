@@ -1,9 +1,10 @@
 //! The passes of this crate for pipelines.
 
-use crate::lower::{Options, lower_kernel_to_loops};
+use crate::lower::{Options, lower_under};
 use crate::mlir::TargetInfo;
+use crate::schedule;
 use nim_ir::{Builder, Diagnostic, Module, OpId};
-use nim_pass::{Pass, PassContext, PassOption, PassReport, Registry};
+use nim_pass::{Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
@@ -42,15 +43,21 @@ impl Pass for ToLoops {
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
         ]
     }
+    fn needs(&self) -> &'static [&'static str] {
+        &["kernels outlined"]
+    }
     fn gives(&self) -> &'static [&'static str] {
         &["no_op(dataflow.kernel)"]
+    }
+    fn rules(&self) -> Vec<RuleInfo> {
+        schedule::RULES.to_vec()
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let ctx = pass.ctx;
         let kernels: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "dataflow.kernel")).collect();
         let (mut report, mut failed) = (PassReport::new(), vec![]);
         for kernel in kernels {
-            match lower_kernel_to_loops(ctx, &module.body, kernel, &self.0) {
+            match lower_under(ctx, &module.body, kernel, &self.0, pass.rules) {
                 Ok(lowered) => {
                     report.count("kernels", 1);
                     report.count("temporaries", lowered.temporaries.len() as u64);

@@ -9,26 +9,43 @@ use crate::{
     dce::{remove_dead_ops, remove_unreachable_blocks},
     fold::{self, constant_of},
 };
-use nim_ir::{Body, Builder, Diagnostic, OpId, Trait, ValueId};
-use nim_pass::{BodyPass, Miss, Owner, PassContext, PassOption, PassReport, Rule, RuleInfo, RuleSet, Site};
+use nim_builtin::arith::{AddI, MulI, Select, SubI, XorI};
+use nim_ir::{Body, Builder, Context, Diagnostic, OpId, Trait, ValueId};
+use nim_pass::{BodyPass, Miss, Owner, PassContext, PassOption, PassReport, RuleInfo, RuleSet, Site};
+use nim_rewrite::rules;
+use std::collections::BTreeMap;
 
-/// Its rules, in the order in which an op is tried.
-const RULES: &[Rule] = &[
-    Rule::new("fold-constants", "compute integer ops of constants", FOLDED, fold::constants),
-    Rule::new("choose-constant", "a choice by a constant is the value chosen", &["arith.select"], fold::choose),
-    Rule::new("drop-neutral", "`x + 0`, `x * 1`, `x & -1` are `x`", &["arith.*"], fold::neutral),
-    Rule::new("absorb", "`x * 0`, `x & 0`, `x % 1` are 0", &["arith.*"], fold::absorb),
-    Rule::new("equal-operands", "`x - x`, `x & x`, `x == x` are known", &["arith.*"], fold::equal_operands),
-    Rule::new("undo", "`(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`", UNDONE, fold::undo),
-    Rule::new("constant-right", "constants of commutative ops stand on the right", &["arith.*"], constant_right),
-    Rule::new("join-constants", "`(x + 2) + 3` is `x + 5`, `(x * 2) * 3` is `x * 6`", JOINED, join_constants),
-    Rule::new("unchanged-in-loop", "a value that a loop hands on unchanged", &["scf.for"], unchanged_in_loop),
-    Rule::new("constant-if", "`scf.if` of a constant is the region that runs", &["scf.if"], constant_if),
-    Rule::new("constant-branch", "a branch on a constant goes one way", &["cf.cond_br"], constant_branch),
-];
-const FOLDED: &[&str] = &["arith.*", "dataflow.index", "loops.index"];
-const UNDONE: &[&str] = &["arith.addi", "arith.subi", "arith.xori"];
-const JOINED: &[&str] = &["arith.addi", "arith.subi", "arith.muli"];
+rules! {
+    /// Its rules, in the order in which an op is tried.
+    const RULES;
+
+    "fold-constants", "compute integer ops of constants":
+        ["arith.*", "dataflow.index", "loops.index"] => fold::constants;
+    "choose-constant", "a choice by a constant is the value chosen":
+        Select { condition, true_value, false_value }
+            if let Some(holds) = truth(ctx, body, condition), "the condition is no constant"
+        => if holds { true_value } else { false_value };
+    "drop-neutral", "`x + 0`, `x * 1`, `x & -1` are `x`": ["arith.*"] => fold::neutral;
+    "absorb", "`x * 0`, `x & 0`, `x % 1` are 0": ["arith.*"] => fold::absorb;
+    "equal-operands", "`x - x`, `x & x`, `x == x` are known": ["arith.*"] => fold::equal_operands;
+    "undo", "`(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`":
+        XorI { lhs: XorI { lhs: x, rhs: a }, rhs: a } | XorI { lhs: XorI { lhs: a, rhs: x }, rhs: a }
+            | XorI { rhs: XorI { lhs: x, rhs: a }, lhs: a } | XorI { rhs: XorI { lhs: a, rhs: x }, lhs: a }
+            | AddI { lhs: SubI { lhs: x, rhs: a }, rhs: a } | AddI { rhs: SubI { lhs: x, rhs: a }, lhs: a }
+            | SubI { lhs: AddI { lhs: x, rhs: a }, rhs: a } | SubI { lhs: AddI { lhs: a, rhs: x }, rhs: a }
+        => x;
+    "constant-right", "constants of commutative ops stand on the right": ["arith.*"] => constant_right;
+    "join-constants", "`(x + 2) + 3` is `x + 5`, `(x * 2) * 3` is `x * 6`":
+        [AddI::NAME, SubI::NAME, MulI::NAME] => join_constants;
+    "unchanged-in-loop", "a value that a loop hands on unchanged": ["scf.for"] => unchanged_in_loop;
+    "constant-if", "`scf.if` of a constant is the region that runs": ["scf.if"] => constant_if;
+    "constant-branch", "a branch on a constant goes one way": ["cf.cond_br"] => constant_branch;
+}
+
+/// The truth value that a value is.
+fn truth(ctx: &Context, body: &Body, value: ValueId) -> Option<bool> {
+    constant_of(ctx, body, value).and_then(|attr| ctx.as_bool(attr))
+}
 
 /// The rule that is not about one op: equal constants are one.
 const MERGE: RuleInfo = RuleInfo { name: "merge-constants", description: "equal constants are one" };
@@ -54,35 +71,18 @@ impl BodyPass for Canonicalize {
     }
     fn run(&self, pass: &PassContext<'_>, owner: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        let mut rules = RuleSet::new(pass.rules, RULES);
-        for _ in 0..self.max_iterations {
-            let changes = round(pass, &mut rules, body, &mut report);
-            let dead = remove_unreachable_blocks(body) + remove_dead_ops(pass.ctx, body);
-            report.count("removed", dead);
-            if changes == 0 {
-                return Ok(report);
-            }
-        }
-        let message = format!("no canonical form after {} rounds", self.max_iterations);
-        report.diagnostics.push(Diagnostic::warning("N0820", owner.loc, message));
+        let (mut rules, mut removed) = (RuleSet::new(pass.rules, RULES), 0);
+        let mut between = |body: &mut Body| {
+            let merged = merge_constants(pass.ctx, body, pass.rules, MERGE.name);
+            removed += remove_unreachable_blocks(body) + remove_dead_ops(pass.ctx, body);
+            BTreeMap::from([(MERGE.name, merged)])
+        };
+        let mut fired = |rule| report.count(rule, 1);
+        let settled = rules.greedy_with(pass.ctx, body, self.max_iterations, &mut fired, &mut between);
+        report.count("removed", removed);
+        report.diagnostics.extend(settled.err().map(|restless| restless.diagnostic(owner.loc)));
         Ok(report)
     }
-}
-
-fn round(pass: &PassContext<'_>, rules: &mut RuleSet<'_>, body: &mut Body, report: &mut PassReport) -> u64 {
-    let mut changes = 0;
-    for op in body.walk() {
-        if body.is_erased(op) || body.block(op).is_none() {
-            continue;
-        }
-        if let Some(rule) = rules.apply(pass.ctx, body, op) {
-            report.count(rule, 1);
-            changes += 1;
-        }
-    }
-    let merged = merge_constants(pass.ctx, body, pass.rules, MERGE.name);
-    report.count(MERGE.name, merged);
-    changes + merged
 }
 
 fn constant_right(site: &mut Site<'_>) -> Result<(), Miss> {
@@ -127,8 +127,8 @@ fn unchanged_in_loop(site: &mut Site<'_>) -> Result<(), Miss> {
 
 /// Which of two regions or blocks a constant condition, the first operand, takes: 0 when it is true.
 fn decided(site: &Site<'_>) -> Result<usize, Miss> {
-    let condition = site.body.operands_iter(site.op).next().and_then(|c| constant_of(site.ctx, site.body, c));
-    let condition = condition.and_then(|a| site.ctx.as_bool(a)).ok_or(Miss("the condition is no constant"))?;
+    let condition = site.body.operands_iter(site.op).next().and_then(|c| truth(site.ctx, site.body, c));
+    let condition = condition.ok_or(Miss("the condition is no constant"))?;
     Ok(usize::from(!condition))
 }
 

@@ -1,7 +1,7 @@
 //! Constants: those of ops of ops are joined, equal ones are made one.
 
 use crate::fold::{combine, constant_of};
-use nim_ir::{Attr, BlockId, Body, Context, OpId, Type, ValueId};
+use nim_ir::{Attr, AttrData, BlockId, Body, Context, OpId, Type, ValueId};
 use nim_pass::{Miss, Rules, Site};
 use rustc_hash::FxHashMap;
 
@@ -43,8 +43,13 @@ pub fn join_constants(site: &mut Site<'_>) -> Result<(), Miss> {
     let body = &mut *site.body;
     body.set_operands(op, &if negative { [constant, x] } else { [x, constant] });
     body.set_op_name(op, ctx.op_name(name));
-    // Neither of two steps overflows: that says nothing about the one that takes their place.
-    body.attrs_mut(op).remove(ctx.name("overflowFlags"));
+    // Neither of two steps overflows: that says nothing about the one that takes their place. Where flags are written out, so
+    // is that there are none: equal ops are to look equal.
+    let flags = ctx.name("overflowFlags");
+    if body.attr(op, flags).is_some() {
+        let none = ctx.attr(AttrData::Opaque(ctx.name("arith.overflow<none>")));
+        body.attrs_mut(op).set(ctx, flags, none);
+    }
     body.set_loc(op, loc);
     Ok(())
 }

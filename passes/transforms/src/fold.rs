@@ -117,17 +117,6 @@ fn put_constant(site: &mut Site<'_>, attr: Attr, ty: Type) {
     site.replace(value);
 }
 
-/// Rule `choose-constant`: `select` of a constant is one of the two.
-pub fn choose(site: &mut Site<'_>) -> Result<(), Miss> {
-    let &[condition, a, b] = site.body.operands(site.op).as_slice() else {
-        return Err(Miss("it has no three operands"));
-    };
-    let condition = wrap_of(site.ctx, site.body, condition).ok_or(Miss("the condition is no constant"))?;
-    site.fire()?;
-    site.replace(if condition != 0 { a } else { b });
-    Ok(())
-}
-
 /// Rule `drop-neutral`: `x + 0`, `x * 1`, `x & -1` are `x`.
 pub fn neutral(site: &mut Site<'_>) -> Result<(), Miss> {
     let (Known { operands, constants, .. }, one, kind) = binary(site)?;
@@ -193,16 +182,6 @@ pub fn equal_operands(site: &mut Site<'_>) -> Result<(), Miss> {
     Ok(())
 }
 
-/// Rule `undo`: `(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`.
-pub fn undo(site: &mut Site<'_>) -> Result<(), Miss> {
-    let (Known { name, operands, .. }, ..) = binary(site)?;
-    let value = cancel(site.ctx, site.body, name, operands[0], operands[1]);
-    let value = value.ok_or(Miss("no operand is undone by the op"))?;
-    site.fire()?;
-    site.replace(value);
-    Ok(())
-}
-
 /// An op of two integers, the number one of its type, and its name without the dialect.
 fn binary<'c>(site: &Site<'c>) -> Result<(Known<'c>, i128, &'c str), Miss> {
     let known = known(site.ctx, site.body, site.op).ok_or(Miss("it has no single result"))?;
@@ -242,34 +221,6 @@ fn compare(ctx: &Context, body: &Body, op: OpId, x: i128, y: i128, width: u32) -
 pub fn combine(ctx: &Context, kind: &str, a: Attr, b: Attr, ty: Type) -> Option<Attr> {
     let width = width(ctx, ty)?;
     make(ctx, evaluate(kind, integer(ctx, a)?, integer(ctx, b)?, width)?, ty)
-}
-
-/// What is left where an op undoes the one before it: `(x ^ a) ^ a`, `(x - a) + a`, `(x + a) - a` are `x`.
-fn cancel(ctx: &Context, body: &Body, name: &str, a: ValueId, b: ValueId) -> Option<ValueId> {
-    let of = |value: ValueId, wanted: &str| {
-        let op = body.defining_op(value).filter(|&op| ctx.op_str(body.op_name(op)) == wanted)?;
-        match body.operands(op).as_slice() {
-            &[x, y] => Some((x, y)),
-            _ => None,
-        }
-    };
-    let other = |(x, y): (ValueId, ValueId), known: ValueId| match (x == known, y == known) {
-        (true, _) => Some(y),
-        (_, true) => Some(x),
-        _ => None,
-    };
-    match name {
-        "arith.xori" => {
-            let left = of(a, name).and_then(|pair| other(pair, b));
-            left.or_else(|| of(b, name).and_then(|pair| other(pair, a)))
-        }
-        "arith.addi" => {
-            let undone = |value, known| of(value, "arith.subi").and_then(|(x, y)| (y == known).then_some(x));
-            undone(a, b).or_else(|| undone(b, a))
-        }
-        "arith.subi" => of(a, "arith.addi").and_then(|pair| other(pair, b)),
-        _ => None,
-    }
 }
 
 fn evaluate(kind: &str, x: i128, y: i128, width: u32) -> Option<i128> {

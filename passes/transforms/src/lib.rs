@@ -1,7 +1,6 @@
 //! Passes that suit every dialect. They rely on the ops' tables only: traits, constants, functions and calls.
 
 pub mod canonicalize;
-pub mod codes;
 mod constants;
 pub mod cse;
 pub mod dce;

@@ -291,8 +291,8 @@ fn run_program(
     command
         .args(arguments)
         .current_dir(environment.folder)
-        // the same words and no colours whoever runs the tests
-        .envs([("LC_ALL", "C"), ("NO_COLOR", "1"), ("TERM", "dumb"), ("RUST_BACKTRACE", "0")])
+        // the same words and no colours whoever runs the tests, and nothing that an earlier run kept
+        .envs([("LC_ALL", "C"), ("NO_COLOR", "1"), ("TERM", "dumb"), ("RUST_BACKTRACE", "0"), ("NIM_CACHE", "")])
         .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stderr(if merge {

@@ -24,7 +24,8 @@ impl Tools {
     }
 
     /// What tests may ask for in `REQUIRES:`. `llvm`: the back ends are built; `mlir-opt`: upstream's tool is installed;
-    /// `models`: models were fetched; `model:ID`: this one was, with its reference inputs and outputs.
+    /// `models`: models were fetched; `model:ID`: this one was, with its reference inputs and outputs; `cases:KIND`: cases of
+    /// operators.
     pub fn features(&self) -> BTreeSet<String> {
         let mut features = BTreeSet::new();
         let mut add = |there: bool, name: String| {
@@ -47,6 +48,10 @@ impl Tools {
         }
         models.retain(|(folder, _)| self.models.join(folder).join("golden.json").is_file());
         add(!models.is_empty(), "models".into());
+        for kind in ["node", "extra", "fuzz"] {
+            let cases = self.models.join("onnx-tests").join(kind);
+            add(cases.is_dir(), format!("cases:{kind}"));
+        }
         models.into_iter().for_each(|(_, id)| add(true, format!("model:{id}")));
         features
     }

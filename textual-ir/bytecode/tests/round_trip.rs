@@ -24,7 +24,7 @@ fn read(ctx: &Context, bytes: Vec<u8>) -> Result<Module, nim_ir::Diagnostic> {
 }
 
 fn all(generic: bool) -> PrintOptions {
-    PrintOptions { generic, debug_info: true, elide_large: None }
+    PrintOptions { generic, debug_info: true, ..PrintOptions::default() }
 }
 
 /// Texts of the suite below a folder.

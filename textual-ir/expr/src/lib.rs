@@ -57,6 +57,7 @@ mod pool;
 mod print;
 mod prove;
 mod query;
+mod remainders;
 mod simplify;
 
 pub use bounds::Bounds;

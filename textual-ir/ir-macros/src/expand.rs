@@ -1,12 +1,12 @@
 //! The code that `#[op]` generates.
 
 use crate::{
-    model::{Arity, Kind, Member, Op},
-    parse::Successors,
+    model::{Arity, Kind, Member, Op, Reading},
+    parse::{Successors, literal_string},
 };
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Attribute, Path};
+use quote::{format_ident, quote};
+use syn::{Attribute, Path, ext::IdentExt};
 
 /// The unit struct, its table and its accessors.
 pub fn op(op: &Op) -> TokenStream {
@@ -28,6 +28,7 @@ pub fn op(op: &Op) -> TokenStream {
     let verify = option(args.verify.as_ref().map(|f| quote!(#f)));
     let verify_use = option(args.verify_use.as_ref().map(|f| quote!(#f)));
     let accessors = accessors(op);
+    let matchers = matchers(op);
     quote! {
         #(#attrs)*
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
@@ -59,6 +60,7 @@ pub fn op(op: &Op) -> TokenStream {
                 body.is(ctx, op, Self::NAME)
             }
             #(#accessors)*
+            #(#matchers)*
         }
     }
 }
@@ -119,7 +121,7 @@ impl Table {
                 Kind::Region(single_block) => table.regions.push(quote!(::nim_ir::RegionDef {
                     name: #name, doc: #doc, arity: #arity, single_block: #single_block,
                 })),
-                Kind::Attr { kind, presence } => table.attributes.push(quote!(::nim_ir::AttrDef {
+                Kind::Attr { kind, presence, .. } => table.attributes.push(quote!(::nim_ir::AttrDef {
                     name: #name, doc: #doc, kind: #kind, presence: #presence,
                 })),
             }
@@ -196,4 +198,89 @@ fn accessors(op: &Op) -> Vec<TokenStream> {
         });
     }
     out
+}
+
+/// What `rules!` reads fields by: as [`accessors`], but typed by the kinds of attributes, and without a panic for ops that do
+/// not have the shape of their table.
+fn matchers(op: &Op) -> Vec<TokenStream> {
+    let operands: Vec<&Member> = op.members.iter().filter(|m| matches!(m.kind, Kind::Operand(_))).collect();
+    let results: Vec<&Member> = op.members.iter().filter(|m| matches!(m.kind, Kind::Result(_))).collect();
+    let plain = operands.iter().all(|m| m.arity == Arity::One);
+    let mut out = vec![];
+    for member in &op.members {
+        let (name, doc) = (&member.name, format!("What `rules!` reads as `{}`.", member.name));
+        let ident = format_ident!("match_{}", member.ident.unraw());
+        let field = quote!(::nim_ir::verifier::operand_field(ctx, body, op, #name)?);
+        let value = quote!(::nim_ir::ValueId);
+        let (ty, read) = match (&member.kind, member.arity) {
+            (Kind::Operand(_), Arity::One) if plain => {
+                let at = operands.iter().position(|m| m.name == *name).unwrap_or(0);
+                (value, quote!(body.operands_iter(op).nth(#at)))
+            }
+            (Kind::Operand(_), Arity::One) => (value, quote!(#field.first().copied())),
+            (Kind::Operand(_), Arity::Optional) => {
+                (quote!(::core::option::Option<#value>), quote!(::core::option::Option::Some(#field.first().copied())))
+            }
+            (Kind::Operand(_), Arity::Variadic) => {
+                (quote!(::std::vec::Vec<#value>), quote!(::core::option::Option::Some(#field)))
+            }
+            (Kind::Result(_), Arity::One) if results.iter().all(|m| m.arity == Arity::One) => {
+                let at = results.iter().position(|m| m.name == *name).unwrap_or(0);
+                (value, quote!(body.results(op).get(#at).copied()))
+            }
+            // Ops with groups of results and with regions are for functions.
+            (Kind::Result(_) | Kind::Region(_), _) => continue,
+            (Kind::Attr { read, .. }, _) => attribute(name, read),
+        };
+        out.push(quote! {
+            #[doc = #doc]
+            #[allow(unused_variables)]
+            #[inline]
+            pub fn #ident<'c>(
+                ctx: &'c ::nim_ir::Context,
+                body: &::nim_ir::Body,
+                op: ::nim_ir::OpId,
+            ) -> ::core::option::Option<#ty> {
+                #read
+            }
+        });
+    }
+    out
+}
+
+/// The Rust type of an attribute, and how it is read. A default that is a number, a truth value or a text is what absence
+/// means; of other defaults rules hear that the attribute is absent.
+fn attribute(name: &str, Reading { word, default }: &Reading) -> (TokenStream, TokenStream) {
+    let text = default.as_ref().and_then(literal_string);
+    let plain = text.as_deref().map(|t| t.split(" : ").next().unwrap_or(t).trim());
+    let (ty, read, absent) = match word.as_str() {
+        "Bool" => {
+            (quote!(bool), quote!(ctx.as_bool(a)), plain.and_then(|t| t.parse::<bool>().ok()).map(|v| quote!(#v)))
+        }
+        "Int" => (quote!(i64), quote!(ctx.as_int(a)), plain.and_then(|t| t.parse::<i64>().ok()).map(|v| quote!(#v))),
+        "Float" => {
+            // As the attribute would hold it.
+            let double = text.as_deref().is_some_and(|t| t.ends_with(": f64"));
+            let number =
+                plain.and_then(|t| t.parse::<f64>().ok()).map(|v| if double { v } else { f64::from(v as f32) });
+            (quote!(f64), quote!(ctx.as_float(a)), number.map(|v| quote!(#v)))
+        }
+        "String" | "Enum" => {
+            let inner = plain.and_then(|t| t.strip_prefix('"')?.strip_suffix('"')).filter(|t| !t.contains('\\'));
+            (quote!(&'c str), quote!(ctx.as_string(a)), inner.map(|v| quote!(#v)))
+        }
+        "Type" => (quote!(::nim_ir::Type), quote!(ctx.as_type(a)), None),
+        "Ints" => (quote!(::std::vec::Vec<i64>), quote!(ctx.as_ints(a)), None),
+        "Expr" => (quote!(::nim_ir::Expr), quote!(ctx.as_expr(a)), None),
+        "Exprs" => (quote!(::std::vec::Vec<::nim_ir::Expr>), quote!(ctx.as_exprs(a)), None),
+        _ => (quote!(::nim_ir::Attr), quote!(::core::option::Option::Some(a)), None),
+    };
+    let absent = option(absent);
+    let read = quote! {
+        match body.attr_named(ctx, op, #name) {
+            ::core::option::Option::Some(a) => #read,
+            ::core::option::Option::None => #absent,
+        }
+    };
+    (ty, read)
 }

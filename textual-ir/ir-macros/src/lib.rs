@@ -12,6 +12,7 @@ mod expand;
 mod model;
 mod parse;
 mod pass;
+mod rules;
 
 use proc_macro::TokenStream;
 use syn::{ItemStruct, parse_macro_input};
@@ -72,9 +73,9 @@ pub fn op(args: TokenStream, item: TokenStream) -> TokenStream {
 /// fn inline(options: &Inline, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> { ... }
 /// ```
 ///
-/// Arguments: `name`, `run`, `needs(...)` and `gives(...)` (its contract), `rules = CONSTANT` (a slice of `nim_pass::Rule`),
+/// Arguments: `name`, `run`, `needs(...)` and `gives(...)` (its contract), `rules = CONSTANT` (a slice of `nim_pass::Rule`, as `rules!` makes it),
 /// and either `module` for a pass over modules or `on("func.func")` for the bodies that it works on (all without it): then the
-/// function takes `&mut Body`. The first sentence of the doc comment is the description. Options are `bool`, `String`, or what
+/// function takes `&mut Body`. Without `run`, the rules are applied until none fits. The first sentence of the doc comment is the description. Options are `bool`, `String`, or what
 /// can be read from text; a field `max_ops` is the option `max-ops`. Crates that use this depend on `nim-pass`.
 #[proc_macro_attribute]
 pub fn pass(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -99,4 +100,36 @@ pub fn pass(args: TokenStream, item: TokenStream) -> TokenStream {
 pub fn dialect(input: TokenStream) -> TokenStream {
     let dialect = parse_macro_input!(input as dialect::Dialect);
     dialect::expand(&dialect).into()
+}
+
+/// Rewrite rules, one a line: a name, what it does, the ops that it looks at, conditions, and what takes the op's place.
+///
+/// ```ignore
+/// rules! {
+///     /// In the order in which an op is tried.
+///     const RULES;
+///
+///     "drop-identity", "an identity is its operand": Identity { x } => x;
+///     "same-type", "a cast to the same type": Cast { x } => x;
+///     "join-transposes", "a transpose of a transpose is one":
+///         Transpose { x: Transpose { x, perm: first }, perm }
+///             if let Some(perm) = joined(&first, &perm), "`perm` names an axis that is not there"
+///         => Transpose { x, perm };
+///     "fold-weights", "factors go into weights": ["graph.conv", "graph.matmul"] => fold_weights;
+/// }
+/// ```
+///
+/// * A pattern names an op's struct and fields of it: operands and results are values, attributes what their kind says (`f64`,
+///   `Vec<i64>`, `&str`, ...). A field may be bound (`x`, `perm: first`), be a literal (`mode: "constant"`), or, if it is an
+///   operand, be a pattern for what makes it. A name that stands twice means the same value twice. `A { x } | B { x }` are
+///   alternatives.
+/// * Conditions are Rust, with `ctx`, `body` and `op` in scope; behind the comma stands why the rule does not fire, which
+///   `--trace-rewrites` tells.
+/// * What takes the op's place is a value of its type or an op: fields as in a pattern, `..op` for those that are left, `: type` where it
+///   cannot be inferred. Ops may be operands of ops. All of it is computed before the first change.
+/// * A rule that says more is a function of type `fn(&mut Site<'_>) -> Result<(), Miss>`, behind the names of its ops.
+#[proc_macro]
+pub fn rules(input: TokenStream) -> TokenStream {
+    let rules = parse_macro_input!(input as rules::RuleList);
+    rules.expand().into()
 }

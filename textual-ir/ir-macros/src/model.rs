@@ -19,8 +19,16 @@ pub enum Kind {
     Result(Path),
     /// Region; true with a single block.
     Region(bool),
-    /// Attribute: tokens of its `AttrKind` and of its `Presence`.
-    Attr { kind: TokenStream, presence: TokenStream },
+    /// Attribute: tokens of its `AttrKind` and of its `Presence`, and how rules read it.
+    Attr { kind: TokenStream, presence: TokenStream, read: Reading },
+}
+
+/// How rules read an attribute.
+pub struct Reading {
+    /// The word of the kind: `Int`, `Enum`.
+    pub word: String,
+    /// What absence means.
+    pub default: Option<Expr>,
 }
 
 /// How many values or regions.
@@ -219,6 +227,7 @@ fn region(attribute: &Attribute) -> Result<bool> {
 
 /// `Int`, `Enum("a", "b")`, then `, default = "..."`.
 struct AttrArgs {
+    word: String,
     kind: TokenStream,
     default: Option<Expr>,
 }
@@ -261,16 +270,16 @@ impl Parse for AttrArgs {
         };
         let mut default = None;
         if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
-            let word: Ident = input.parse()?;
-            if word != "default" {
-                return Err(syn::Error::new(word.span(), "expected `default = \"...\"`"));
+            let key: Ident = input.parse()?;
+            if key != "default" {
+                return Err(syn::Error::new(key.span(), "expected `default = \"...\"`"));
             }
             input.parse::<Token![=]>()?;
             default = Some(input.parse()?);
             input.parse::<Option<Token![,]>>()?;
         }
         match input.is_empty() {
-            true => Ok(AttrArgs { kind, default }),
+            true => Ok(AttrArgs { word: word.to_string(), kind, default }),
             false => Err(input.error("unexpected argument")),
         }
     }
@@ -280,7 +289,8 @@ fn attr(attribute: &Attribute, ty: &Type) -> Result<Kind> {
     let Meta::List(list) = &attribute.meta else {
         return Err(syn::Error::new(attribute.span(), "expected a kind: `#[attr(Int)]`"));
     };
-    let AttrArgs { kind, default } = list.parse_args()?;
+    let AttrArgs { word, kind, default } = list.parse_args()?;
+    let read = Reading { word, default: default.clone() };
     let presence = match (type_word(ty).as_deref(), default) {
         (Some("Required"), None) => quote!(::nim_ir::Presence::Required),
         (Some("Optional"), None) => quote!(::nim_ir::Presence::Optional),
@@ -294,7 +304,7 @@ fn attr(attribute: &Attribute, ty: &Type) -> Result<Kind> {
         }
         _ => return Err(syn::Error::new(ty.span(), "expected `Required`, `Optional` or `Default`")),
     };
-    Ok(Kind::Attr { kind, presence })
+    Ok(Kind::Attr { kind, presence, read })
 }
 
 /// Doc comments as one text; where one of them is no literal (`#[doc = concat!(...)]`), as parts to concatenate.

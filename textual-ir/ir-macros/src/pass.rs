@@ -14,7 +14,8 @@ use syn::{
 /// `name = "...", run = path, needs("..."), gives("..."), on("func.func"), rules = RULES`
 pub struct PassArgs {
     name: Expr,
-    run: Path,
+    /// `None`: the rules, until none fits.
+    run: Option<Path>,
     needs: Vec<LitStr>,
     gives: Vec<LitStr>,
     anchors: Vec<LitStr>,
@@ -62,10 +63,16 @@ impl Parse for PassArgs {
         if module && !anchors.is_empty() {
             return Err(syn::Error::new(start, "a pass over modules works `on` nothing else"));
         }
+        if run.is_none() && (rules.is_none() || module) {
+            return Err(syn::Error::new(
+                start,
+                "`#[pass]` needs `run = function`, or `rules = RULES` to apply to bodies",
+            ));
+        }
         let missing = |what: &str| syn::Error::new(start, format!("`#[pass]` needs {what}"));
         Ok(PassArgs {
             name: name.ok_or_else(|| missing("`name = \"dialect-verb\"`"))?,
-            run: run.ok_or_else(|| missing("`run = function`"))?,
+            run,
             needs,
             gives,
             anchors,
@@ -135,7 +142,7 @@ pub fn expand(args: &PassArgs, item: &ItemStruct) -> Result<TokenStream> {
         let (field, name, doc) = (&o.field, &o.name, &o.doc);
         quote!(::nim_pass::PassOption::new(#name, #doc, &self.#field))
     });
-    let rules = rules.iter();
+    let rules: Vec<&Path> = rules.iter().collect();
     let common = quote! {
         fn name(&self) -> &'static str { #name }
         fn description(&self) -> &'static str { #description }
@@ -149,32 +156,39 @@ pub fn expand(args: &PassArgs, item: &ItemStruct) -> Result<TokenStream> {
     let answer = quote! {
         ::core::result::Result<::nim_pass::PassReport, ::std::vec::Vec<::nim_ir::Diagnostic>>
     };
-    let (implemented, register) = if *module {
-        let run = quote! {
-            impl ::nim_pass::Pass for #ident {
-                #common
-                fn run(&self, pass: &::nim_pass::PassContext<'_>, module: &mut ::nim_ir::Module) -> #answer {
-                    #run(self, pass, module)
+    let (implemented, register) = match run {
+        Some(run) if *module => {
+            let run = quote! {
+                impl ::nim_pass::Pass for #ident {
+                    #common
+                    fn run(&self, pass: &::nim_pass::PassContext<'_>, module: &mut ::nim_ir::Module) -> #answer {
+                        #run(self, pass, module)
+                    }
                 }
-            }
-        };
-        (run, quote!(module_pass))
-    } else {
-        let run = quote! {
-            impl ::nim_pass::BodyPass for #ident {
-                #common
-                fn anchors(&self) -> &'static [&'static str] { &[#(#anchors),*] }
-                fn run(
-                    &self,
-                    pass: &::nim_pass::PassContext<'_>,
-                    _owner: &::nim_pass::Owner,
-                    body: &mut ::nim_ir::Body,
-                ) -> #answer {
-                    #run(self, pass, body)
+            };
+            (run, quote!(module_pass))
+        }
+        run => {
+            let work = match run {
+                Some(run) => quote!(#run(self, pass, body)),
+                None => quote!(::nim_pass::greedy(pass, _owner, #(#rules)*, body)),
+            };
+            let run = quote! {
+                impl ::nim_pass::BodyPass for #ident {
+                    #common
+                    fn anchors(&self) -> &'static [&'static str] { &[#(#anchors),*] }
+                    fn run(
+                        &self,
+                        pass: &::nim_pass::PassContext<'_>,
+                        _owner: &::nim_pass::Owner,
+                        body: &mut ::nim_ir::Body,
+                    ) -> #answer {
+                        #work
+                    }
                 }
-            }
-        };
-        (run, quote!(body_pass))
+            };
+            (run, quote!(body_pass))
+        }
     };
     Ok(quote! {
         #(#attrs)*

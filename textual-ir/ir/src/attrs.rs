@@ -116,6 +116,7 @@ impl AttrList {
         AttrList::default()
     }
     /// The attribute of a name.
+    #[inline]
     pub fn get(&self, name: Name) -> Option<Attr> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, a)| *a)
     }
@@ -130,20 +131,28 @@ impl AttrList {
             Err(i) => self.0.insert(i, (name, attr)),
         }
     }
+    /// Adds attributes whose names are not there yet, many at once.
+    pub fn extend(&mut self, ctx: &Context, more: impl IntoIterator<Item = (Name, Attr)>) {
+        self.0.extend(more);
+        self.0.sort_by(|(a, _), (b, _)| ctx.str(*a).cmp(ctx.str(*b)));
+    }
     /// Removes; returns what was there.
     pub fn remove(&mut self, name: Name) -> Option<Attr> {
         let i = self.0.iter().position(|(n, _)| *n == name)?;
         Some(self.0.remove(i).1)
     }
     /// Names and attributes.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (Name, Attr)> + '_ {
         self.0.iter().copied()
     }
     /// Number of attributes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
     /// True when there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -155,6 +164,7 @@ impl Context {
         Attr(self.attrs.intern(data))
     }
     /// What an attribute says.
+    #[inline]
     pub fn attr_data(&self, attr: Attr) -> &AttrData {
         self.attrs.get(attr.0)
     }

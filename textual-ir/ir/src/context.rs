@@ -4,7 +4,7 @@ use crate::{AttrData, DialectDef, Loc, LocData, OpDef, SourceId, TypeData, inter
 use nim_expr::ExprPool;
 use nim_tensor::Blob;
 use rustc_hash::FxHashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 /// Interned text: attribute names, symbols, strings.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -59,12 +59,25 @@ pub struct Source {
     pub place: Option<u32>,
     /// Of a text that is not kept: lines and columns of what was read from it.
     positions: Vec<(u32, u32)>,
+    /// Where lines begin, found when somebody asks.
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl Source {
     /// How many places it takes.
     fn places(&self) -> usize {
         self.text.len().max(self.positions.len())
+    }
+    /// The bytes at which lines begin.
+    pub fn line_starts(&self) -> &[usize] {
+        let ends = || self.text.match_indices('\n').map(|(i, _)| i + 1);
+        self.lines.get_or_init(|| std::iter::once(0).chain(ends()).collect())
+    }
+    /// Line and column of a byte, counted from 1; columns count bytes.
+    pub fn line_column(&self, at: usize) -> (usize, usize) {
+        let starts = self.line_starts();
+        let line = starts.partition_point(|&start| start <= at);
+        (line, at - starts[line.saturating_sub(1)] + 1)
     }
 }
 
@@ -122,6 +135,7 @@ impl Context {
         Name(self.names.find(text).unwrap_or_else(|| self.names.intern(text.into())))
     }
     /// The text of a name.
+    #[inline]
     pub fn str(&self, name: Name) -> &str {
         match name.number() {
             Some(number) => self.str(self.name(&number.to_string())),
@@ -135,10 +149,12 @@ impl Context {
         OpName(self.op_names.intern(OpNameData { name: self.name(name), def }))
     }
     /// The full name: `graph.add`.
+    #[inline]
     pub fn op_str(&self, op: OpName) -> &str {
         self.str(self.op_names.get(op.0).name)
     }
     /// The definition, if a registered dialect has it.
+    #[inline]
     pub fn op_def(&self, op: OpName) -> Option<&'static OpDef> {
         self.op_names.get(op.0).def
     }
@@ -258,7 +274,7 @@ impl Context {
         self.add(name.into(), text.into(), vec![])
     }
     fn add(&self, name: String, text: String, positions: Vec<(u32, u32)>) -> SourceId {
-        let mut source = Source { name, text, place: None, positions };
+        let mut source = Source { name, text, place: None, positions, lines: OnceLock::new() };
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
         let base = places.last().map_or(0, |&(base, last)| u64::from(base) + self.source(last).places() as u64 + 1);
         let fits = base + (source.places() as u64) < u64::from(u32::MAX >> 1);

@@ -109,11 +109,16 @@ macro_rules! codes {
     };
 }
 
+/// Names that [`did_you_mean`] looks at: of more than these, in a text that was not typed by hand, none is a likely one.
+const MOST_CANDIDATES: usize = 2000;
+
 /// The name in `candidates` that `name` was most likely meant to be.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(name, c), c))
+        .take(MOST_CANDIDATES)
+        .filter(|c| name.len().abs_diff(c.len()) <= 1 + name.len().min(c.len()) / 4)
+        .map(|c| (strsim::osa_distance(name, c), c))
         .filter(|(distance, c)| *distance <= 1 + name.len().min(c.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)

@@ -64,6 +64,7 @@ impl<T: Hash + Eq> Interner<T> {
     }
 
     /// The value behind an id of this interner.
+    #[inline]
     pub fn get(&self, id: u32) -> &T {
         &self.items[id as usize]
     }

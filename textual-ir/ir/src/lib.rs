@@ -33,7 +33,7 @@ pub use context::{Context, Name, OpName};
 pub use diagnostics::{Diagnostic, Label, Severity};
 pub use location::{Loc, LocData, SourceId};
 pub use module::Module;
-pub use nim_expr::{Expr, ExprPool, Facts, Symbol};
+pub use nim_expr::{Expr, ExprNode, ExprPool, Facts, Symbol};
 pub use opdef::{
     Arity, AttrDef, AttrKind, DialectDef, InferInput, OpDef, OperandDef, Presence, RegionDef, ResultDef, Trait,
     TypeConstraint,

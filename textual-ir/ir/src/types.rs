@@ -192,6 +192,7 @@ impl Context {
         Type(self.types.intern(data))
     }
     /// What a type is.
+    #[inline]
     pub fn type_data(&self, ty: Type) -> &TypeData {
         self.types.get(ty.0)
     }

@@ -47,7 +47,7 @@ fn attempt(path: &Path, types: bool) -> Result<String, String> {
         return Err(format!("INVALID {} [{}] {}", d.code, place(&ctx, d), d.message));
     }
     if types {
-        let options = nim_text::PrintOptions { elide_large: Some(64), ..Default::default() };
+        let options = nim_text::PrintOptions { elide_elements: Some(64), ..Default::default() };
         println!("{}", nim_text::print_module(&ctx, &module, &options));
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

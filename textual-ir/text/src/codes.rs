@@ -55,8 +55,9 @@ codes! {
     UNKNOWN_ALIAS = "N0113", "unknown alias",
         "`#name` and `!name` without a dot stand for an attribute, location or type that is defined at top level by \
          `#name = ...` or `!name = ...`.";
-    BAD_ALIAS = "N0114", "alias defined twice or by itself",
-        "Each alias is defined once, and its definition must not lead back to itself.";
+    BAD_ALIAS = "N0114", "alias defined twice, by itself, or without end",
+        "Each alias is defined once, its definition must not lead back to itself, and what it stands for must not be far \
+         longer than the text.";
     BAD_ELEMENTS = "N0115", "elements do not fit the type",
         "The nested lists of `dense<...>` must have the shape of the type behind it, or be one element that stands for \
          all; each element must be a value of the element type.";

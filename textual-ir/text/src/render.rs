@@ -4,11 +4,15 @@
 
 use codespan_reporting::{
     diagnostic::{self as out, LabelStyle},
-    files::{Error, Files, line_starts},
+    files::{Error, Files, column_index},
     term,
 };
 use nim_ir::{Context, Diagnostic, Loc, LocData, Severity, SourceId};
 use std::ops::Range;
+
+/// Of longer lines only so many bytes on both sides of what they are shown for are shown. A text of one line, with an error at
+/// each word, would else be as many lines of that length.
+const LONG_LINE: usize = 240;
 
 /// How to render.
 #[derive(Copy, Clone, Debug, Default)]
@@ -20,8 +24,8 @@ pub struct RenderOptions {
 /// One diagnostic, with a line break at its end.
 pub fn render(ctx: &Context, diagnostic: &Diagnostic, opts: &RenderOptions) -> String {
     let config = term::Config { tab_width: 2, chars: term::Chars::ascii(), ..term::Config::default() };
-    let files = Sources(ctx);
-    let shown = convert(ctx, diagnostic);
+    let mut files = Sources { ctx, excerpts: vec![] };
+    let shown = convert(&mut files, diagnostic);
     let mut bytes = vec![];
     let done = if opts.color {
         let styles = term::Styles::default();
@@ -42,7 +46,8 @@ pub fn render_all(ctx: &Context, diagnostics: &[Diagnostic], opts: &RenderOption
     diagnostics.iter().map(|d| render(ctx, d, opts)).collect()
 }
 
-fn convert(ctx: &Context, diagnostic: &Diagnostic) -> out::Diagnostic<SourceId> {
+fn convert(files: &mut Sources<'_>, diagnostic: &Diagnostic) -> out::Diagnostic<File> {
+    let ctx = files.ctx;
     let severity = match diagnostic.severity {
         Severity::Error => out::Severity::Error,
         Severity::Warning => out::Severity::Warning,
@@ -55,7 +60,8 @@ fn convert(ctx: &Context, diagnostic: &Diagnostic) -> out::Diagnostic<SourceId> 
         match ctx.loc_span(label.loc).filter(|(source, range)| is_span(ctx, *source, range)) {
             Some((source, range)) => {
                 let style = if primary { LabelStyle::Primary } else { LabelStyle::Secondary };
-                let mut here = out::Label { style, file_id: source, range, message: label.message.clone() };
+                let (file_id, range) = files.around(source, range);
+                let mut here = out::Label { style, file_id, range, message: label.message.clone() };
                 if let (true, Some(name)) = (here.message.is_empty(), ctx.loc_name(label.loc)) {
                     here.message = format!("at node '{name}'");
                 }
@@ -86,11 +92,9 @@ fn is_span(ctx: &Context, source: SourceId, range: &Range<usize>) -> bool {
 pub fn place_of(ctx: &Context, loc: Loc) -> String {
     match ctx.loc_span(loc) {
         Some((source, range)) => {
-            let (name, text) = (&ctx.source(source).name, &ctx.source(source).text);
-            let before = &text.as_bytes()[..range.start.min(text.len())];
-            let line = before.iter().filter(|&&c| c == b'\n').count() + 1;
-            let column = before.iter().rev().take_while(|&&c| c != b'\n').count() + 1;
-            format!("{name}:{line}:{column}")
+            let source = ctx.source(source);
+            let (line, column) = source.line_column(range.start.min(source.text.len()));
+            format!("{}:{line}:{column}", source.name)
         }
         None => place(ctx, loc).map_or("an unknown place".into(), |p| p.trim_start_matches("at ").to_string()),
     }
@@ -124,28 +128,109 @@ fn derivations(ctx: &Context, mut loc: Loc) -> Vec<String> {
     notes
 }
 
+/// What codespan shows lines of.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum File {
+    /// A source of the context.
+    Whole(SourceId),
+    /// Part of a long line: its number among the excerpts.
+    Part(usize),
+}
+
+/// Part of a long line.
+struct Excerpt {
+    source: SourceId,
+    text: String,
+    line: usize,
+    /// Characters of the line before it; what stands for them in the text is as wide as `DOTS`.
+    skipped: usize,
+}
+
+const DOTS: &str = "...";
+
 /// The context's sources as codespan wants them.
-struct Sources<'a>(&'a Context);
+struct Sources<'a> {
+    ctx: &'a Context,
+    excerpts: Vec<Excerpt>,
+}
+
+impl<'a> Sources<'a> {
+    /// What shows a range of a source, and where the range is in it.
+    fn around(&mut self, source: SourceId, range: Range<usize>) -> (File, Range<usize>) {
+        let whole = self.ctx.source(source);
+        let (line, column) = whole.line_column(range.start);
+        let start = range.start + 1 - column;
+        let end = whole.line_starts().get(line).copied().unwrap_or(whole.text.len());
+        if end - start <= 4 * LONG_LINE || range.end > end {
+            return (File::Whole(source), range);
+        }
+        let boundary = |mut at: usize| {
+            while !whole.text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let from = boundary(range.start.saturating_sub(LONG_LINE).max(start));
+        let to = boundary((range.start + LONG_LINE).min(end));
+        let (before, after) = (if from > start { DOTS } else { "" }, if to < end { DOTS } else { "" });
+        let text = format!("{before}{}{after}", whole.text[from..to].trim_end_matches(['\n', '\r']));
+        let skipped = whole.text[start..from].chars().count();
+        // A line break is not shown, even if it is what the range is about.
+        let at = |byte: usize| (before.len() + byte.min(to) - from).min(text.len());
+        let shown = at(range.start)..at(range.end);
+        self.excerpts.push(Excerpt { source, text, line, skipped });
+        (File::Part(self.excerpts.len() - 1), shown)
+    }
+    fn excerpt(&self, part: usize) -> Result<&Excerpt, Error> {
+        self.excerpts.get(part).ok_or(Error::FileMissing)
+    }
+}
 
 impl<'a> Files<'a> for Sources<'a> {
-    type FileId = SourceId;
+    type FileId = File;
     type Name = &'a str;
     type Source = &'a str;
 
-    fn name(&'a self, id: SourceId) -> Result<&'a str, Error> {
-        Ok(&self.0.source(id).name)
+    fn name(&'a self, id: File) -> Result<&'a str, Error> {
+        let source = match id {
+            File::Whole(source) => source,
+            File::Part(part) => self.excerpt(part)?.source,
+        };
+        Ok(&self.ctx.source(source).name)
     }
-    fn source(&'a self, id: SourceId) -> Result<&'a str, Error> {
-        Ok(&self.0.source(id).text)
+    fn source(&'a self, id: File) -> Result<&'a str, Error> {
+        match id {
+            File::Whole(source) => Ok(&self.ctx.source(source).text),
+            File::Part(part) => Ok(&self.excerpt(part)?.text),
+        }
     }
-    fn line_index(&'a self, id: SourceId, byte: usize) -> Result<usize, Error> {
-        let before = self.0.source(id).text.as_bytes().get(..byte).unwrap_or_default();
-        Ok(before.iter().filter(|&&c| c == b'\n').count())
+    fn line_index(&'a self, id: File, byte: usize) -> Result<usize, Error> {
+        Ok(match id {
+            File::Whole(source) => self.ctx.source(source).line_column(byte).0 - 1,
+            File::Part(_) => 0,
+        })
     }
-    fn line_range(&'a self, id: SourceId, line: usize) -> Result<Range<usize>, Error> {
-        let text = &self.0.source(id).text;
-        let mut starts = line_starts(text).skip(line);
-        let start = starts.next().ok_or(Error::LineTooLarge { given: line, max: 0 })?;
-        Ok(start..starts.next().unwrap_or(text.len()))
+    fn line_number(&'a self, id: File, line_index: usize) -> Result<usize, Error> {
+        Ok(match id {
+            File::Whole(_) => line_index + 1,
+            File::Part(part) => self.excerpt(part)?.line,
+        })
+    }
+    fn column_number(&'a self, id: File, line_index: usize, byte: usize) -> Result<usize, Error> {
+        let column = column_index(self.source(id)?, self.line_range(id, line_index)?, byte) + 1;
+        Ok(match id {
+            File::Part(part) if self.excerpt(part)?.skipped > 0 => column + self.excerpt(part)?.skipped - DOTS.len(),
+            _ => column,
+        })
+    }
+    fn line_range(&'a self, id: File, line: usize) -> Result<Range<usize>, Error> {
+        let source = match id {
+            File::Whole(source) => self.ctx.source(source),
+            File::Part(part) => return Ok(0..self.excerpt(part)?.text.len()),
+        };
+        let starts = source.line_starts();
+        let missing = Error::LineTooLarge { given: line, max: starts.len() - 1 };
+        let start = starts.get(line).copied().ok_or(missing)?;
+        Ok(start..starts.get(line + 1).copied().unwrap_or(source.text.len()))
     }
 }

@@ -60,6 +60,9 @@ pub struct CompileFlags {
     /// Verify the module after every stage.
     #[arg(long)]
     pub verify_each: bool,
+    /// Neither take machine code of kernels from earlier compilations nor keep it (`NIM_CACHE`: the folder; empty: as this).
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 impl Default for CompileFlags {
@@ -71,6 +74,7 @@ impl Default for CompileFlags {
             naive: false,
             strict: false,
             verify_each: false,
+            no_cache: false,
         }
     }
 }
@@ -84,6 +88,7 @@ impl CompileFlags {
             (self.naive, "--naive"),
             (self.strict, "--strict"),
             (self.verify_each, "--verify-each"),
+            (self.no_cache, "--no-cache"),
         ];
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
         set.chain([format!("--target={}", self.target)]).collect()

@@ -25,6 +25,22 @@ pub enum PortType {
     Other(String),
 }
 
+impl PortType {
+    /// True where the outermost kind of a value is provably not this type's.
+    fn is_other_than(&self, value: &Value) -> bool {
+        let kind = match value {
+            Value::Tensor(_) => "tensor",
+            Value::Sequence(_) => "!graph.sequence",
+            Value::Optional(_) => "!graph.optional",
+            Value::Map(..) => "!graph.map",
+            Value::Adt(_) | Value::Function(_) => return false,
+        };
+        let PortType::Other(text) = self else { return false };
+        let known = ["!graph.sequence", "!graph.map"];
+        known.iter().any(|k| text.starts_with(k) && *k != kind && kind != "!graph.optional")
+    }
+}
+
 impl fmt::Display for PortType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,7 +182,12 @@ impl Interface {
         let mut later = vec![];
         for (port, value) in self.inputs.iter().zip(values) {
             let fail = |message: String| Err(port.failure(&message));
-            let PortType::Tensor { dtype, dims } = &port.ty else { continue };
+            let PortType::Tensor { dtype, dims } = &port.ty else {
+                if port.ty.is_other_than(value) {
+                    return fail(format!("the model wants {}, what is given is something else", port.ty));
+                }
+                continue;
+            };
             let Some(tensor) = value.as_tensor() else {
                 return fail(format!("the model wants a tensor {}, what is given is none", port.ty));
             };
@@ -271,6 +292,11 @@ fn onnx_type_of_text(text: &str) -> Option<TypeProto> {
         type_proto::Value::SequenceType(Box::new(type_proto::Sequence { elem_type: boxed(element) }))
     } else if let Some(element) = inside("!graph.optional") {
         type_proto::Value::OptionalType(Box::new(type_proto::Optional { elem_type: boxed(element) }))
+    } else if let Some((key, value)) = map_of_text(text) {
+        type_proto::Value::MapType(Box::new(type_proto::Map {
+            key_type: key,
+            value_type: boxed(onnx_type_of_text(value)),
+        }))
     } else if text.starts_with("tensor<") {
         // Of a tensor inside of something else only the kind matters for reading it.
         type_proto::Value::TensorType(type_proto::Tensor::default())
@@ -278,6 +304,13 @@ fn onnx_type_of_text(text: &str) -> Option<TypeProto> {
         return None;
     };
     Some(TypeProto { value: Some(value), ..TypeProto::default() })
+}
+
+/// The number of a map's key type, and the text of its values' type.
+fn map_of_text(text: &str) -> Option<(i32, &str)> {
+    let (key, value) = text.strip_prefix("!graph.map<")?.strip_suffix('>')?.split_once(", ")?;
+    let dtype = DType::ALL.into_iter().find(|d| d.name() == key)?;
+    Some((data_type_of(dtype) as i32, value))
 }
 
 /// A port as ONNX declares one.

@@ -5,9 +5,6 @@ use nim_ir::{Context, Module};
 use nim_text::{PrintOptions, print_module, write_with_blobs};
 use std::path::Path;
 
-/// Constants of more bytes are left out where a text is for reading only.
-const SHOWN_BYTES: usize = 64;
-
 /// Writes a module as text that reads back; large constants go to a file `NAME.blobs` beside it. On standard output
 /// everything is in the text.
 ///
@@ -29,5 +26,5 @@ pub fn write_module(ctx: &Context, module: &Module, path: &Path) -> Result<(), F
 
 /// A module as text for reading: large constants are left out.
 pub fn readable(ctx: &Context, module: &Module) -> String {
-    print_module(ctx, module, &PrintOptions { elide_large: Some(SHOWN_BYTES), ..PrintOptions::default() })
+    print_module(ctx, module, &PrintOptions::readable())
 }

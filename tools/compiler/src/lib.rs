@@ -1,10 +1,15 @@
 //! What the tools that compile share. It stands apart from `nim-tools` so that tools which only run or read do not load
 //! LLVM: that costs more time and memory than many a model.
 
+mod cache;
+
+pub use cache::FileCache;
+
 use nim_compiler::{Level, Options, compile, lower};
 use nim_ir::{Context, Module};
-use nim_llvm::Target;
+use nim_llvm::{ObjectCache, Target};
 use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, Stage, flags::CompileFlags};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The compiler's settings.
@@ -14,8 +19,10 @@ use std::time::Instant;
 pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure> {
     let target = Target::parse(&flags.target).map_err(|e| Failure::new(Stage::Compile, e.to_string()))?;
     let default = Options::default();
+    let cache = if flags.no_cache { None } else { FileCache::of_user() };
     Ok(Options {
         target,
+        cache: cache.map(|cache| -> Arc<dyn ObjectCache> { Arc::new(cache) }),
         threads: threads.max(1),
         fuse: !flags.no_fuse,
         plan: !flags.no_plan,

@@ -77,9 +77,9 @@ pub fn emit(ctx: &Context, module: &mut Module, options: &Options, what: Emit, p
 fn objects(ctx: &Context, module: &mut Module, options: &Options) -> Result<Vec<u8>, Failure> {
     let fail = |found: Vec<Diagnostic>| Failure::diagnostics(Stage::Compile, ctx, &found);
     nim_compiler::lower(ctx, module, options, Level::Loops).map_err(fail)?;
-    let texts = kernels::kernel_texts(ctx, module, &nim_compiler::target_info(&options.target)).map_err(fail)?;
+    let texts = kernels::kernel_texts(ctx, module, options).map_err(fail)?;
     let sources: Vec<KernelSource<'_>> = texts.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
-    let compiler = Compiler::new(&options.target, &options.llvm).threads(options.threads);
+    let compiler = Compiler::new(&options.target, &options.llvm).threads(options.threads).cache(options.cache.clone());
     let objects = compiler.compile_objects(&sources).map_err(|e| Failure::new(Stage::Compile, format!("{e}")))?;
     let members: Vec<archive::Member<'_>> = objects
         .iter()

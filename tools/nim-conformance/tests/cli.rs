@@ -86,5 +86,6 @@ fn filter_list_json_and_table() {
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(json["runs"][0]["cases"][1]["stage"], "compare");
     let table = fs::read_to_string(table).unwrap();
-    assert!(table.contains("| Abs | 1 / 1 |  |\n| Neg | 0 / 1 | compare: wrong numbers |"), "{table}");
+    assert!(table.contains("| f32 | 1 / 1 |\n| Neg |  |  | 0 / 1 |"), "{table}");
+    assert!(table.contains("## Cases that fail\n\n- `other/test_neg` (static interp): compare: output"), "{table}");
 }

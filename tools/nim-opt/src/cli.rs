@@ -7,14 +7,18 @@ use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, p
 use nim_pass::Registry;
 use std::path::PathBuf;
 
+/// The line between parts of a text.
+pub const SPLIT: &str = "// -----";
+
 /// What the command line says.
 pub struct Config {
     pub input: String,
     pub output: Option<PathBuf>,
     /// `None` when no pass is to be run.
     pub pipeline: Option<String>,
-    pub split: bool,
-    pub verify_diagnostics: bool,
+    /// What stands at the start of the lines between parts.
+    pub split: Option<String>,
+    pub verify_diagnostics: Option<Verify>,
     /// Write what is found into the comments of the input.
     pub bless_diagnostics: bool,
     pub verify_each: bool,
@@ -23,13 +27,16 @@ pub struct Config {
     pub generic: bool,
     pub debug_info: bool,
     pub nameloc: bool,
-    pub elide_large: Option<usize>,
+    pub elide_elements: Option<usize>,
+    pub elide_resources: Option<usize>,
     pub allow_unregistered: bool,
     pub irdl_file: Option<String>,
     pub timing: Option<Timing>,
     pub timing_file: Option<PathBuf>,
     /// Where a reproducer is written; `None` leaves it to faults of passes, and to the folder of temporary files.
     pub reproducer: Option<String>,
+    /// Where a reproducer is written whatever happens.
+    pub always_reproducer: Option<PathBuf>,
     pub run_reproducer: bool,
     pub check_pipeline: bool,
     pub rewrites: Rewrites,
@@ -55,6 +62,15 @@ pub enum List {
     Rewrites,
 }
 
+/// Which diagnostics comments must expect.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub enum Verify {
+    /// Each error and warning.
+    All,
+    /// None; those that are expected must be given.
+    OnlyExpected,
+}
+
 /// How times are told.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub enum Timing {
@@ -63,12 +79,24 @@ pub enum Timing {
     Chrome,
 }
 
+/// How times may be told.
+const TIMINGS: [&str; 3] = ["text", "json", "chrome"];
+
+/// An option; one that upstream's tool has has its name, and answers to it without `mlir-` too.
+fn option(name: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name);
+    match name.strip_prefix("mlir-") {
+        Some(short) => arg.visible_alias(short),
+        None => arg,
+    }
+}
+
 fn value(name: &'static str, what: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(what).help(help)
+    option(name).value_name(what).help(help)
 }
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    option(name).action(ArgAction::SetTrue).help(help)
 }
 
 /// The command with an option for each pass and pipeline of the registry.
@@ -85,13 +113,29 @@ pub fn command(registry: &Registry) -> Command {
                 .help("Where the module goes [default: standard output]"),
         )
         .arg(
-            Arg::new("pass-pipeline")
-                .long("pass-pipeline")
+            option("pass-pipeline")
                 .value_name("TEXT")
                 .help("Passes to run: `cse,canonicalize`, `builtin.module(func.func(cse),inline{max-ops=20})`"),
         )
-        .arg(flag("split-input-file", "Work on the parts between lines `// -----` one by one"))
-        .arg(flag("verify-diagnostics", "Compare diagnostics with `// expected-error {{text}}` comments"))
+        .arg(
+            option("split-input-file")
+                .value_name("MARKER")
+                .default_missing_value(SPLIT)
+                .num_args(0..=1)
+                .require_equals(true)
+                .help("Work on the parts between lines `// -----`, or of another marker, one by one"),
+        )
+        .arg(
+            option("verify-diagnostics")
+                .value_parser(PossibleValuesParser::new(["all", "only-expected"]))
+                .default_missing_value("all")
+                .num_args(0..=1)
+                .require_equals(true)
+                .help(
+                    "Compare diagnostics with `// expected-error {{text}}` comments; `only-expected` lets those be \
+                     that no comment expects",
+                ),
+        )
         .arg(
             flag(
                 "bless-diagnostics",
@@ -100,9 +144,8 @@ pub fn command(registry: &Registry) -> Command {
             .requires("verify-diagnostics"),
         )
         .arg(
-            Arg::new("verify-each")
-                .long("verify-each")
-                .value_parser(PossibleValuesParser::new(["true", "false"]))
+            option("verify-each")
+                .value_parser(PossibleValuesParser::new(["true", "false", "1", "0"]))
                 .default_value("true")
                 .default_missing_value("true")
                 .num_args(0..=1)
@@ -113,45 +156,38 @@ pub fn command(registry: &Registry) -> Command {
         .arg(value("pass-pipeline-file", "FILE", "Passes to run, as `--pass-pipeline` writes them, from a file"))
         .arg(value("pipeline", "NAME", "A pipeline by its name"))
         .arg(flag("check-pipeline", "Check what passes need and give; no module is read"))
-        .arg(
-            value("print-ir-before", "PASSES", "Print the module before these passes")
-                .alias("mlir-print-ir-before")
-                .value_delimiter(','),
-        )
-        .arg(
-            value("print-ir-after", "PASSES", "Print the module after these passes")
-                .alias("mlir-print-ir-after")
-                .value_delimiter(','),
-        )
-        .arg(flag("print-ir-before-all", "Print the module before each pass").alias("mlir-print-ir-before-all"))
-        .arg(flag("print-ir-after-all", "Print the module after each pass").alias("mlir-print-ir-after-all"))
-        .arg(
-            flag("print-ir-after-change", "After a pass, print only what it changed: nothing if it is as before")
-                .alias("mlir-print-ir-after-change"),
-        )
-        .arg(
-            flag("print-ir-after-failure", "Print the module after a pass that failed")
-                .alias("mlir-print-ir-after-failure"),
-        )
+        .arg(value("mlir-print-ir-before", "PASSES", "Print the module before these passes").value_delimiter(','))
+        .arg(value("mlir-print-ir-after", "PASSES", "Print the module after these passes").value_delimiter(','))
+        .arg(flag("mlir-print-ir-before-all", "Print the module before each pass"))
+        .arg(flag("mlir-print-ir-after-all", "Print the module after each pass"))
+        .arg(flag("mlir-print-ir-after-change", "After a pass, print only what it changed: nothing if it is as before"))
+        .arg(flag("mlir-print-ir-after-failure", "Print the module after a pass that failed"))
         .arg(flag("print-ir-diff", "After a pass, print what it changed, line by line"))
         .arg(
-            value("print-ir-tree-dir", "FOLDER", "Print modules into numbered files of a folder")
-                .alias("mlir-print-ir-tree-dir")
+            value("mlir-print-ir-tree-dir", "FOLDER", "Print modules into numbered files of a folder")
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(flag("print-op-generic", "Print all ops in generic form").alias("mlir-print-op-generic"))
+        .arg(flag("mlir-print-ir-module-scope", "The whole module is printed in any case").hide(true))
+        .arg(flag("mlir-print-op-generic", "Print all ops in generic form"))
+        .arg(flag("mlir-print-debuginfo", "Print where ops come from"))
+        .arg(flag("mlir-print-local-scope", "Print without aliases, which is how it is printed in any case"))
+        .arg(flag("mlir-use-nameloc-as-prefix", "Call values after the names in their locations"))
         .arg(
-            flag("use-nameloc-as-prefix", "Call values after the names in their locations")
-                .alias("mlir-use-nameloc-as-prefix"),
+            value(
+                "mlir-elide-elementsattrs-if-larger",
+                "N",
+                "Leave out the elements of constants that have more than so many",
+            )
+            .value_parser(value_parser!(usize))
+            .alias("elide-large"),
         )
-        .arg(flag("print-debuginfo", "Print where ops come from").alias("mlir-print-debuginfo"))
         .arg(
-            Arg::new("elide-large")
-                .long("elide-large")
-                .alias("mlir-elide-elementsattrs-if-larger")
-                .value_name("BYTES")
-                .value_parser(value_parser!(usize))
-                .help("Leave out constants of more than so many bytes"),
+            value(
+                "mlir-elide-resource-strings-if-larger",
+                "N",
+                "Leave out resources whose text is longer than so many characters",
+            )
+            .value_parser(value_parser!(usize)),
         )
         .arg(flag("allow-unregistered-dialect", "Keep ops of dialects that are not known"))
         .arg(value(
@@ -160,27 +196,37 @@ pub fn command(registry: &Registry) -> Command {
             "Dialects that a file in upstream's IRDL defines; modules are checked against it",
         ))
         .arg(
-            Arg::new("timing")
-                .long("timing")
-                .alias("mlir-timing")
-                .value_parser(PossibleValuesParser::new(["text", "json", "chrome"]))
+            option("mlir-timing")
+                .value_parser(PossibleValuesParser::new(TIMINGS))
                 .default_missing_value("text")
                 .num_args(0..=1)
                 .require_equals(true)
                 .help("Tell how long passes took; `chrome` is a trace for its viewer"),
         )
         .arg(
+            value("mlir-output-format", "FORM", "How times are told, as `--mlir-timing=FORM`")
+                .value_parser(PossibleValuesParser::new(TIMINGS))
+                .hide(true),
+        )
+        .arg(
             value("timing-file", "FILE", "Where times go [default: standard error]")
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(
-            value("reproducer", "FILE", "Write module and pipeline here when a pass fails; `none` never does")
-                .alias("mlir-pass-pipeline-crash-reproducer"),
+            value(
+                "mlir-pass-pipeline-crash-reproducer",
+                "FILE",
+                "Write module and pipeline here when a pass fails; `none` never does",
+            )
+            .visible_alias("reproducer"),
+        )
+        .arg(
+            value("mlir-generate-reproducer", "FILE", "Write module and pipeline here in any case")
+                .value_parser(value_parser!(PathBuf)),
         )
         .arg(flag("run-reproducer", "Run the pipeline that the text of a reproducer names"))
         .arg(
-            Arg::new("trace-rewrites")
-                .long("trace-rewrites")
+            option("trace-rewrites")
                 .value_name("RULES")
                 .value_delimiter(',')
                 .num_args(0..=1)
@@ -189,14 +235,10 @@ pub fn command(registry: &Registry) -> Command {
         )
         .arg(value("disable-rewrite", "RULES", "Leave out these rewrite rules").value_delimiter(','))
         .arg(
-            value("debug-counter", "COUNTERS", "Let a rule fire in part only: `RULE-skip=N`, `RULE-count=N`")
-                .alias("mlir-debug-counter")
+            value("mlir-debug-counter", "COUNTERS", "Let a rule fire in part only: `RULE-skip=N`, `RULE-count=N`")
                 .value_delimiter(','),
         )
-        .arg(
-            flag("print-debug-counter", "Tell how often each rewrite rule was about to fire")
-                .alias("mlir-print-debug-counter"),
-        )
+        .arg(flag("mlir-print-debug-counter", "Tell how often each rewrite rule was about to fire"))
         .arg(flag("bisect", "Run the module after each pass; name the first pass and rule that change a result"))
         .arg(
             value("with-input", "NAME=VALUE", "An input for `--bisect`: `x=2x3xf32=1,2,3,4,5,6`; others are made up")
@@ -215,7 +257,7 @@ pub fn command(registry: &Registry) -> Command {
                 .default_value("1e-4")
                 .requires("bisect"),
         )
-        .arg(flag("statistics", "Tell what passes did").alias("mlir-pass-statistics"))
+        .arg(flag("mlir-pass-statistics", "Tell what passes did").visible_alias("statistics"))
         .arg(flag("dump-pass-pipeline", "Print the pipeline as it is understood"))
         .arg(flag("no-output", "Print no module"))
         .arg(
@@ -223,18 +265,17 @@ pub fn command(registry: &Registry) -> Command {
                 .conflicts_with("split-input-file"),
         )
         .arg(
-            Arg::new("threads")
-                .long("threads")
+            option("threads")
                 .value_name("N")
                 .value_parser(value_parser!(usize))
                 .help("Threads for passes over bodies [default: one a core]"),
         )
-        .arg(flag("mlir-disable-threading", "One thread").hide(true))
+        .arg(flag("mlir-disable-threading", "One thread, as `--threads=1`"))
         .arg(flag("color", "Diagnostics in colour"))
         .arg(flag("list-passes", "List passes with their options"))
-        .arg(flag("list-dialects", "List dialects with their ops").alias("show-dialects"))
+        .arg(flag("show-dialects", "List dialects with their ops").visible_alias("list-dialects"))
         .arg(flag("list-rewrites", "List rewrite rules with the passes that have them"))
-        .arg(Arg::new("explain").long("explain").value_name("CODE").help("Say what a diagnostic's code means"))
+        .arg(option("explain").value_name("CODE").help("Say what a diagnostic's code means"))
         .arg(value("explain-dim", "DIM", "Say where a dimension comes from: `%v#1`; no pass is run"))
         .next_help_heading("Passes");
     let passes = registry.passes().map(|p| (p.name, p.description));
@@ -280,12 +321,12 @@ impl Config {
         }
         let list_of = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned().collect::<Vec<_>>();
         let mut dumps = Dumps {
-            before: Which { all: set("print-ir-before-all"), names: list_of("print-ir-before") },
-            after: Which { all: set("print-ir-after-all"), names: list_of("print-ir-after") },
-            on_change: set("print-ir-after-change"),
-            on_failure: set("print-ir-after-failure"),
+            before: Which { all: set("mlir-print-ir-before-all"), names: list_of("mlir-print-ir-before") },
+            after: Which { all: set("mlir-print-ir-after-all"), names: list_of("mlir-print-ir-after") },
+            on_change: set("mlir-print-ir-after-change"),
+            on_failure: set("mlir-print-ir-after-failure"),
             as_diff: set("print-ir-diff"),
-            folder: matches.get_one("print-ir-tree-dir").cloned(),
+            folder: matches.get_one("mlir-print-ir-tree-dir").cloned(),
         };
         if let Some(name) = dumps.before.names.iter().chain(&dumps.after.names).find(|n| registry.get(n).is_none()) {
             let near = nim_ir::diagnostics::did_you_mean(name, registry.names());
@@ -303,14 +344,14 @@ impl Config {
             }
         };
         let lists =
-            [("list-passes", List::Passes), ("list-dialects", List::Dialects), ("list-rewrites", List::Rewrites)];
+            [("list-passes", List::Passes), ("show-dialects", List::Dialects), ("list-rewrites", List::Rewrites)];
         let list = lists.into_iter().find(|(name, _)| set(name)).map(|(_, list)| list);
         let rewrites = Rewrites {
             traced: (matches.value_source("trace-rewrites") == Some(ValueSource::CommandLine))
                 .then(|| list_of("trace-rewrites")),
             disabled: list_of("disable-rewrite"),
-            counters: list_of("debug-counter"),
-            print_counters: set("print-debug-counter"),
+            counters: list_of("mlir-debug-counter"),
+            print_counters: set("mlir-print-debug-counter"),
         };
         rewrites.check(registry)?;
         let bisect = match set("bisect") {
@@ -325,30 +366,35 @@ impl Config {
             input: text("input").unwrap_or_else(|| "-".into()),
             output: matches.get_one::<PathBuf>("output").filter(|p| p.as_os_str() != "-").cloned(),
             pipeline,
-            split: set("split-input-file"),
-            verify_diagnostics: set("verify-diagnostics"),
+            split: text("split-input-file"),
+            verify_diagnostics: text("verify-diagnostics").map(|which| match which.as_str() {
+                "only-expected" => Verify::OnlyExpected,
+                _ => Verify::All,
+            }),
             bless_diagnostics: set("bless-diagnostics"),
-            verify_each: text("verify-each").as_deref() != Some("false"),
+            verify_each: !matches!(text("verify-each").as_deref(), Some("false" | "0")),
             verify_roundtrip: set("verify-roundtrip"),
             dumps,
-            generic: set("print-op-generic"),
-            debug_info: set("print-debuginfo"),
-            nameloc: set("use-nameloc-as-prefix"),
-            elide_large: matches.get_one("elide-large").copied(),
+            generic: set("mlir-print-op-generic"),
+            debug_info: set("mlir-print-debuginfo"),
+            nameloc: set("mlir-use-nameloc-as-prefix"),
+            elide_elements: matches.get_one("mlir-elide-elementsattrs-if-larger").copied(),
+            elide_resources: matches.get_one("mlir-elide-resource-strings-if-larger").copied(),
             allow_unregistered: set("allow-unregistered-dialect"),
             irdl_file: text("irdl-file"),
-            timing: text("timing").map(|how| match how.as_str() {
+            timing: text("mlir-timing").map(|how| match text("mlir-output-format").unwrap_or(how).as_str() {
                 "json" => Timing::Json,
                 "chrome" => Timing::Chrome,
                 _ => Timing::Text,
             }),
             timing_file: matches.get_one("timing-file").cloned(),
-            reproducer: text("reproducer"),
+            reproducer: text("mlir-pass-pipeline-crash-reproducer"),
+            always_reproducer: matches.get_one("mlir-generate-reproducer").cloned(),
             run_reproducer: set("run-reproducer"),
             check_pipeline: set("check-pipeline"),
             rewrites,
             bisect,
-            statistics: set("statistics"),
+            statistics: set("mlir-pass-statistics"),
             dump_pipeline: set("dump-pass-pipeline"),
             no_output: set("no-output"),
             bytecode: set("emit-bytecode"),

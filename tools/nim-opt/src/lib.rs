@@ -41,7 +41,7 @@ pub fn codes() -> Vec<&'static Code> {
         nim_loops::codes::CODES,
         nim_dyn::codes::CODES,
         nim_pass::codes::CODES,
-        nim_transforms::codes::CODES,
+        nim_rewrite::codes::CODES,
         nim_graph_passes::codes::CODES,
         nim_dataflow_passes::codes::CODES,
         nim_loops_passes::codes::CODES,

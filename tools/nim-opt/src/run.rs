@@ -2,7 +2,7 @@
 
 use crate::{
     bisect::Bisect,
-    cli::{Config, List, Timing},
+    cli::{Config, List, SPLIT, Timing, Verify},
     dims, dump, expect, explain, named,
     oracle::Oracle,
     reproducer, rewrites,
@@ -19,9 +19,6 @@ use std::{
     io::{Read, Write},
     path::Path,
 };
-
-/// The line between parts of a text.
-const SPLIT: &str = "// -----";
 
 /// Does what the command line says. `Ok(false)`: something was found, and told on the standard error stream.
 ///
@@ -46,9 +43,9 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
     if let Some(oracle) = &config.bisect {
         return bisect(registry, dialects, config, &name, &input, oracle);
     }
-    let parts = match input {
-        Input::Text(text) if config.split => split(&text).into_iter().map(Input::Text).collect(),
-        input => vec![input],
+    let parts = match (input, &config.split) {
+        (Input::Text(text), Some(marker)) => split(&text, marker).into_iter().map(Input::Text).collect(),
+        (input, _) => vec![input],
     };
     if let Some(asked) = &config.explain_dim {
         // Names of values are a matter of texts.
@@ -114,12 +111,12 @@ struct Output<'a> {
 
 impl Output<'_> {
     fn print(&mut self, ctx: &Context, module: &Module) -> Result<(), String> {
-        if self.config.no_output || self.config.verify_diagnostics {
+        if self.config.no_output || self.config.verify_diagnostics.is_some() {
             return Ok(());
         }
         let to: &mut dyn Write = match &mut self.to {
             Some(to) => {
-                write!(to, "\n{SPLIT}\n\n").or_else(enough)?;
+                write!(to, "\n{}\n\n", self.config.split.as_deref().unwrap_or(SPLIT)).or_else(enough)?;
                 to
             }
             to => to.insert(match &self.config.output {
@@ -139,7 +136,9 @@ impl Output<'_> {
         match (&mut self.to, &self.config.output) {
             (Some(to), _) => to.flush().or_else(enough),
             // A file is made even when there is nothing in it.
-            (None, Some(_)) if !self.config.no_output && !self.config.verify_diagnostics => write(self.config, ""),
+            (None, Some(_)) if !self.config.no_output && self.config.verify_diagnostics.is_none() => {
+                write(self.config, "")
+            }
             _ => Ok(()),
         }
     }
@@ -187,10 +186,10 @@ fn write(config: &Config, text: &str) -> Result<(), String> {
 }
 
 /// Parts between split lines, each with empty lines before it, so that line numbers are those of the whole text.
-fn split(text: &str) -> Vec<String> {
+fn split(text: &str, marker: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     for (i, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_end().starts_with(SPLIT) {
+        if line.trim_end().starts_with(marker) {
             parts.push("\n".repeat(i + 1));
         } else if let Some(part) = parts.last_mut() {
             part.push_str(line);
@@ -200,7 +199,12 @@ fn split(text: &str) -> Vec<String> {
 }
 
 fn print_options(config: &Config) -> PrintOptions {
-    PrintOptions { generic: config.generic, debug_info: config.debug_info, elide_large: config.elide_large }
+    PrintOptions {
+        generic: config.generic,
+        debug_info: config.debug_info,
+        elide_elements: config.elide_elements,
+        elide_resources: config.elide_resources,
+    }
 }
 
 /// Ops that no registered dialect has are kept; those of dialects that no IRDL file defines either are found later.
@@ -311,13 +315,13 @@ fn one(
     if config.statistics {
         eprint!("{}", report.statistics_table());
     }
-    if config.verify_diagnostics {
+    if let Some(which) = config.verify_diagnostics {
         if let Some(said) = &mut out.said {
             let text = &ctx.source(source).text;
             said.extend(found.iter().flat_map(|d| expect::sayings(&ctx, text, d)));
             return Ok(true);
         }
-        let problems = expect::compare(&ctx, &ctx.source(source).text, &found);
+        let problems = expect::compare(&ctx, &ctx.source(source).text, &found, which == Verify::OnlyExpected);
         problems.iter().for_each(|p| eprintln!("{name}: {p}"));
         return Ok(problems.is_empty());
     }
@@ -332,7 +336,7 @@ fn one(
         named::from_locations(&ctx, &mut module.body);
     }
     out.print(&ctx, &module)?;
-    if !config.split {
+    if config.split.is_none() {
         // The program ends here; taking a large module apart would only take time.
         std::mem::forget((module, ctx));
     }
@@ -436,6 +440,9 @@ impl Run<'_> {
             }
             return Ok(RunReport::default());
         }
+        if let Some(path) = &config.always_reproducer {
+            self.reproduce_into(path)?;
+        }
         let rules = config.rewrites.control();
         let options = RunOptions { verify_each: config.verify_each, threads: config.threads, rules: rules.clone() };
         let mut dump = dump::Printer::new(ctx, config, print_options(config));
@@ -465,9 +472,13 @@ impl Run<'_> {
         let path = match self.config.reproducer.as_deref() {
             Some("none") => return Ok(()),
             Some(path) => path.into(),
-            None if fault && !self.config.verify_diagnostics => reproducer::default_path(),
+            None if fault && self.config.verify_diagnostics.is_none() => reproducer::default_path(),
             None => return Ok(()),
         };
+        self.reproduce_into(&path)
+    }
+
+    fn reproduce_into(&self, path: &Path) -> Result<(), String> {
         let load = |ctx: &Context| {
             let input = match self.bytecode {
                 Some(blob) => Input::Bytecode(blob.clone()),
@@ -476,7 +487,7 @@ impl Run<'_> {
             load(ctx, self.config, &self.config.input, input).0
         };
         let pipeline = self.pipeline.to_string();
-        reproducer::write(self.dialects, self.config.verify_each, &load, &pipeline, &path)?;
+        reproducer::write(self.dialects, self.config.verify_each, &load, &pipeline, path)?;
         eprintln!("note: `nim-opt --run-reproducer {}` does it again", path.display());
         Ok(())
     }

@@ -34,6 +34,12 @@ pub fn report(ctx: &Context, source: &Source, options: &ImportOptions) -> Result
                 Err(found) => {
                     support(&mut out, ctx, &operators, &found, &[]);
                     let _ = writeln!(out, "\nThe model cannot be imported; its work and memory are not known.");
+                    // What no rule is there for stands in the table already.
+                    for d in found.iter().filter(|d| d.code != "N0601") {
+                        let node = d.labels.iter().find_map(|l| ctx.loc_name(l.loc));
+                        let node = node.map_or(String::new(), |n| format!(" (node {n:?})"));
+                        let _ = writeln!(out, "{}: {}{node}", d.code, d.message);
+                    }
                     return Ok(out);
                 }
             }

@@ -167,9 +167,9 @@ pub(super) fn run_named(frame: &mut Frame<'_>, op: OpId, name: &str, operands: &
     Ok(results.into_iter().map(Value::Tensor).collect())
 }
 
-/// Functions of the runtime library on text, sequences and optional values: there is no second meaning to check them by.
+/// Functions of the runtime library on text, sequences, maps, optional values and images: there is no second meaning to check them by.
 fn library(frame: &Frame<'_>, op: OpId, name: &str, ins: &[Value]) -> Option<Run<Vec<Value>>> {
-    const FAMILIES: [&str; 4] = ["text.", "sequence.", "optional.", "value."];
+    const FAMILIES: [&str; 6] = ["text.", "sequence.", "optional.", "value.", "map.", "image."];
     let a = Attrs { frame, op };
     let name = if name == "runtime" { a.string("name") } else { name };
     if !FAMILIES.iter().any(|f| name.starts_with(f)) {

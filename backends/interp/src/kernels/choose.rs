@@ -13,6 +13,12 @@ pub fn nonzero(x: &Tensor) -> Result<Tensor> {
     const OP: &str = "nonzero";
     let flags: Vec<bool> = match x.as_strings() {
         Some(strings) => strings.iter().map(|s| !s.is_empty()).collect(),
+        // A complex number has two parts.
+        None if matches!(x.dtype(), DType::C64 | DType::C128) => {
+            let part = if x.dtype() == DType::C64 { DType::F32 } else { DType::F64 };
+            let parts = x.bytes().chunks_exact(part.size()).map(|b| nim_tensor::f64_of(part, b) != 0.0);
+            parts.collect::<Vec<_>>().chunks_exact(2).map(|pair| pair[0] || pair[1]).collect()
+        }
         None => match load(OP, x)? {
             Elements::Float(v) => v.into_iter().map(|v| v != 0.0).collect(),
             Elements::Int(v) => v.into_iter().map(|v| v != 0).collect(),

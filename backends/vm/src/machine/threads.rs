@@ -1,8 +1,9 @@
 //! Threads that run parts of one kernel at the same time.
 //!
 //! The range is cut into a few parts a thread, and whoever is free takes the next one, so that a thread that the system
-//! holds up does not hold up all. Parts do not see each other, so results depend neither on timing nor on their number.
-//! Idle threads look for work for a short while, since the next kernel usually follows at once, and then sleep.
+//! holds up does not hold up all: one that took no part is not waited for. Parts do not see each other, so results depend neither
+//! on timing nor on their number. Idle threads look for work for a short while, since the next kernel usually follows at once, and
+//! then sleep.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -11,8 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks for work before it sleeps. Waking a thread costs about as much as this.
-const SPIN: Duration = Duration::from_micros(50);
+/// How long a thread looks for work before it sleeps: longer than most kernels take that run on one thread, since waking a thread
+/// costs as much as a small kernel.
+const SPIN: Duration = Duration::from_micros(200);
 /// Parts of a range for each thread.
 const PARTS: usize = 4;
 
@@ -20,12 +22,10 @@ const PARTS: usize = 4;
 type Work<'a> = &'a (dyn Fn(Range<i64>) + Sync);
 
 struct Shared {
-    /// Grows by one with each piece of work.
-    epoch: AtomicU64,
-    /// Threads that have not finished yet.
-    pending: AtomicUsize,
-    /// The next part that nobody has taken.
-    next: AtomicUsize,
+    /// Which piece of work this is (upper half), and how many of its parts nobody has taken yet.
+    ticket: AtomicU64,
+    /// Parts that are finished.
+    done: AtomicUsize,
     stop: AtomicBool,
     job: UnsafeCell<Option<Job>>,
     asleep: Box<[AtomicBool]>,
@@ -39,7 +39,8 @@ struct Job {
     parts: usize,
 }
 
-// SAFETY: `job` is written only while `pending` is 0, that is while no worker reads it, and published by `epoch`.
+// SAFETY: `job` is read only by whoever took a part of it, and written only when all parts that were taken are finished and none is
+// left to take.
 unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `job` is used only while `Threads::run` is in the call that lends it.
 unsafe impl Send for Shared {}
@@ -48,6 +49,8 @@ unsafe impl Send for Shared {}
 pub struct Threads {
     shared: Arc<Shared>,
     workers: Vec<(JoinHandle<()>, Thread)>,
+    /// Pieces of work so far.
+    epoch: u32,
 }
 
 impl std::fmt::Debug for Threads {
@@ -62,9 +65,8 @@ impl Threads {
     pub fn new(count: usize) -> Threads {
         let helpers = count.saturating_sub(1);
         let shared = Arc::new(Shared {
-            epoch: AtomicU64::new(0),
-            pending: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
+            ticket: AtomicU64::new(0),
+            done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(None),
             asleep: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
@@ -80,7 +82,7 @@ impl Threads {
             let thread = handle.thread().clone();
             workers.push((handle, thread));
         }
-        Threads { shared, workers }
+        Threads { shared, workers, epoch: 0 }
     }
 
     /// How many work at the same time.
@@ -99,25 +101,24 @@ impl Threads {
             }
             return;
         }
-        // SAFETY: only the lifetime is changed. The pointer is not used after this function: it waits below until every
-        // worker has finished with it.
+        // SAFETY: only the lifetime is changed. The pointer is not used after this function: it waits below until all parts are
+        // finished, and without a part nobody uses it.
         let work_ptr: *const (dyn Fn(Range<i64>) + Sync) =
             unsafe { std::mem::transmute::<Work<'_>, &'static (dyn Fn(Range<i64>) + Sync)>(work) };
         let job = Job { work: work_ptr, begin: range.start, end: range.end, parts };
         let shared = &*self.shared;
-        // SAFETY: `pending` is 0 (it was when the last call returned, and `&mut self` excludes others), so no worker
-        // reads the job.
+        // SAFETY: no part of the last job is left or running, and `&mut self` excludes other callers.
         unsafe { *shared.job.get() = Some(job) };
-        shared.pending.store(self.workers.len(), Ordering::Relaxed);
-        shared.next.store(0, Ordering::Relaxed);
-        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        shared.done.store(0, Ordering::Relaxed);
+        self.epoch = self.epoch.wrapping_add(1);
+        shared.ticket.store(u64::from(self.epoch) << 32 | parts as u64, Ordering::SeqCst);
         for (asleep, (_, thread)) in shared.asleep.iter().zip(&self.workers) {
             if asleep.load(Ordering::SeqCst) {
                 thread.unpark();
             }
         }
-        take_parts(shared, &job, work);
-        let done = || shared.pending.load(Ordering::Acquire) == 0;
+        while take_part(shared) {}
+        let done = || shared.done.load(Ordering::Acquire) == parts;
         while !spin_until(&done) {
             std::thread::yield_now();
         }
@@ -127,7 +128,6 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
         for (handle, thread) in self.workers.drain(..) {
             thread.unpark();
             // A worker does not panic; if it did, its work was lost with it and nobody waits any more.
@@ -143,15 +143,31 @@ fn part(job: &Job, index: usize) -> Range<i64> {
     at(index)..at(index + 1)
 }
 
-/// Runs parts that nobody has taken yet until there are none.
-fn take_parts(shared: &Shared, job: &Job, work: Work<'_>) {
+/// Parts that nobody has taken yet.
+fn left(ticket: u64) -> u32 {
+    ticket as u32
+}
+
+/// Takes a part and runs it; false when none is left.
+fn take_part(shared: &Shared) -> bool {
+    let mut ticket = shared.ticket.load(Ordering::Acquire);
     loop {
-        let index = shared.next.fetch_add(1, Ordering::Relaxed);
-        if index >= job.parts {
-            return;
+        if left(ticket) == 0 {
+            return false;
         }
-        work(part(job, index));
+        match shared.ticket.compare_exchange_weak(ticket, ticket - 1, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => break,
+            Err(now) => ticket = now,
+        }
     }
+    // SAFETY: the job was written before its ticket, and is not written again before this part is finished.
+    if let Some(job) = unsafe { *shared.job.get() } {
+        // SAFETY: the lender waits until this part is finished.
+        let work = unsafe { &*job.work };
+        work(part(&job, job.parts - left(ticket) as usize));
+    }
+    shared.done.fetch_add(1, Ordering::Release);
+    true
 }
 
 /// Waits for a condition for a short while; whether it came true.
@@ -173,26 +189,20 @@ fn spin_until(condition: &dyn Fn() -> bool) -> bool {
 }
 
 fn worker(shared: &Shared, index: usize) {
-    let mut seen = 0;
+    let wanted = |order| left(shared.ticket.load(order)) > 0 || shared.stop.load(order);
     loop {
-        while !spin_until(&|| shared.epoch.load(Ordering::Acquire) != seen) {
+        while !spin_until(&|| wanted(Ordering::Acquire)) {
             shared.asleep[index].store(true, Ordering::SeqCst);
-            // Looked at again after the flag is up: either we see the new epoch or its maker sees the flag.
-            if shared.epoch.load(Ordering::SeqCst) == seen {
+            // Looked at again after the flag is up: either we see the new ticket or its maker sees the flag.
+            if !wanted(Ordering::SeqCst) {
                 std::thread::park();
             }
             shared.asleep[index].store(false, Ordering::SeqCst);
         }
-        seen = shared.epoch.load(Ordering::Acquire);
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
-        // SAFETY: the job was written before the epoch was raised, and is not written again before `pending` is 0.
-        if let Some(job) = unsafe { *shared.job.get() } {
-            // SAFETY: the lender waits until `pending` is 0.
-            take_parts(shared, &job, unsafe { &*job.work });
-        }
-        shared.pending.fetch_sub(1, Ordering::Release);
+        while take_part(shared) {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! Elements of any type: read as numbers, compared, and moved as bytes.
 
-use nim_tensor::{DType, Tensor, f64_of, i64_of};
+use super::Call;
+use nim_tensor::{DType, Tensor, Value, f64_of, i64_of};
 use std::cmp::Ordering;
 
 /// Elements in a form that comparisons and tests read fast.
@@ -13,6 +14,8 @@ pub(super) enum Elements<'a> {
     Unsigned(Vec<u64>),
     /// Text.
     Strings(&'a [String]),
+    /// Complex numbers, real parts first in order.
+    Complex(Vec<(f64, f64)>),
 }
 
 /// Reads all elements.
@@ -23,6 +26,15 @@ pub(super) fn elements(tensor: &Tensor) -> Result<Elements<'_>, String> {
     }
     if dtype.is_float() {
         return Ok(Elements::Floats(floats(tensor)));
+    }
+    let part = match dtype {
+        DType::C64 => Some(DType::F32),
+        DType::C128 => Some(DType::F64),
+        _ => None,
+    };
+    if let Some(part) = part {
+        let pair = |bytes: &[u8]| (f64_of(part, bytes), f64_of(part, &bytes[part.size()..]));
+        return Ok(Elements::Complex(tensor.bytes().chunks_exact(dtype.size()).map(pair).collect()));
     }
     let ints = tensor.to_i64s().ok_or_else(|| format!("elements of type {dtype} have no order"))?;
     Ok(match dtype {
@@ -68,6 +80,7 @@ impl Elements<'_> {
             Elements::Ints(v) => v[i].cmp(&v[j]),
             Elements::Unsigned(v) => v[i].cmp(&v[j]),
             Elements::Strings(v) => v[i].cmp(&v[j]),
+            Elements::Complex(v) => compare_floats(v[i].0, v[j].0).then(compare_floats(v[i].1, v[j].1)),
         }
     }
     /// Whether an element is zero, false or empty.
@@ -77,6 +90,7 @@ impl Elements<'_> {
             Elements::Ints(v) => v[i] == 0,
             Elements::Unsigned(v) => v[i] == 0,
             Elements::Strings(v) => v[i].is_empty(),
+            Elements::Complex(v) => v[i] == (0.0, 0.0),
         }
     }
 }
@@ -103,6 +117,39 @@ pub(super) fn take(tensor: &Tensor, dims: &[usize], positions: impl Iterator<Ite
             let taken = positions.flat_map(|i| bytes[i * size..(i + 1) * size].iter().copied()).collect();
             Tensor::from_bytes(tensor.dtype(), dims, taken)
         }
+    }
+}
+
+/// `value.take(positions, x, ...) -> y`: element `positions[i]` of all operands, which have one type, in a row.
+pub(super) fn take_from_all(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
+    let (positions, first) = (call.tensor(0)?, call.tensor(1)?);
+    let wanted = positions.to_i64s().ok_or("positions are integers")?;
+    call.env.admit(first.dtype(), positions.dims())?;
+    let all = (1..call.ins.len()).map(|i| call.tensor(i)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(other) = all.iter().find(|t| t.dtype() != first.dtype()) {
+        return Err(format!("elements of {first:?} and {other:?} do not go together"));
+    }
+    let count = all.iter().map(|t| t.len()).sum::<usize>();
+    let outside = |at: &&i64| usize::try_from(**at).ok().is_none_or(|at| at >= count);
+    if let Some(at) = wanted.iter().find(outside) {
+        return Err(format!("position {at} lies outside of {count} elements"));
+    }
+    let joined = match all.as_slice() {
+        [one] => (*one).clone(),
+        _ if first.as_strings().is_some() => {
+            Tensor::strings(&[count], all.iter().filter_map(|t| t.as_strings()).flatten().cloned().collect())
+        }
+        _ => Tensor::from_bytes(first.dtype(), &[count], all.iter().flat_map(|t| t.bytes()).copied().collect()),
+    };
+    Ok(vec![take(&joined, positions.dims(), wanted.into_iter().map(|at| at as usize)).into()])
+}
+
+/// `value.bitcast(x) -> y`: the same bytes as elements of another type of the same size. ints: element type.
+pub(super) fn bitcast(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
+    let (x, to) = (call.tensor(0)?, call.dtype(0)?);
+    match x.as_strings().is_some() || x.dtype().size() != to.size() {
+        true => Err(format!("elements of {x:?} are no {to}")),
+        false => Ok(vec![retyped(x.clone(), to).into()]),
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod access;
 mod broadcast;
+mod image;
+mod map;
 mod nms;
 mod nonzero;
 mod random;
@@ -55,7 +57,6 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("random.bernoulli", random::bernoulli),
     ("text.concat", text::concat),
     ("text.compare", text::compare),
-    ("text.take", text::take),
     ("text.cast", text::cast),
     ("text.split", text::split),
     ("text.normalize", text::normalize),
@@ -69,7 +70,13 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("sequence.length", sequence::length),
     ("sequence.concat", sequence::concat),
     ("sequence.split", sequence::split),
+    ("map.zip", map::zip),
+    ("map.vector", map::vector),
+    ("map.cast", map::cast),
+    ("image.decode", image::decode),
     ("value.same", sequence::same),
+    ("value.take", access::take_from_all),
+    ("value.bitcast", access::bitcast),
     ("optional.some", sequence::some),
     ("optional.none", sequence::none),
     ("optional.has", sequence::has),

@@ -1,4 +1,4 @@
-//! Text: joining, cutting, matching, counting, comparing, and choosing elements by position.
+//! Text: joining, cutting, matching, counting, comparing.
 
 use super::access::{Elements, elements, take as take_elements};
 use super::{Call, broadcast::Broadcast};
@@ -46,23 +46,6 @@ pub(super) fn compare(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
     };
     let found = shape.pairs().map(|(i, j)| holds(&x[i], &y[j])).collect();
     Ok(vec![Tensor::bools(&shape.dims, found).into()])
-}
-
-/// `text.take(positions, x, ...) -> y`: element `positions[i]` of all operands in a row.
-pub(super) fn take(call: &mut Call<'_>) -> Result<Vec<Value>, String> {
-    let positions = call.tensor(0)?;
-    let wanted = positions.to_i64s().ok_or("positions are integers")?;
-    let mut all: Vec<&str> = vec![];
-    for i in 1..call.ins.len() {
-        all.extend(strings(call.tensor(i)?)?.iter().map(String::as_str));
-    }
-    call.env.admit(DType::String, positions.dims())?;
-    let pick = |&at: &i64| {
-        let found = usize::try_from(at).ok().and_then(|at| all.get(at));
-        found.map(|s| s.to_string()).ok_or_else(|| format!("position {at} lies outside of {} texts", all.len()))
-    };
-    let picked = wanted.iter().map(pick).collect::<Result<Vec<_>, _>>()?;
-    Ok(vec![Tensor::strings(positions.dims(), picked).into()])
 }
 
 /// `text.cast(x) -> y`: numbers of text, or text of numbers. ints: element type.
@@ -293,6 +276,7 @@ mod tests {
     #[test]
     fn taking_checks_positions() {
         let operands = |at| [Tensor::new(&[2], vec![at, 0i64]), words(&["a"]), words(&["b", "c"])];
+        let take = crate::runtime::access::take_from_all;
         assert_eq!(run(take, &[], &operands(2)).unwrap()[0], words(&["c", "a"]));
         assert!(run(take, &[], &operands(3)).is_err() && run(take, &[], &operands(-1)).is_err());
     }

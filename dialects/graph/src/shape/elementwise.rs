@@ -1,10 +1,12 @@
 //! Shapes of elementwise ops: NumPy broadcasting over symbolic dimensions.
 
 use super::{Inferred, Shapes};
+use nim_expr::ExprNode;
 use nim_ir::{Expr, ExprPool, Facts, InferInput, Type};
 
 /// The common size of two dimensions that meet in a broadcast, or `None` when they provably cannot: 1 gives way, a number beats a
-/// symbol (which can then only be 1 or that number), else the larger one.
+/// symbol (which can then only be 1 or that number), else the larger one; of symbols `min(a*b, max(a, b))`, which is 0 where 0
+/// meets 1.
 pub fn broadcast_dims(pool: &ExprPool, a: Expr, b: Expr) -> Option<Expr> {
     if a == b {
         return Some(a);
@@ -15,8 +17,32 @@ pub fn broadcast_dims(pool: &ExprPool, a: Expr, b: Expr) -> Option<Expr> {
         (Some(_), Some(_)) => None,
         (Some(_), None) => possible(pool, b, a).then_some(a),
         (None, Some(_)) => possible(pool, a, b).then_some(b),
-        (None, None) => Some(pool.max(a, b)),
+        (None, None) => {
+            let mut all = met(pool, a);
+            for e in met(pool, b) {
+                if !all.contains(&e) {
+                    all.push(e);
+                }
+            }
+            let largest = all.iter().copied().reduce(|a, b| pool.max(a, b))?;
+            // Sizes that are computed of others are not 0 or 1 by themselves, and their products would grow without end.
+            let free = all.iter().all(|&e| pool.as_symbol(e).is_some());
+            Some(if free { pool.min(largest, pool.product(all)) } else { largest })
+        }
     }
+}
+
+/// The dimensions whose common size an expression is, so that it does not matter in which order they meet.
+fn met(pool: &ExprPool, e: Expr) -> Vec<Expr> {
+    let ExprNode::Min(&[a, b]) = pool.node(e) else { return vec![e] };
+    for (largest, product) in [(a, b), (b, a)] {
+        if let ExprNode::Max(all) = pool.node(largest)
+            && pool.product(all.iter().copied()) == product
+        {
+            return all.to_vec();
+        }
+    }
+    vec![e]
 }
 
 /// A dimension that is not a number may be 1 or `n`.

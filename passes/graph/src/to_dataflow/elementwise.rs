@@ -230,18 +230,15 @@ pub fn pow(l: &mut Lower<'_, '_>) -> Lowered {
     if base == Kind::Bool || exponent == Kind::Bool {
         return l.error("truth values have no powers");
     }
-    // The exponents that models use most are cheaper as products.
+    // The exponents that models use most, without a call for each element: within 2 units in the last place.
     let known = l.constant_of(l.operand(1)).filter(|t| t.len() == 1).and_then(|t| t.to_f64s()).map(|v| v[0]);
     broadcast(l, |s, args| match (base, exponent, known) {
         (Kind::Float(_), _, Some(1.0)) => args[0],
-        (Kind::Float(_), _, Some(exponent @ (2.0 | 3.0))) => {
+        (Kind::Float(_), _, Some(power)) if [2.0, 3.0, 4.0, 0.5, -0.5, -1.0].contains(&power) => {
             let wide = base.accumulator();
             let x = s.cast(args[0], base, wide);
-            let mut power = s.mul(wide, x, x);
-            if exponent == 3.0 {
-                power = s.mul(wide, power, x);
-            }
-            s.cast(power, wide, base)
+            let value = common_power(s, wide, x, power);
+            s.cast(value, wide, base)
         }
         (Kind::Float(_), ..) => {
             let wide = base.accumulator();
@@ -252,6 +249,34 @@ pub fn pow(l: &mut Lower<'_, '_>) -> Lowered {
         (Kind::Int(..), Kind::Float(_), _) => int_pow_float(s, base, exponent, args),
         _ => int_pow(s, base, exponent, args),
     })
+}
+
+/// A power that [`pow`] does not ask the library for.
+fn common_power(s: &mut Scalars<'_, '_>, kind: Kind, x: ValueId, power: f64) -> ValueId {
+    match power {
+        2.0 => s.mul(kind, x, x),
+        3.0 | 4.0 => {
+            let square = s.mul(kind, x, x);
+            s.mul(kind, square, if power == 3.0 { x } else { square })
+        }
+        -1.0 => {
+            let one = s.constant(kind, 1.0);
+            s.op("arith.divf", &[one, x])
+        }
+        // Roots of -0 and of minus infinity are NaN or negative, the powers are not (IEEE 754, 9.2.1).
+        0.5 => {
+            let (zero, least, most) =
+                (s.constant(kind, 0.0), s.constant(kind, f64::NEG_INFINITY), s.constant(kind, f64::INFINITY));
+            let root = s.op("math.sqrt", &[x]);
+            let root = s.op("arith.addf", &[root, zero]);
+            let infinite = s.cmpf("oeq", x, least);
+            s.select(infinite, most, root)
+        }
+        _ => {
+            let root = common_power(s, kind, x, 0.5);
+            common_power(s, kind, root, -1.0)
+        }
+    }
 }
 
 /// Modulo two to the width, by squaring; negative exponents give the exact quotient truncated, of 0 too.

@@ -1,7 +1,8 @@
-//! Text: comparisons and casts are the runtime library's, and what only moves text is done on the numbers of its elements.
+//! Elements that kernels cannot hold, text and complex numbers: comparisons and casts are the runtime library's, and what only
+//! moves such elements is done on their numbers.
 //!
 //! A transpose, slice, gather, choice, ... of text becomes the same op on positions: 0, 1, 2, ... for the elements of all
-//! its operands in a row. The library then takes the text at the positions that come out.
+//! its operands in a row. The library then takes the elements at the positions that come out.
 
 use nim_ir::{Body, Builder, Context, Expr, OpId, ValueId};
 use nim_tensor::DType;
@@ -19,20 +20,27 @@ const MOVES: &[&str] = &[
     "scatter_elements",
     "scatter_nd",
     "select",
+    "resize",
 ];
 
-/// Makes calls of the runtime library of ops on text, as far as it has functions for them.
+/// Whether kernels cannot hold the elements of a value.
+fn is_opaque(ctx: &Context, body: &Body, v: ValueId) -> bool {
+    matches!(ctx.dtype_of(body.ty(v)), Some(DType::String | DType::C64 | DType::C128))
+}
+
+/// Makes calls of the runtime library of ops on text and complex numbers, as far as it has functions for them.
 pub fn lower_texts(ctx: &Context, body: &mut Body) {
     for op in body.walk() {
         let Some(name) = ctx.op_str(body.op_name(op)).strip_prefix("graph.") else { continue };
-        let text = |v: &ValueId| ctx.dtype_of(body.ty(*v)) == Some(DType::String);
-        if !body.operands(op).iter().chain(body.results(op)).any(text) {
+        if !body.operands(op).iter().chain(body.results(op)).any(|&v| is_opaque(ctx, body, v)) {
             continue;
         }
         let new = match name {
             "identity" => Some(body.operand(op, 0)),
             "compare" => compare(ctx, body, op),
-            "cast" => Some(cast(ctx, body, op)),
+            "cast" => Some(cast(ctx, body, op, "text.cast")),
+            "bitcast" => Some(cast(ctx, body, op, "value.bitcast")),
+            "resize" if body.attr_named(ctx, op, "mode").and_then(|a| ctx.as_string(a)) != Some("nearest") => None,
             _ if MOVES.contains(&name) => moved(ctx, body, op),
             _ => None,
         };
@@ -58,18 +66,17 @@ fn compare(ctx: &Context, body: &mut Body, op: OpId) -> Option<ValueId> {
     Some(call(ctx, body, op, "text.compare", &operands, &[number as i64]))
 }
 
-fn cast(ctx: &Context, body: &mut Body, op: OpId) -> ValueId {
+fn cast(ctx: &Context, body: &mut Body, op: OpId, function: &str) -> ValueId {
     let dtype = ctx.dtype_of(body.ty(body.result(op))).unwrap_or(DType::String);
     let number = DType::ALL.iter().position(|d| *d == dtype).unwrap_or(0);
     let operands = body.operands(op).to_vec();
-    call(ctx, body, op, "text.cast", &operands, &[number as i64])
+    call(ctx, body, op, function, &operands, &[number as i64])
 }
 
-/// The op on positions, then the text at these.
+/// The op on positions, then the elements at these.
 fn moved(ctx: &Context, body: &mut Body, op: OpId) -> Option<ValueId> {
     let operands = body.operands(op).to_vec();
-    let is_text = |v: ValueId| ctx.dtype_of(body.ty(v)) == Some(DType::String);
-    let texts: Vec<ValueId> = operands.iter().copied().filter(|&v| is_text(v)).collect();
+    let opaque: Vec<ValueId> = operands.iter().copied().filter(|&v| is_opaque(ctx, body, v)).collect();
     let name = ctx.op_str(body.op_name(op));
     // Reductions are of numbers, and what is put around must be said.
     let reduces = body.attr_named(ctx, op, "reduction").and_then(|a| ctx.as_string(a)).is_some_and(|r| r != "none");
@@ -84,7 +91,7 @@ fn moved(ctx: &Context, body: &mut Body, op: OpId) -> Option<ValueId> {
     let mut start = Expr::ZERO;
     let mut numbered = vec![];
     for &v in &operands {
-        if ctx.dtype_of(b.body.ty(v)) != Some(DType::String) {
+        if !opaque.contains(&v) {
             numbered.push(v);
             continue;
         }
@@ -102,6 +109,6 @@ fn moved(ctx: &Context, body: &mut Body, op: OpId) -> Option<ValueId> {
         start = ctx.exprs.add(start, count);
     }
     let positions = b.value(name, &numbered, result, &attrs);
-    let all: Vec<ValueId> = std::iter::once(positions).chain(texts).collect();
-    Some(call(ctx, body, op, "text.take", &all, &[]))
+    let all: Vec<ValueId> = std::iter::once(positions).chain(opaque).collect();
+    Some(call(ctx, body, op, "value.take", &all, &[]))
 }

@@ -103,7 +103,7 @@ impl Emitter<'_> {
         for (&index, &dim) in indices.iter().zip(&buffer.dims) {
             at = pool.add(pool.mul(at, dim), index);
         }
-        self.resolve(at)
+        self.resolve(pool.cancel_remainders(at))
     }
 
     /// The address of element `at` (uniform), scaled by `scale` elements, `extra` elements further.

@@ -161,7 +161,18 @@ impl Emitter<'_> {
                 let wide = self.cast("arith.fptosi", a, Reg::Int(64));
                 self.cast("arith.trunci", &wide, to)
             }
-            _ => self.cast(if signed { "arith.fptosi" } else { "arith.fptoui" }, a, to),
+            64 if !signed => {
+                // In two halves, as C does it: below zero the low bits stay, where `fptoui` has no meaning.
+                let limit = self.float(9_223_372_036_854_775_808.0, a.reg, None);
+                let large = self.compare("oge", a, &limit);
+                let less = self.op("arith.subf", "", &[a, &limit]);
+                let x = self.select(&large, &less, a);
+                let low = self.cast("arith.fptosi", &x, to);
+                let top = self.int(i64::MIN.into(), 64, None);
+                let high = self.op("arith.xori", "", &[&low, &top]);
+                self.select(&large, &high, &low)
+            }
+            _ => self.cast("arith.fptosi", a, to),
         }
     }
 

@@ -7,12 +7,13 @@
 use super::access::{self, Access, estimate};
 use super::copies::{self, overhang};
 use super::tile::{self, Group, Plan, collapsed};
-use super::{Env, naive};
+use super::{BYTES, Env, Tried, naive};
 use crate::lower::Packing;
 use crate::nest::{Kind, Nest};
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
 use nim_ir::{Diagnostic, Expr, Facts, OpId, TypeData, ValueId};
+use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
@@ -32,12 +33,17 @@ struct Choice {
     cost: f64,
 }
 
-/// Emits the map if it sums up products of bytes; answers whether it did.
+/// Emits the map if it sums up products of bytes.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<bool, Diagnostic> {
-    let Some(best) = search(points, env) else { return Ok(false) };
+pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+    let best =
+        search(points, env).ok_or(Miss("it sums up no products of an unsigned and a signed byte, a column at a time"));
+    let best = match best.and_then(|best| env.may(points, BYTES).map(|()| best)) {
+        Ok(best) => best,
+        Err(why) => return Ok(Err(why)),
+    };
     naive::fill_starts(points, nest)?;
     if !best.direct {
         regroup(points, nest, env, &best)?;
@@ -46,7 +52,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     points.dot = Some(best.dot);
     let fixed = vec![None; points.map.view.rank()];
     tile::emit(points, nest, &best.plan, &fixed)?;
-    Ok(true)
+    Ok(Ok(()))
 }
 
 /// The reads that are the unsigned and the signed factor of a body that multiplies two widened bytes and does nothing else.
@@ -166,7 +172,8 @@ fn choose(
     let fits = (BLOCK_BYTES / (4.0 * depth * rows.tile as f64)).floor();
     let row_block = fits.min((count / (16.0 / outer).ceil().max(1.0)).ceil()).max(1.0) as i64;
     let reorders = env.reorders(points);
-    let plan = Plan { batch, rows, columns, lanes, reductions, row_block, reorders };
+    let units = Group::new(ctx, &view.domain, vec![]);
+    let plan = Plan { batch, units, rows, columns, lanes, reductions, row_block, reorders };
     Some(Choice { dot: Dot { dim, unsigned, signed }, packed, spread, axis, direct, plan, cost })
 }
 

@@ -9,15 +9,21 @@
 use super::access::{self, Access, element_bits, estimate};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
-use super::{Env, naive};
+use super::{Env, IN_MEMORY, TILES, Tried, naive};
 use crate::nest::Nest;
 use crate::point::Points;
-use nim_ir::{Diagnostic, Expr};
+use nim_ir::Expr;
+use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
+/// How much more vectors along a dimension of unknown size are taken to cost: a batch of one would fill a lane of each.
+const UNKNOWN_COLUMNS: f64 = 1.5;
 /// Part of the second-level cache that a block of rows may fill, in bytes.
 const BLOCK_BYTES: f64 = 160.0 * 1024.0;
+/// Bytes of one way of the first-level cache, and its ways.
+const PAGE: i64 = 4096;
+const WAYS: i64 = 8;
 /// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
 const PANEL_BYTES: f64 = 20.0 * 1024.0;
 /// Iterations of small constant reductions that are written out when there are no others.
@@ -47,16 +53,19 @@ struct Search<'p, 'm> {
     lanes: i64,
 }
 
-/// Emits the map if it has reductions and a parallel dimension; answers whether it did.
+/// Emits the map if it has reductions and a parallel dimension.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<bool, Diagnostic> {
-    let Some(best) = search(points, env) else { return Ok(false) };
+pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+    let best = match search(points, env).and_then(|best| env.may(points, TILES).map(|()| best)) {
+        Ok(best) => best,
+        Err(why) => return Ok(Err(why)),
+    };
     naive::fill_starts(points, nest)?;
     for &read in &best.padded {
         if !copies::pad(points, nest, env, read)? {
-            return Ok(false);
+            return Ok(Err(Miss("a copy with its border around it has no known size")));
         }
     }
     for &read in &best.packed {
@@ -77,28 +86,37 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     let reaches = (0..points.map.view.reads.len()).all(|r| best.packed.contains(&r) || !along(r));
     if !best.packed.is_empty() && reaches || best.plan.columns.tail != Tail::Guard {
         tile::emit(points, nest, &best.plan, &fixed)?;
-        return Ok(true);
+        return Ok(Ok(()));
     }
-    let (full, rest) = best.plan.columns.cut(points.ctx);
-    tile::emit(points, nest, &Plan { columns: full, ..best.plan.clone() }, &fixed)?;
-    if let Some(columns) = rest {
-        tile::emit(points, nest, &Plan { columns, lanes: 1, ..best.plan }, &fixed)?;
+    for (columns, lanes) in best.plan.columns.cut(points.ctx, best.plan.lanes) {
+        tile::emit(points, nest, &Plan { columns, lanes, ..best.plan.clone() }, &fixed)?;
     }
-    Ok(true)
+    Ok(Ok(()))
 }
 
-fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
+fn search(points: &Points<'_>, env: &Env<'_>) -> Result<Candidate, Miss> {
     let (ctx, map) = (points.ctx, points.map);
-    if naive::in_memory(points) || map.view.reads.iter().any(|r| r.subset.is_none()) {
-        return None;
+    if naive::in_memory(points) {
+        return Err(IN_MEMORY);
+    }
+    if map.view.reads.iter().any(|r| r.subset.is_none()) {
+        return Err(Miss("it reads whole containers"));
     }
     let is_reduction = map.reductions(ctx);
     let dims = |wanted: bool| -> Vec<usize> {
         (0..map.view.rank()).filter(|&k| is_reduction[k] == wanted && map.view.domain[k] != Expr::ONE).collect()
     };
-    let (parallel, reductions) = (dims(false), dims(true));
+    let (parallel, mut reductions) = (dims(false), dims(true));
     if reductions.is_empty() || parallel.is_empty() {
-        return None;
+        return Err(Miss("it has no reduction, or no parallel dimension"));
+    }
+    let reads = access::reads(points);
+    if env.reorders(points) {
+        // Innermost what lies side by side for most reads, so that addresses move by one element.
+        let steps = |k: usize| reads.iter().filter(|a| a.contiguous(k)).count();
+        let inner = reductions.iter().copied().rev().max_by_key(|&k| steps(k)).filter(|&k| steps(k) > 0);
+        reductions.retain(|&k| Some(k) != inner);
+        reductions.extend(inner);
     }
     let accumulators = (0..map.view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
     let bits = accumulators.max(element_bits(points)).max(8);
@@ -107,7 +125,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
     let search = Search {
         points,
         env,
-        reads: access::reads(points),
+        reads,
         writes: access::writes(points),
         others: access::epilogue_reads(points),
         parallel,
@@ -116,10 +134,10 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Candidate> {
         lanes,
     };
     let mut best: Option<Candidate> = None;
-    for columns in search.column_groups() {
+    for columns in search.runs(&search.parallel) {
         search.try_columns(columns, &mut best);
     }
-    best
+    best.ok_or(Miss("no parallel dimension gives vectors"))
 }
 
 impl Search<'_, '_> {
@@ -133,12 +151,12 @@ impl Search<'_, '_> {
         dims.iter().map(|&k| self.extent(k)).product()
     }
 
-    /// Single parallel dimensions, and runs of neighbours that are one dimension to every access.
-    fn column_groups(&self) -> Vec<Vec<usize>> {
-        let mut groups: Vec<Vec<usize>> = self.parallel.iter().map(|&k| vec![k]).collect();
-        for (i, &last) in self.parallel.iter().enumerate() {
+    /// Single dimensions, and runs of neighbours that are one dimension to every access.
+    fn runs(&self, dims: &[usize]) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = dims.iter().map(|&k| vec![k]).collect();
+        for (i, &last) in dims.iter().enumerate() {
             let mut run = vec![last];
-            for &k in self.parallel[..i].iter().rev() {
+            for &k in dims[..i].iter().rev() {
                 if !self.collapses(k, run[0]) {
                     break;
                 }
@@ -181,12 +199,21 @@ impl Search<'_, '_> {
                 gathered.push(r);
             }
         }
+        // All free dimensions as one index, runs of them that are one to every access, and single ones. An outer dimension of
+        // unknown size is more often a batch of one than long enough for rows.
+        let known = |&k: &usize| self.points.ctx.exprs.as_const(self.domain(k)).is_some();
         let mut row_groups: Vec<Vec<usize>> = vec![];
-        if !free.is_empty() {
-            row_groups.push(free.clone());
+        if let Some(&last) = free.last() {
+            row_groups = self.runs(&free);
+            row_groups.retain(|group| group.contains(&last) || group.iter().all(known));
+            // The first of equals is taken: what lies nearest together.
+            row_groups.sort_by_key(|group| std::cmp::Reverse(group.last().copied()));
+            if !row_groups.contains(&free) {
+                row_groups.push(free.clone());
+            }
         } else {
             row_groups.push(vec![]);
-            row_groups.extend(others.iter().map(|&k| vec![k]));
+            row_groups.extend(others.iter().filter(|&k| known(k) || Some(k) == others.last()).map(|&k| vec![k]));
         }
         for rows in row_groups {
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
@@ -208,7 +235,7 @@ impl Search<'_, '_> {
                     if let Some(c) = self.cost(&row_group, &column_group, &batch, &vectors, &packed, &gathered)
                         && best.as_ref().is_none_or(|b| c < b.cost)
                     {
-                        *best = Some(self.candidate(c, row_group, column_group, batch.clone(), &packed));
+                        *best = Some(self.candidate(c, row_group, column_group, &batch, &vectors, &packed));
                     }
                 }
             }
@@ -251,6 +278,16 @@ impl Search<'_, '_> {
         })
     }
 
+    /// Whether the elements that the rows of a tile read compete for few places of the first-level cache.
+    fn collide(&self, access: &Access, rows: &Group) -> bool {
+        let [.., k] = rows.dims[..] else { return false };
+        let stride = access.strides[k].and_then(|s| self.points.ctx.exprs.as_const(s)).unwrap_or(1);
+        let bytes = stride.saturating_mul(i64::from(element_bits(self.points)) / 8).max(1);
+        // Powers of two in the distance; a way of the cache is a page.
+        let places = (PAGE >> bytes.trailing_zeros().min(12)).min(PAGE / 64);
+        rows.tile > places * WAYS
+    }
+
     /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
     fn cost(
         &self,
@@ -269,19 +306,24 @@ impl Search<'_, '_> {
         // Tiles beyond the end: a fixed size is known to waste some, a symbolic one is not.
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
         let row_tiles = if fixed(rows.size) { (row_size / m).ceil() } else { row_size / m + 0.5 };
-        let (mut column_tiles, mut single) = (column_size / columns.tile as f64, 0.0);
-        if packed.is_empty() && columns.tail == Tail::Guard {
-            if fixed(columns.size) {
-                single = column_size % columns.tile as f64;
+        // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
+        let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));
+        let (mut column_tiles, mut left, mut single) = (column_size / columns.tile as f64, 0.0, 0.0);
+        if !reaches && columns.tail == Tail::Guard {
+            if let Some(size) = ctx.exprs.as_const(columns.size) {
+                let rest = size % columns.tile;
                 column_tiles = column_tiles.floor();
+                left = (rest / self.lanes + i64::from((rest % self.lanes).count_ones())) as f64;
             } else {
-                single = columns.tile as f64 / 4.0;
+                (left, single) = (wide / 2.0, lanes / 4.0);
             }
         } else if fixed(columns.size) {
             column_tiles = column_tiles.ceil();
         } else {
             column_tiles += 0.5;
         }
+        // Rows that are not one dimension to the reads: each has an address of its own, which divisions find.
+        let apart = rows.dims.windows(2).any(|w| !self.collapses(w[0], w[1]));
         // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
@@ -295,7 +337,7 @@ impl Search<'_, '_> {
                 let far = if self.far_apart(r) { 1.5 } else { 1.25 };
                 per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
             } else {
-                per_row
+                per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 }
             };
         }
         let work = m * wide;
@@ -305,8 +347,9 @@ impl Search<'_, '_> {
             .iter()
             .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
             .sum();
-        let tile = depth * step + write + 20.0;
-        let rest = single * (depth * m.max(2.0) + 10.0);
+        let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
+        let rest =
+            single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
         let mut total = self.extents(batch) * row_tiles * (column_tiles * tile + rest);
         for &r in packed {
             if self.env.constant_arg(self.points, r).is_none() {
@@ -315,10 +358,21 @@ impl Search<'_, '_> {
                 total += 2.0 * self.extents(&used);
             }
         }
+        if !fixed(columns.size) {
+            total *= UNKNOWN_COLUMNS;
+        }
         total.is_finite().then_some(total)
     }
 
-    fn candidate(&self, cost: f64, rows: Group, columns: Group, batch: Vec<usize>, packed: &[usize]) -> Candidate {
+    fn candidate(
+        &self,
+        cost: f64,
+        rows: Group,
+        columns: Group,
+        batch: &[usize],
+        vectors: &[usize],
+        packed: &[usize],
+    ) -> Candidate {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         // Small constant reductions, innermost first, are written out.
@@ -336,33 +390,45 @@ impl Search<'_, '_> {
                 _ => break,
             }
         }
-        let row_block = self.row_block(&rows, &columns, &batch);
+        let free = |&k: &usize| vectors.iter().all(|&r| !self.reads[r].uses[k]);
+        let (walked, batch): (Vec<usize>, Vec<usize>) = batch.iter().copied().partition(free);
+        let units =
+            Group::new(ctx, &self.points.map.view.domain, if rows.dims.is_empty() { vec![] } else { walked.clone() });
+        let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
+        let row_block = self.row_block(&rows, &units, &columns, &batch);
         let reorders = self.env.reorders(self.points);
-        let plan = Plan { batch, rows, columns, lanes: self.lanes, reductions, row_block, reorders };
+        let plan = Plan { batch, units, rows, columns, lanes: self.lanes, reductions, row_block, reorders };
         Candidate { cost, plan, packed: packed.to_vec(), padded: self.outside.clone() }
     }
 
-    /// How many tiles of rows are walked before the columns move on: as many as the second-level cache holds, but few
-    /// enough that threads find work.
-    fn row_block(&self, rows: &Group, columns: &Group, batch: &[usize]) -> i64 {
+    /// How many tiles of rows, or units, are walked before the columns move on: as many as the second-level cache holds, but few
+    /// enough that threads find work, and blocks of about the same size.
+    fn row_block(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> i64 {
         let ctx = self.points.ctx;
-        let size = estimate(ctx, rows.size, ASSUMED);
         let mut bytes = 0.0f64;
         for (r, access) in self.reads.iter().enumerate() {
-            if !rows.dims.iter().any(|&k| access.uses[k]) {
+            let used =
+                |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
+            let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
+            if !walks(rows) && !walks(units) {
                 continue;
             }
             let ty = self.points.source.ty(self.points.map.view.reads[r].value);
             let dims = ctx.dim_exprs(ty).unwrap_or_default();
             let all: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
-            let used: f64 = batch.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product();
-            bytes += all / used / size * f64::from(element_bits(self.points)) / 8.0;
+            // Of a unit where there are units, else of a row.
+            let steps = if units.dims.is_empty() { estimate(ctx, rows.size, ASSUMED) } else { used(&units.dims) };
+            bytes += all / used(batch) / steps * f64::from(element_bits(self.points)) / 8.0;
         }
-        let tiles = (size / rows.tile as f64).ceil();
-        let fits = (BLOCK_BYTES / (bytes * rows.tile as f64).max(1.0)).floor().max(1.0);
+        let (steps, bytes) = match units.dims.is_empty() {
+            true => ((estimate(ctx, rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
+            false => (estimate(ctx, units.size, ASSUMED), bytes),
+        };
+        let fits = (BLOCK_BYTES / bytes.max(1.0)).floor().max(1.0);
         let outer = self.extents(batch) * (estimate(ctx, columns.size, ASSUMED) / columns.tile as f64).ceil();
         let wanted = (16.0 / outer).ceil().max(1.0);
-        let shared = (tiles / wanted).ceil().max(1.0);
-        fits.min(shared).min(tiles).max(1.0) as i64
+        let shared = (steps / wanted).ceil().max(1.0);
+        let most = fits.min(shared).min(steps).max(1.0);
+        (steps / (steps / most).ceil()).ceil() as i64
     }
 }

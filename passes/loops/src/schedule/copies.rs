@@ -72,28 +72,48 @@ pub fn pad(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, read
     let scalar = nim_dataflow::scalar_type(ctx, element);
     let border = points.scalar(border, scalar);
     let lanes = env.lanes(element);
-    let (last, outer) = match sizes.split_last() {
-        Some((&last, outer)) => (last, outer.to_vec()),
-        None => return Ok(false),
+    let Some((&last, outer)) = sizes.split_last() else { return Ok(false) };
+    // The last but one is walked by loops of its own, one for each side and one between them: what lies there is known without a
+    // question for each element, and divisions are needed only for what stands outside.
+    let (outer, walked) = match outer.split_last() {
+        Some((&size, outer)) => (outer, Some((size, dims[outer.len()], sides[outer.len()]))),
+        None => (outer, None),
     };
-    collapsed(nest, &outer, Kind::Parallel, &mut |nest, at| {
-        let mut element = |nest: &mut Nest<'_>, x: Expr| {
-            let place: Vec<Expr> = at.iter().copied().chain([x]).collect();
-            let index: Vec<Expr> = place.iter().zip(&sides).map(|(&p, &(low, _))| pool.sub(p, low)).collect();
-            let mut inside = vec![];
-            for ((&i, &d), &(low, high)) in index.iter().zip(&dims).zip(&sides) {
-                if low != Expr::ZERO {
-                    inside.push(i);
-                }
-                if high != Expr::ZERO {
-                    inside.push(pool.sub(pool.sub(d, Expr::ONE), i));
-                }
+    let element = |nest: &mut Nest<'_>, place: &[Expr], known: Option<bool>| {
+        let index: Vec<Expr> = place.iter().zip(&sides).map(|(&p, &(low, _))| pool.sub(p, low)).collect();
+        let mut inside = vec![];
+        for (k, ((&i, &d), &(low, high))) in index.iter().zip(&dims).zip(&sides).enumerate() {
+            if known.is_some() && k + 2 == dims.len() {
+                continue;
             }
-            let value =
-                nest.choose(&inside, scalar, |nest| nest.load(from, &index, &[]), |nest| nest.constant(border, scalar));
-            nest.store(value, buffer, &place, &[]);
+            if low != Expr::ZERO {
+                inside.push(i);
+            }
+            if high != Expr::ZERO {
+                inside.push(pool.sub(pool.sub(d, Expr::ONE), i));
+            }
+        }
+        let value = match known {
+            Some(false) => nest.constant(border, scalar),
+            _ => {
+                nest.choose(&inside, scalar, |nest| nest.load(from, &index, &[]), |nest| nest.constant(border, scalar))
+            }
         };
-        super::elementwise::along(nest, last, lanes, 1, &mut element);
+        nest.store(value, buffer, place, &[]);
+    };
+    collapsed(nest, outer, Kind::Parallel, &mut |nest, at| {
+        let row = |nest: &mut Nest<'_>, before: &[Expr], known: Option<bool>| {
+            super::elementwise::along(nest, last, lanes, 1, &mut |nest, x| {
+                element(nest, &[before, &[x]].concat(), known);
+            });
+        };
+        let Some((size, dim, (low, _))) = walked else { return row(nest, at, None) };
+        let end = pool.add(low, dim);
+        for (from, to, known) in [(Expr::ZERO, low, false), (low, end, true), (end, size, false)] {
+            if from != to {
+                nest.for_loop(from, to, 1, Kind::Seq, |nest, y| row(nest, &[at, &[y]].concat(), Some(known)));
+            }
+        }
     });
     let indices = subset.iter().zip(&sides).map(|(&e, &(low, _))| pool.add(e, low)).collect();
     points.replaced.insert(read, Replaced { buffer, indices });

@@ -2,10 +2,11 @@
 
 use super::access::{self, Access, element_bits, estimate};
 use super::tile::collapsed;
-use super::{Env, naive};
+use super::{Env, IN_MEMORY, Tried, VECTORS, naive};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use nim_ir::{Diagnostic, Expr, ValueId};
+use nim_pass::Miss;
 
 /// Elements that one iteration of a parallel loop handles at least, where there are as many.
 const GRAIN: i64 = 4096;
@@ -60,21 +61,19 @@ pub fn between(
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(
-    points: &Points<'_>,
-    nest: &mut Nest<'_>,
-    env: &Env<'_>,
-    fixed: &[Option<Expr>],
-) -> Result<bool, Diagnostic> {
+pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Tried {
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
     if naive::in_memory(points) {
-        return Ok(false);
+        return Ok(Err(IN_MEMORY));
     }
     let dims: Vec<usize> = (0..view.rank()).filter(|&k| fixed[k].is_none() && view.domain[k] != Expr::ONE).collect();
     let reductions = points.map.reductions(ctx);
     if dims.iter().any(|&k| reductions[k]) {
-        return Ok(false);
+        return Ok(Err(Miss("it has reductions")));
+    }
+    if let Err(why) = env.may(points, VECTORS) {
+        return Ok(Err(why));
     }
     naive::fill_starts(points, nest)?;
     let (reads, writes) = (access::reads(points), access::writes(points));
@@ -134,7 +133,7 @@ pub fn emit(
             between(nest, lower, upper, lanes, 2, &mut one);
         }
     });
-    failed.map_or(Ok(true), Err)
+    failed.map_or(Ok(Ok(())), Err)
 }
 
 /// The dimension along which most accesses are contiguous; writes count double, and scattered vectors are worst.

@@ -20,6 +20,24 @@ use crate::nest::Nest;
 use crate::point::Points;
 use nim_dataflow::Combine;
 use nim_ir::{Context, Diagnostic, Expr, Type, TypeData, ValueId};
+use nim_pass::{Miss, RuleInfo, Rules};
+
+const fn rule(name: &'static str, description: &'static str) -> RuleInfo {
+    RuleInfo { name, description }
+}
+const BYTES: RuleInfo = rule("walk-bytes", "products of bytes are summed up in fours");
+const ROWS: RuleInfo = rule("walk-rows", "a reduction is taken in vectors along the dimension that lies side by side");
+const TILES: RuleInfo = rule("walk-tiles", "a reduction's results stay in a register tile");
+const VECTORS: RuleInfo = rule("walk-vectors", "a map without reductions is walked in vectors");
+/// The schedules as rules, in the order in which a map is tried.
+pub const RULES: [RuleInfo; 4] = [BYTES, ROWS, TILES, VECTORS];
+
+/// Why a schedule does not suit a map; the outer error is a map that no schedule can walk.
+pub type Tried = Result<Result<(), Miss>, Diagnostic>;
+
+/// Results that are combined where they lie suit no other schedule than the plain one.
+const IN_MEMORY: Miss = Miss("results are scattered, or written by several points of a parallel dimension");
+const HELD: Miss = Miss("held back");
 
 /// What schedules need beside the map: the kernel around it.
 pub struct Env<'a> {
@@ -37,9 +55,19 @@ pub struct Env<'a> {
     pub temporaries: Vec<Type>,
     /// Arrangements that schedules asked for.
     pub packing: Vec<Packing>,
+    /// Who is asked and told when a schedule is chosen.
+    pub rules: Rules<'a>,
 }
 
 impl Env<'_> {
+    /// Asks whether a schedule may be used; its last check.
+    fn may(&self, points: &Points<'_>, rule: RuleInfo) -> Result<(), Miss> {
+        match self.rules.may(rule.name, self.ctx, points.source, points.map.view.op) {
+            true => Ok(()),
+            false => Err(HELD),
+        }
+    }
+
     /// A further buffer that the host allocates.
     pub fn temporary(&mut self, nest: &mut Nest<'_>, ty: Type) -> ValueId {
         self.temporaries.push(ty);
@@ -86,14 +114,21 @@ impl Env<'_> {
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
     let fixed: Vec<Option<Expr>> = vec![None; points.map.view.rank()];
     let empty = points.map.view.domain.contains(&Expr::ZERO);
-    if !env.options.naive
-        && !empty
-        && (bytes::emit(points, nest, env)?
-            || rows::emit(points, nest, env, &fixed)?
-            || contraction::emit(points, nest, env)?
-            || elementwise::emit(points, nest, env, &fixed)?)
-    {
-        return Ok(());
+    if !env.options.naive && !empty {
+        let rules = env.rules;
+        for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {
+            let tried = match rule {
+                BYTES => bytes::emit(points, nest, env)?,
+                ROWS => rows::emit(points, nest, env, &fixed)?,
+                TILES => contraction::emit(points, nest, env)?,
+                _ => elementwise::emit(points, nest, env, &fixed)?,
+            };
+            match tried {
+                Ok(()) => return Ok(()),
+                Err(HELD) => {}
+                Err(Miss(why)) => rules.missed(rule.name, env.ctx, points.source, points.map.view.op, why),
+            }
+        }
     }
     naive::emit(points, nest, &fixed)
 }

@@ -5,26 +5,25 @@
 use super::access::{self, Access, element_bits, estimate};
 use super::elementwise::between;
 use super::tile::collapsed;
-use super::{Env, naive};
+use super::{Env, IN_MEMORY, ROWS, Tried, naive};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use nim_ir::{Diagnostic, Expr, ValueId};
+use nim_pass::Miss;
 
 /// Vectors of partial results: enough to keep both adders busy while sums are under way.
 const PARTIAL: i64 = 4;
 
-/// Emits the map if the last reduction is what its reads are contiguous along; answers whether it did.
+/// Emits the map if the last reduction is what its reads are contiguous along.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(
-    points: &Points<'_>,
-    nest: &mut Nest<'_>,
-    env: &Env<'_>,
-    fixed: &[Option<Expr>],
-) -> Result<bool, Diagnostic> {
+pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Tried {
     let (ctx, view) = (points.ctx, &points.map.view);
-    let Some(reduced) = direction(points, env, fixed) else { return Ok(false) };
+    let reduced = match direction(points, env, fixed).and_then(|k| env.may(points, ROWS).map(|()| k)) {
+        Ok(reduced) => reduced,
+        Err(why) => return Ok(Err(why)),
+    };
     let pool = &ctx.exprs;
     naive::fill_starts(points, nest)?;
     let is_reduction = points.map.reductions(ctx);
@@ -54,34 +53,41 @@ pub fn emit(
             failed = Some(e);
         }
     });
-    failed.map_or(Ok(true), Err)
+    failed.map_or(Ok(Ok(())), Err)
 }
 
 /// The reduction dimensions to make vectors along, outermost first: the one that reads are contiguous along, and those
 /// that collapse with it.
-fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Option<Vec<usize>> {
+fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Result<Vec<usize>, Miss> {
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
-    if naive::in_memory(points) || view.reads.is_empty() || view.reads.iter().any(|r| r.subset.is_none()) {
-        return None;
+    if naive::in_memory(points) {
+        return Err(IN_MEMORY);
+    }
+    if view.reads.is_empty() || view.reads.iter().any(|r| r.subset.is_none()) {
+        return Err(Miss("it reads nothing, or whole containers"));
     }
     if !env.reorders(points) {
-        return None;
+        return Err(Miss("it reduces nothing, or what must be taken in order"));
     }
     let reads = access::reads(points);
     let is_reduction = points.map.reductions(ctx);
     let candidates = (0..view.rank()).filter(|&k| is_reduction[k] && fixed[k].is_none() && view.domain[k] != Expr::ONE);
     let fits =
         |k: usize| reads.iter().all(|a: &Access| a.contiguous(k) || !a.uses[k]) && reads.iter().any(|a| a.uses[k]);
-    let last = candidates.clone().find(|&k| fits(k) && estimate(ctx, view.domain[k], 64) >= 8.0)?;
+    let last = candidates.clone().find(|&k| fits(k) && estimate(ctx, view.domain[k], 64) >= 8.0);
+    let last = last.ok_or(Miss("its reads do not lie side by side along a reduction of eight and more"))?;
     // Another dimension that no read tells apart is what a matrix product has: rows and columns do better there.
     let shared = (0..view.rank()).filter(|&k| !is_reduction[k] && fixed[k].is_none() && view.domain[k] != Expr::ONE);
     let reused = shared
         .clone()
         .any(|k| estimate(ctx, view.domain[k], 64) >= 4.0 && reads.iter().any(|a| a.uses[last] && !a.uses[k]));
     let bordered = (0..view.reads.len()).any(|r| super::copies::may_be_outside(points, r));
-    if reused || bordered {
-        return None;
+    if reused {
+        return Err(Miss("a read is the same along a parallel dimension, which tiles make use of"));
+    }
+    if bordered {
+        return Err(Miss("a read may lie outside of its container"));
     }
     let mut run = vec![last];
     while let Some(&first) = run.first() {
@@ -96,7 +102,7 @@ fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Opti
             None => break,
         }
     }
-    Some(run)
+    Ok(run)
 }
 
 struct Row<'p> {

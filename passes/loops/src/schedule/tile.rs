@@ -43,6 +43,9 @@ pub struct Group {
 pub struct Plan {
     /// Dimensions outside of everything, one point at a time.
     pub batch: Vec<usize>,
+    /// Dimensions that no vector depends on and that are not rows, walked as one index: the same vectors serve one point of them after
+    /// the other.
+    pub units: Group,
     /// Unrolled results; empty group with tile 1 when there are none.
     pub rows: Group,
     /// Vectors.
@@ -51,7 +54,7 @@ pub struct Plan {
     pub lanes: i64,
     /// Reduction dimensions, outermost first, and whether they are unrolled.
     pub reductions: Vec<(usize, bool)>,
-    /// Row tiles that follow each other before the columns move on.
+    /// Row tiles, or units if there are any, that follow each other before the columns move on.
     pub row_block: i64,
     /// Whether results may be summed up in several parts.
     pub reorders: bool,
@@ -61,6 +64,8 @@ pub struct Plan {
 const SUMS: i64 = 8;
 /// Most parts of a sum.
 const MAX_PARTS: i64 = 4;
+/// Vector operations of epilogues that are written out for a whole tile; with more, its code is what takes long to compile.
+const WRITTEN_OUT_OPS: i64 = 256;
 
 impl Group {
     /// A group of these dimensions.
@@ -99,18 +104,33 @@ impl Group {
         let pool = &ctx.exprs;
         pool.sub(pool.sub(pool.add(self.start, self.size), Expr::ONE), index)
     }
-    /// The full tiles, and what is left as single results; the latter is none when there is nothing left.
-    pub fn cut(&self, ctx: &Context) -> (Group, Option<Group>) {
-        if self.tail != Tail::Guard {
-            return (self.clone(), None);
-        }
+    /// The full tiles, and what is left behind them: whole vectors, then shorter ones where the number is known, else single
+    /// results. Each with its lanes; nothing reaches behind the end.
+    pub fn cut(&self, ctx: &Context, lanes: i64) -> Vec<(Group, i64)> {
         let pool = &ctx.exprs;
-        let tile = pool.constant(self.tile);
-        let whole = pool.mul(pool.floordiv(self.size, tile), tile);
-        let full = Group { size: whole, tail: Tail::Exact, ..self.clone() };
-        let start = pool.add(self.start, whole);
-        let rest = Group { start, size: pool.sub(self.size, whole), tile: 1, tail: Tail::Exact, ..self.clone() };
-        (full, Some(rest))
+        let mut pieces = vec![];
+        let (mut start, mut size) = (self.start, self.size);
+        let mut piece = |tile: i64, lanes: i64| {
+            let width = pool.constant(tile);
+            let whole = pool.mul(pool.floordiv(size, width), width);
+            if whole != Expr::ZERO {
+                let group = Group { start, size: whole, tile, tail: Tail::Exact, ..self.clone() };
+                pieces.push((group, lanes));
+                (start, size) = (pool.add(start, whole), pool.modulo(size, width));
+            }
+            pool.as_const(size)
+        };
+        let rest = piece(self.tile, lanes);
+        match rest {
+            Some(rest) if rest >= lanes => piece(rest - rest % lanes, lanes),
+            _ => piece(lanes, lanes),
+        };
+        let mut short = if rest.is_some() { lanes / 2 } else { 1 };
+        while short > 0 {
+            piece(short, short);
+            short /= 2;
+        }
+        pieces
     }
     /// The rows behind the last full tile in smaller tiles: first index, number of rows, and what must be at least 0 for there to
     /// be any.
@@ -173,14 +193,16 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let pool = &ctx.exprs;
     let domain = &points.map.view.domain;
     let block = pool.constant(plan.row_block);
-    let blocks = pool.ceildiv(plan.rows.tiles(ctx), block);
     let column_tiles = plan.columns.tiles(ctx);
     let leftover = plan.rows.leftover(ctx);
     let whole = match leftover.is_empty() {
         true => plan.rows.tiles(ctx),
         false => pool.floordiv(plan.rows.size, pool.constant(plan.rows.tile)),
     };
-    // One loop over everything outside of a block of rows, so that threads find enough to do.
+    let in_units = !plan.units.dims.is_empty();
+    let walked = if in_units { plan.units.size } else { plan.rows.tiles(ctx) };
+    let blocks = pool.ceildiv(walked, block);
+    // One loop over everything outside of a block, so that threads find enough to do.
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
     counts.extend([blocks, column_tiles]);
     let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
@@ -191,29 +213,43 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
             point[k] = iv;
         }
         let (row_block, column) = (at[at.len() - 2], plan.columns.base(ctx, at[at.len() - 1]));
-        let mut tile = |nest: &mut Nest<'_>, row: Expr, rows: i64| {
+        let mut tile = |nest: &mut Nest<'_>, point: &[Expr], row: Expr, rows: i64| {
             let parts = parts(points, plan, rows);
-            let (point, part) = (point.clone(), Expr::ZERO);
+            let (point, part) = (point.to_vec(), Expr::ZERO);
             let mut tile = Tile { points, plan, row, rows, column, point, slots: vec![], parts, part };
             if let Err(e) = tile.emit(nest) {
                 failed = Some(e);
             }
         };
         let first = pool.mul(row_block, block);
-        let here = match plan.row_block == 1 && leftover.is_empty() {
+        let all = if in_units { walked } else { whole };
+        let here = match plan.row_block == 1 && (in_units || leftover.is_empty()) {
             true => Expr::ONE,
-            false => pool.simplify(pool.min(block, pool.sub(whole, first)), nest.facts),
+            false => pool.simplify(pool.min(block, pool.sub(all, first)), nest.facts),
         };
+        if in_units {
+            nest.range(here, Kind::Seq, |nest, u| {
+                plan.units.split(ctx, domain, pool.add(first, u), &mut point);
+                nest.range(whole, Kind::Seq, |nest, r| {
+                    tile(nest, &point, plan.rows.base(ctx, r), plan.rows.tile);
+                });
+                for &(row, rows, exists) in &leftover {
+                    let conditions: Vec<Expr> = exists.into_iter().collect();
+                    nest.guard(&conditions, |nest| tile(nest, &point, row, rows));
+                }
+            });
+            return;
+        }
         if here != Expr::ZERO {
             nest.range(here, Kind::Seq, |nest, r| {
-                tile(nest, plan.rows.base(ctx, pool.add(first, r)), plan.rows.tile);
+                tile(nest, &point, plan.rows.base(ctx, pool.add(first, r)), plan.rows.tile);
             });
         }
         // The last block of rows ends with what is left over.
         let last = (blocks != Expr::ONE).then(|| pool.sub(pool.add(row_block, Expr::ONE), blocks));
         for &(row, rows, exists) in &leftover {
             let conditions: Vec<Expr> = last.into_iter().chain(exists).collect();
-            nest.guard(&conditions, |nest| tile(nest, row, rows));
+            nest.guard(&conditions, |nest| tile(nest, &point, row, rows));
         }
     });
     failed.map_or(Ok(()), Err)
@@ -271,7 +307,7 @@ impl Tile<'_> {
             self.slots.push(slot);
         }
         let points = self.points;
-        self.each(nest, &mut |nest, tile, at, point| {
+        self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
             for (w, &slot) in tile.slots.iter().enumerate() {
                 let start = points.start(nest, w, point)?;
                 nest.store(start, slot, &at, &[]);
@@ -285,7 +321,7 @@ impl Tile<'_> {
         let reductions = self.plan.reductions.clone();
         self.reduce(nest, &reductions)?;
         if parts > 1 {
-            self.each(nest, &mut |nest, tile, at, _| {
+            self.each(nest, Kind::Unroll, &mut |nest, tile, at, _| {
                 for (w, &slot) in tile.slots.iter().enumerate() {
                     let mut sum = nest.load(slot, &at, &[]);
                     for part in 1..parts {
@@ -310,7 +346,7 @@ impl Tile<'_> {
         let pool = &points.ctx.exprs;
         let Some((&(k, unrolled), rest)) = dims.split_first() else {
             let first = pool.scale(self.rows, self.part);
-            return self.each(nest, &mut |nest, tile, at, point| {
+            return self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let at = [pool.add(first, at[0]), at[1]];
                 if let Some(dot) = points.dot {
                     let old = nest.load(tile.slots[0], &at, &[]);
@@ -360,22 +396,23 @@ impl Tile<'_> {
         done
     }
 
-    /// All results of the tile: rows unrolled, columns in vectors.
+    /// All results of the tile: rows and vectors of columns written out, or in loops.
     #[allow(clippy::type_complexity)]
     fn each(
         &self,
         nest: &mut Nest<'_>,
+        kind: Kind,
         f: &mut dyn FnMut(&mut Nest<'_>, &Tile<'_>, [Expr; 2], &[Expr]) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         let (plan, domain) = (self.plan, &self.points.map.view.domain);
         let mut done = Ok(());
-        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, Kind::Unroll, |nest, a| {
+        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, kind, |nest, a| {
             let row = pool.add(self.row, a);
             let mut point = self.point.clone();
             plan.rows.split(ctx, domain, row, &mut point);
-            nest.for_loop(Expr::ZERO, pool.constant(plan.columns.tile), plan.lanes, Kind::Unroll, |nest, b| {
+            nest.for_loop(Expr::ZERO, pool.constant(plan.columns.tile), plan.lanes, kind, |nest, b| {
                 nest.for_loop(Expr::ZERO, pool.constant(plan.lanes), 1, Kind::Vector, |nest, lane| {
                     let at = pool.add(b, lane);
                     plan.columns.split(ctx, domain, pool.add(self.column, at), &mut point);
@@ -391,15 +428,33 @@ impl Tile<'_> {
 
     fn finish(&self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         let points = self.points;
-        self.guarded(nest, &mut |nest, tile, at, point| {
-            let results: Vec<ValueId> = tile.slots.iter().map(|&slot| nest.load(slot, &at, &[])).collect();
+        let vectors = self.rows * self.plan.columns.tile / self.plan.lanes;
+        if vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS {
+            return self.guarded(nest, Kind::Unroll, &mut |nest, tile, at, point| {
+                let results: Vec<ValueId> = tile.slots.iter().map(|&slot| nest.load(slot, &at, &[])).collect();
+                points.finish(nest, point, &results)
+            });
+        }
+        // A long epilogue is code for one vector, in a loop over results that wait on the stack.
+        let dims = [self.rows, self.plan.columns.tile];
+        let waiting: Vec<ValueId> =
+            (0..self.slots.len()).map(|w| nest.local(&dims, points.accumulator_type(w), false)).collect();
+        self.each(nest, Kind::Unroll, &mut |nest, tile, at, _| {
+            for (&slot, &place) in tile.slots.iter().zip(&waiting) {
+                let value = nest.load(slot, &at, &[]);
+                nest.store(value, place, &at, &[]);
+            }
+            Ok(())
+        })?;
+        self.guarded(nest, Kind::Seq, &mut |nest, _, at, point| {
+            let results: Vec<ValueId> = waiting.iter().map(|&place| nest.load(place, &at, &[])).collect();
             points.finish(nest, point, &results)
         })
     }
 
     fn without_reduction(&self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         let points = self.points;
-        self.guarded(nest, &mut |nest, _, _, point| {
+        self.guarded(nest, Kind::Unroll, &mut |nest, _, _, point| {
             let values = points.body(nest, point)?;
             let mut done = vec![];
             for (w, yielded) in values.into_iter().enumerate() {
@@ -414,21 +469,22 @@ impl Tile<'_> {
     fn guarded(
         &self,
         nest: &mut Nest<'_>,
+        kind: Kind,
         f: &mut dyn FnMut(&mut Nest<'_>, &Tile<'_>, [Expr; 2], &[Expr]) -> Result<(), Diagnostic>,
     ) -> Result<(), Diagnostic> {
         let ctx = self.points.ctx;
         let pool = &ctx.exprs;
         let columns = &self.plan.columns;
         if columns.tail != Tail::Guard {
-            return self.each(nest, f);
+            return self.each(nest, kind, f);
         }
         let full = columns.left(ctx, pool.add(self.column, pool.constant(columns.tile - 1)));
         let mut done = Ok(());
-        nest.guard(&[full], |nest| done = self.each(nest, f));
+        nest.guard(&[full], |nest| done = self.each(nest, kind, f));
         done?;
         let mut done = Ok(());
         nest.guard(&[pool.sub(pool.constant(-1), full)], |nest| {
-            done = self.each(nest, &mut |nest, tile, at, point| {
+            done = self.each(nest, kind, &mut |nest, tile, at, point| {
                 let exists = columns.left(ctx, pool.add(tile.column, at[1]));
                 let mut inner = Ok(());
                 nest.guard(&[exists], |nest| inner = f(nest, tile, at, point));

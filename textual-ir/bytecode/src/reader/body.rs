@@ -57,6 +57,10 @@ struct Frame {
     owner: Option<OpId>,
 }
 
+/// Entries of attribute lists that any file may have. Lists are written once and named by ops, so a small file could else ask
+/// for any amount of memory.
+const LIST_ENTRIES: usize = 1 << 22;
+
 impl Frame {
     fn new(stream: &mut In<'_>, owner: Option<OpId>, room: &mut usize) -> Read<Frame> {
         // Numbers that say how large it will be are believed as long as the file is as large as that.
@@ -87,7 +91,7 @@ impl Frame {
 impl<'a> Reader<'a> {
     pub fn new(ctx: &'a Context, tables: &'a Tables<'a>, options: &ReadOptions, bytes: usize) -> Reader<'a> {
         let ops = vec![None; tables.names.len()];
-        let budget = bytes.saturating_mul(4);
+        let budget = bytes.saturating_mul(4).saturating_add(LIST_ENTRIES);
         let (max_depth, allow_unregistered) = (options.max_depth / 2, options.allow_unregistered);
         Reader {
             ctx,

@@ -250,3 +250,19 @@ fn views_and_queries() {
         pool.substitute(pool.parse("2*N - M").expect("valid"), &mut |s| Some(pool.var(if s == n { m } else { n })));
     assert_eq!(pool.display(swapped).to_string(), "2*M - N");
 }
+
+/// An index taken apart into those of dimensions and put together again is the index.
+#[test]
+fn remainders_cancel() {
+    let pool = ExprPool::new();
+    let cancelled = |text: &str| pool.display(pool.cancel_remainders(pool.parse(text).unwrap())).to_string();
+    assert_eq!(cancelled("w*floordiv(i, w) + mod(i, w)"), "i");
+    assert_eq!(cancelled("64*w*floordiv(floordiv(i, 64), w) + 64*mod(floordiv(i, 64), w) + mod(i, 64) + 3"), "i + 3");
+    assert_eq!(cancelled("c*h*w*floordiv(i, w) + c*h*mod(i, w) + k"), "c*h*i + k");
+    // Nothing to gain.
+    assert_eq!(
+        cancelled("(w + 2)*floordiv(i, w) + mod(i, w)"),
+        cancelled("w*floordiv(i, w) + 2*floordiv(i, w) + mod(i, w)")
+    );
+    assert_eq!(cancelled("mod(i, w)"), "mod(i, w)");
+}

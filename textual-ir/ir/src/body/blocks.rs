@@ -64,10 +64,12 @@ impl Body {
         self.regions[region].parent
     }
     /// Blocks of a region.
+    #[inline]
     pub fn blocks(&self, region: RegionId) -> &[BlockId] {
         &self.regions[region].blocks
     }
     /// First block of a region.
+    #[inline]
     pub fn entry_block(&self, region: RegionId) -> Option<BlockId> {
         self.regions[region].blocks.first().copied()
     }
@@ -113,6 +115,7 @@ impl Body {
         }
     }
     /// Arguments of a block.
+    #[inline]
     pub fn block_args(&self, block: BlockId) -> &[ValueId] {
         &self.blocks[block].args
     }
@@ -137,10 +140,12 @@ impl Body {
         std::iter::successors(self.blocks[block].first, |&op| self.layout[op].next)
     }
     /// First op.
+    #[inline]
     pub fn first_op(&self, block: BlockId) -> Option<OpId> {
         self.blocks[block].first
     }
     /// Last op: the terminator, if there is one.
+    #[inline]
     pub fn last_op(&self, block: BlockId) -> Option<OpId> {
         self.blocks[block].last
     }

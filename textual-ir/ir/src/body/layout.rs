@@ -7,14 +7,17 @@ const ORDER_STEP: u64 = 1 << 20;
 
 impl Body {
     /// The block it stands in.
+    #[inline]
     pub fn block(&self, op: OpId) -> Option<BlockId> {
         self.layout[op].block
     }
     /// The op before it in its block.
+    #[inline]
     pub fn prev(&self, op: OpId) -> Option<OpId> {
         self.layout[op].prev
     }
     /// The op after it in its block.
+    #[inline]
     pub fn next(&self, op: OpId) -> Option<OpId> {
         self.layout[op].next
     }
@@ -23,6 +26,7 @@ impl Body {
         self.regions[self.blocks[self.layout[op].block?].region?].parent
     }
     /// True when it was erased.
+    #[inline]
     pub fn is_erased(&self, op: OpId) -> bool {
         self.layout[op].erased
     }

@@ -48,6 +48,7 @@ impl Body {
         op
     }
     /// Its name.
+    #[inline]
     pub fn op_name(&self, op: OpId) -> OpName {
         self.ops[op].name
     }
@@ -60,6 +61,7 @@ impl Body {
         ctx.op_str(self.ops[op].name) == name
     }
     /// Where it comes from.
+    #[inline]
     pub fn loc(&self, op: OpId) -> Loc {
         self.ops[op].loc
     }
@@ -68,6 +70,7 @@ impl Body {
         self.ops[op].loc = loc;
     }
     /// Attributes.
+    #[inline]
     pub fn attrs(&self, op: OpId) -> &AttrList {
         &self.ops[op].attrs
     }
@@ -76,6 +79,7 @@ impl Body {
         &mut self.ops[op].attrs
     }
     /// One attribute.
+    #[inline]
     pub fn attr(&self, op: OpId, name: Name) -> Option<Attr> {
         self.ops[op].attrs.get(name)
     }
@@ -88,6 +92,7 @@ impl Body {
         self.ops[op].attrs.set(ctx, ctx.name(name), attr);
     }
     /// Properties that no table knows; empty ones are not the same as none.
+    #[inline]
     pub fn properties(&self, op: OpId) -> Option<&AttrList> {
         self.ops[op].rest.as_ref()?.properties.as_ref()
     }
@@ -98,19 +103,23 @@ impl Body {
         }
     }
     /// Results.
+    #[inline]
     pub fn results(&self, op: OpId) -> &[ValueId] {
         let OpData { first_result, result_count, .. } = self.ops[op];
         &self.value_ids[first_result as usize..(first_result + result_count) as usize]
     }
     /// The only (or first) result.
+    #[inline]
     pub fn result(&self, op: OpId) -> ValueId {
         self.results(op)[0]
     }
     /// Regions in this body.
+    #[inline]
     pub fn regions(&self, op: OpId) -> &[RegionId] {
         self.ops[op].rest.as_ref().map_or(&[], |r| &r.regions)
     }
     /// Successor blocks.
+    #[inline]
     pub fn successors(&self, op: OpId) -> &[BlockId] {
         self.ops[op].rest.as_ref().map_or(&[], |r| &r.successors)
     }
@@ -121,6 +130,7 @@ impl Body {
         }
     }
     /// The body of an isolated-from-above op.
+    #[inline]
     pub fn nested(&self, op: OpId) -> Option<&Body> {
         self.ops[op].rest.as_ref()?.nested.as_deref()
     }

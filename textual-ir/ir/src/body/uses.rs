@@ -6,18 +6,22 @@ use smallvec::SmallVec;
 
 impl Body {
     /// Number of operands.
+    #[inline]
     pub fn operand_count(&self, op: OpId) -> usize {
         self.ops[op].operand_count as usize
     }
     /// One operand.
+    #[inline]
     pub fn operand(&self, op: OpId, index: usize) -> ValueId {
         self.operand_slots(op)[index].value
     }
     /// All operands.
+    #[inline]
     pub fn operands(&self, op: OpId) -> SmallVec<[ValueId; 4]> {
         self.operands_iter(op).collect()
     }
     /// All operands, one after the other.
+    #[inline]
     pub fn operands_iter(&self, op: OpId) -> impl ExactSizeIterator<Item = ValueId> + '_ {
         self.operand_slots(op).iter().map(|o| o.value)
     }
@@ -87,6 +91,7 @@ impl Body {
         )
     }
     /// True when a value is used.
+    #[inline]
     pub fn has_uses(&self, value: ValueId) -> bool {
         self.values[value].first_use != NO_SLOT
     }
@@ -110,6 +115,7 @@ impl Body {
     }
 
     /// Its type.
+    #[inline]
     pub fn ty(&self, value: ValueId) -> Type {
         self.values[value].ty
     }
@@ -126,6 +132,7 @@ impl Body {
         }
     }
     /// The op it is a result of.
+    #[inline]
     pub fn defining_op(&self, value: ValueId) -> Option<OpId> {
         match self.def(value) {
             ValueDef::Result(op, _) => Some(op),
@@ -133,6 +140,7 @@ impl Body {
         }
     }
     /// The name it had in the source.
+    #[inline]
     pub fn value_name(&self, value: ValueId) -> Option<Name> {
         self.values[value].name
     }

@@ -45,10 +45,12 @@ impl Body {
         }
     }
     /// The number of an entity, for side tables and stable output.
+    #[inline]
     pub fn index_of(value: ValueId) -> usize {
         value.index()
     }
     /// The value of a number; see [`Body::index_of`].
+    #[inline]
     pub fn value_at(index: usize) -> ValueId {
         ValueId::from_index(index)
     }

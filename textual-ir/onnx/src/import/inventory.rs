@@ -35,12 +35,21 @@ pub fn opsets(model: &LoadedModel) -> BTreeMap<String, i64> {
     model.proto.opset_import.iter().map(|o| (canonical_domain(&o.domain).to_string(), o.version)).collect()
 }
 
+/// Domain and name of every operator that can be imported.
+pub fn known() -> Vec<(&'static str, &'static str)> {
+    let mut all: Vec<_> = rules::table().into_keys().collect();
+    all.sort_unstable();
+    all
+}
+
 /// All operators of a model by domain and name. Calls of its own functions are none.
 pub fn operators(model: &LoadedModel) -> Vec<OperatorUse> {
     let (rules, functions) = (rules::table(), &model.proto.functions);
     let own = |node: &NodeProto| {
         let same = |f: &&crate::proto::FunctionProto| {
-            f.name == node.op_type && canonical_domain(&f.domain) == canonical_domain(&node.domain)
+            f.name == node.op_type
+                && f.overload == node.overload
+                && canonical_domain(&f.domain) == canonical_domain(&node.domain)
         };
         functions.iter().find(same).is_some()
     };

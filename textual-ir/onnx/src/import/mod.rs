@@ -75,13 +75,15 @@ pub(crate) struct Importer<'a> {
     scopes: Vec<Scope>,
     frames: Vec<Frame>,
     opsets: FxHashMap<String, i64>,
-    functions: FxHashMap<(String, String), &'a FunctionProto>,
+    functions: FxHashMap<Callee, &'a FunctionProto>,
     rules: &'a FxHashMap<(&'static str, &'static str), rules::Rule>,
     depth: usize,
     /// Axes that a rule just refused because only run time knows them.
     unknown_axes: Option<specialize::Axes>,
     /// Inputs whose shapes are not made symbolic.
     fixed: &'a FxHashSet<String>,
+    /// Ranks that the file declares of values: where nothing else says how many dimensions a value of run time has.
+    declared: FxHashMap<&'a str, usize>,
     /// Names that the node which was refused takes; then those of the calls around it.
     refused: Vec<Vec<&'a str>>,
 }
@@ -126,7 +128,7 @@ fn import_graph(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> 
         return Err(vec![Diagnostic::error("N0601", Loc::UNKNOWN, message)]);
     }
     let functions: FxHashMap<_, _> =
-        model.proto.functions.iter().map(|f| ((canonical_domain(&f.domain).to_string(), f.name.clone()), f)).collect();
+        model.proto.functions.iter().map(|f| (callee(&f.domain, &f.name, &f.overload), f)).collect();
     let missing = inventory::unsupported(ctx, model);
     if !missing.is_empty() {
         return Err(missing);
@@ -149,6 +151,7 @@ fn import_graph(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> 
             depth: 0,
             unknown_axes: None,
             fixed: &fixed,
+            declared: FxHashMap::default(),
             refused: vec![],
         };
         match importer.main(graph, block) {
@@ -192,6 +195,13 @@ impl Signature {
 /// `ai.onnx` is another name of the empty domain.
 fn canonical_domain(domain: &str) -> &str {
     if domain == "ai.onnx" { "" } else { domain }
+}
+
+/// What calls a function of the model: its domain, name and overload.
+type Callee = [String; 3];
+
+fn callee(domain: &str, name: &str, overload: &str) -> Callee {
+    [canonical_domain(domain), name, overload].map(str::to_string)
 }
 
 /// What a node is called in messages: its name, else its first output's.
@@ -327,6 +337,7 @@ impl<'a> Importer<'a> {
         let order = order::topological(&graph.node, &known).map_err(|message| self.error("N0605", message))?;
         let infos: FxHashMap<&str, &ValueInfoProto> =
             graph.value_info.iter().chain(&graph.output).map(|v| (v.name.as_str(), v)).collect();
+        self.declared.extend(infos.iter().filter_map(|(&name, info)| Some((name, types::declared_rank(info)?))));
         for index in order {
             let node = &graph.node[index];
             self.node(node)?;
@@ -370,7 +381,7 @@ impl<'a> Importer<'a> {
         }
         let domain = canonical_domain(&proto.domain);
         let version = self.opsets.get(domain).copied().unwrap_or(1);
-        let function = self.functions.get(&(domain.to_string(), proto.op_type.clone())).copied();
+        let function = self.functions.get(&callee(domain, &proto.op_type, &proto.overload)).copied();
         let node = Node::new(proto, version, inputs, self.frames.last().cloned().unwrap_or_default());
         let results = match (function, self.rules.get(&(domain, proto.op_type.as_str()))) {
             (Some(function), _) => self.inline(function, &node),

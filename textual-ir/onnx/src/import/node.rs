@@ -34,6 +34,10 @@ impl<'a> Node<'a> {
     pub fn wants(&self, i: usize) -> bool {
         self.proto.output.get(i).is_some_and(|o| !o.is_empty())
     }
+    /// The rank that the file declares of output `i`.
+    pub fn declared_rank(&self, importer: &Importer<'_>, i: usize) -> Option<usize> {
+        importer.declared.get(self.proto.output.get(i)?.as_str()).copied()
+    }
     /// An input that must be there.
     pub fn input(&self, importer: &Importer<'_>, i: usize) -> Built {
         self.opt(i).ok_or_else(|| match self.items.get(i) {

@@ -5,6 +5,7 @@ use crate::{
     proto::{TypeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
 };
 use nim_ir::{Context, Dim, Expr, Facts, Type, TypeData};
+use nim_tensor::DType;
 
 /// A symbol for a name of the file: what is not a plain identifier is made one.
 pub fn symbol_expr(ctx: &Context, name: &str) -> Expr {
@@ -35,7 +36,20 @@ pub fn value_type(ctx: &Context, ty: &TypeProto, base: &str, symbolic: bool) -> 
         Some(type_proto::Value::TensorType(tensor)) => tensor_type(ctx, tensor, base, symbolic),
         Some(type_proto::Value::SequenceType(s)) => wrapped("graph.sequence", s.elem_type.as_deref()),
         Some(type_proto::Value::OptionalType(o)) => wrapped("graph.optional", o.elem_type.as_deref()),
-        Some(type_proto::Value::MapType(_)) => Err("maps are not supported".into()),
+        Some(type_proto::Value::MapType(m)) => {
+            let key = dtype_of(m.key_type).map_err(|e| e.to_string())?;
+            if !key.is_integer() && key != DType::String {
+                return Err(format!("the keys of a map are integers or text, found {key}"));
+            }
+            let key = ctx.type_of_dtype(key);
+            let value = match m.value_type.as_deref().and_then(|t| t.value.as_ref()) {
+                Some(type_proto::Value::TensorType(t)) => dtype_of(t.elem_type).map_err(|e| e.to_string())?,
+                _ => return Err("the values of a map must be numbers or text".into()),
+            };
+            let value = ctx.ty(TypeData::UnrankedTensor(ctx.type_of_dtype(value)));
+            let params = vec![ctx.type_attr(key), ctx.type_attr(value)];
+            Ok(ctx.ty(TypeData::Dialect { name: ctx.name("graph.map"), params }))
+        }
         Some(_) => Err("sparse tensors cannot be inputs".into()),
         None => Err("it has no type".into()),
     }

@@ -315,11 +315,15 @@ fn small_models_survive_anything() {
     }
 }
 
+/// Where the cases of operators lie.
+pub fn cases() -> Option<PathBuf> {
+    let default = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache/nim-models"));
+    Some(env::var_os("NIM_MODELS").map(PathBuf::from).or_else(default)?.join("onnx-tests"))
+}
+
 #[test]
 fn node_tests_survive_anything() {
-    let default = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache/nim-models"));
-    let cache = env::var_os("NIM_MODELS").map(PathBuf::from).or_else(default);
-    let Some(folder) = cache.map(|c| c.join("onnx-tests/node")).filter(|p| p.is_dir()) else {
+    let Some(folder) = cases().map(|c| c.join("node")).filter(|p| p.is_dir()) else {
         println!("skipped: no node tests in the model cache");
         return;
     };

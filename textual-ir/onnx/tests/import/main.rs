@@ -8,6 +8,7 @@ mod host;
 #[path = "../common/random.rs"]
 mod random;
 mod shapes;
+mod variants;
 
 use nim_ir::{Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_onnx::{

@@ -25,11 +25,20 @@ struct Alias {
     /// Byte behind `=`.
     value_at: usize,
     state: State,
+    /// Bytes that it would be with all aliases in it written out.
+    size: usize,
 }
+
+/// An alias may be as long as this, written out, and some times as long as the text: aliases of aliases else grow without end.
+const LONGEST: usize = 1 << 22;
 
 /// Definitions by name, with `#` or `!`.
 #[derive(Default)]
-pub(super) struct Aliases(FxHashMap<String, Alias>);
+pub(super) struct Aliases {
+    all: FxHashMap<String, Alias>,
+    /// Bytes of the aliases that were used so far by what is being read.
+    used: usize,
+}
 
 impl Parser<'_> {
     /// Finds the definitions.
@@ -52,8 +61,8 @@ impl Parser<'_> {
                 continue;
             }
             let text = behind[..len].to_string();
-            let alias = Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread };
-            if let Some(first) = self.aliases.0.get(&text).copied() {
+            let alias = Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread, size: 0 };
+            if let Some(first) = self.aliases.all.get(&text).copied() {
                 let here = self.span(name_at..name_at + len);
                 let there = self.span(first.name_at..first.name_at + text.len());
                 self.emit(
@@ -62,7 +71,7 @@ impl Parser<'_> {
                 );
                 continue;
             }
-            self.aliases.0.insert(text, alias);
+            self.aliases.all.insert(text, alias);
         }
     }
 
@@ -71,7 +80,7 @@ impl Parser<'_> {
         let token = self.tokens.bump();
         let text = self.tokens.text(token);
         self.expect_token("=")?;
-        let known = self.aliases.0.get(text).copied();
+        let known = self.aliases.all.get(text).copied();
         match known {
             Some(alias) if matches!(alias.state, State::Unread) && alias.name_at == token.start as usize => {
                 self.read_alias(text, alias)
@@ -84,21 +93,29 @@ impl Parser<'_> {
 
     /// Reads the definition at the current place; stays behind it.
     fn read_alias(&mut self, text: &str, alias: Alias) -> Parse<()> {
-        let set = |parser: &mut Self, state| {
-            parser.aliases.0.insert(text.to_string(), Alias { state, ..alias });
+        let set = |parser: &mut Self, state, size| {
+            parser.aliases.all.insert(text.to_string(), Alias { state, size, ..alias });
         };
-        set(self, State::Reading);
-        let result =
+        set(self, State::Reading, 0);
+        let (start, around) = (self.tokens.offset(), std::mem::take(&mut self.aliases.used));
+        let mut result =
             if text.starts_with('!') { self.ty().map(State::Type) } else { self.attribute(true).map(State::Attr) };
-        set(self, *result.as_ref().unwrap_or(&State::Broken));
+        let size = self.aliases.used.saturating_add(self.tokens.offset().saturating_sub(start));
+        self.aliases.used = around;
+        if result.is_ok() && size > LONGEST + 8 * self.tokens.source().len() {
+            let loc = self.span(alias.name_at..alias.name_at + text.len());
+            let message = format!("`{text}` is too long with the aliases in it written out");
+            result = Err(self.emit(Diagnostic::error(codes::BAD_ALIAS, loc, message)));
+        }
+        set(self, *result.as_ref().unwrap_or(&State::Broken), size);
         result.map(drop)
     }
 
     fn alias(&mut self, text: &str) -> Parse<State> {
-        let Some(alias) = self.aliases.0.get(text).copied() else {
+        let Some(alias) = self.aliases.all.get(text).copied() else {
             let token = self.tokens.previous().unwrap_or(self.tokens.peek());
             let loc = self.loc_of(token);
-            let mut candidates: Vec<&str> = self.aliases.0.keys().map(String::as_str).collect();
+            let mut candidates: Vec<&str> = self.aliases.all.keys().map(String::as_str).collect();
             candidates.sort_unstable();
             let mut diagnostic =
                 Diagnostic::error(codes::UNKNOWN_ALIAS, loc, format!("the alias `{text}` is not defined"));
@@ -115,14 +132,19 @@ impl Parser<'_> {
                 self.tokens.seek(back);
                 self.trying = trying;
                 result?;
-                Ok(self.aliases.0.get(text).map_or(State::Broken, |a| a.state))
+                let read = self.aliases.all.get(text).copied();
+                self.aliases.used = self.aliases.used.saturating_add(read.map_or(0, |a| a.size));
+                Ok(read.map_or(State::Broken, |a| a.state))
             }
             State::Reading => {
                 let loc = self.span(alias.name_at..alias.name_at + text.len());
                 Err(self.emit(Diagnostic::error(codes::BAD_ALIAS, loc, format!("`{text}` is defined by itself"))))
             }
             State::Broken => Err(nim_ir::syntax::Reported),
-            state => Ok(state),
+            state => {
+                self.aliases.used = self.aliases.used.saturating_add(alias.size);
+                Ok(state)
+            }
         }
     }
 
@@ -145,7 +167,7 @@ impl Parser<'_> {
                 b'#' | b'!' => {
                     let end = i + 1 + strings::suffix_id_len(&text[i + 1..]);
                     let name = &text[i..end];
-                    if !name.contains('.') && self.aliases.0.contains_key(name) {
+                    if !name.contains('.') && self.aliases.all.contains_key(name) {
                         let written = match name.starts_with('!') {
                             true => crate::print_type(self.ctx, self.type_alias(name)?),
                             false => crate::print_attr(self.ctx, self.attr_alias(name)?),

@@ -6,10 +6,14 @@ use nim_ir::{
     Attr, AttrData, AttrKind, AttrList, Diagnostic, FloatKind, Name, Type, TypeData,
     syntax::{Parse, Reported},
 };
+use rustc_hash::FxHashMap;
 
 /// Attributes that are kept as text, with what opens them.
 const VERBATIM: [(&str, &str); 5] =
     [("affine_map", "<"), ("affine_set", "<"), ("strided", "<"), ("sparse", "<"), ("distinct", "[")];
+
+/// Attributes of a list that are kept in order while it is read.
+const SHORT_LIST: usize = 64;
 
 impl Parser<'_> {
     /// An attribute; `typed`: numbers may have `: type` behind them.
@@ -339,6 +343,16 @@ impl Parser<'_> {
 
     /// `{a = 1, b}`, added to a list. `sugar`: the op's table says which values are expressions.
     pub(super) fn dictionary(&mut self, list: &mut AttrList, sugar: bool) -> Parse<()> {
+        // A long list would be searched and moved again and again: the rest of it is sorted in at the end.
+        let mut rest: FxHashMap<Name, Attr> = FxHashMap::default();
+        let read = self.dictionary_into(list, &mut rest, sugar);
+        if !rest.is_empty() {
+            list.extend(self.ctx, rest);
+        }
+        read
+    }
+
+    fn dictionary_into(&mut self, list: &mut AttrList, rest: &mut FxHashMap<Name, Attr>, sugar: bool) -> Parse<()> {
         self.expect_token("{")?;
         self.list_until("}", |p| {
             let token = p.tokens.peek();
@@ -353,11 +367,13 @@ impl Parser<'_> {
             } else {
                 p.ctx.unit_attr()
             };
-            if list.get(name).is_some() {
+            if list.get(name).is_some() || rest.contains_key(&name) {
                 let text = shorten(p.ctx.str(name));
                 p.error(codes::DUPLICATE_ATTRIBUTE, token, format!("the attribute `{text}` is given twice"));
-            } else {
+            } else if list.len() < SHORT_LIST {
                 list.set(p.ctx, name, attr);
+            } else {
+                rest.insert(name, attr);
             }
             Ok(())
         })?;

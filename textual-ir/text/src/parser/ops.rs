@@ -1,6 +1,6 @@
 //! Ops: results, generic form, default pretty form, and the way to custom syntax.
 
-use super::{Parser, regions::is_isolated, shorten};
+use super::{Parser, regions::is_isolated, scope::MAX_RESULTS, shorten};
 use crate::{
     codes,
     lexer::{Kind, Token},
@@ -75,10 +75,14 @@ impl<'c> Parser<'c> {
             let mut count = 1;
             if self.accept_token(":") {
                 let token = self.tokens.peek();
-                count = match self.accept_kind(Kind::Integer).map(str::parse) {
-                    Some(Ok(count @ 1..=65535)) => count,
+                count = match self.accept_kind(Kind::Integer).map(str::parse::<u32>) {
+                    Some(Ok(count @ 1..=MAX_RESULTS)) => count as usize,
                     _ => {
-                        return Err(self.error(codes::UNEXPECTED, token, "expected the number of results, 1 to 65535"));
+                        return Err(self.error(
+                            codes::UNEXPECTED,
+                            token,
+                            format!("expected the number of results, 1 to {MAX_RESULTS}"),
+                        ));
                     }
                 };
             }

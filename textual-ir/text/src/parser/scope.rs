@@ -9,7 +9,7 @@ use nim_ir::{
 use rustc_hash::FxHashMap;
 
 /// Largest `#n`; a bound only so that a typing error does not allocate gigabytes.
-const MAX_RESULTS: u32 = 1 << 16;
+pub(super) const MAX_RESULTS: u32 = 1 << 24;
 
 /// What a name stands for: values side by side.
 #[derive(Copy, Clone)]
@@ -148,13 +148,14 @@ impl Parser<'_> {
         }
         let mut known: Vec<&str> = scope.ended.iter().map(|(n, _)| self.ctx.str(*n)).collect();
         known.sort_unstable();
+        let ended: FxHashMap<Name, Loc> = scope.ended.iter().copied().collect();
         let mut found = vec![];
         for (&name, uses) in &scope.forward {
             for &Forward { loc, .. } in uses {
                 let text = self.ctx.str(name);
                 let mut diagnostic =
                     Diagnostic::error(codes::UNDEFINED_VALUE, loc, format!("the value `%{text}` is not defined"));
-                if let Some(&(_, there)) = scope.ended.iter().rev().find(|(n, _)| *n == name) {
+                if let Some(&there) = ended.get(&name) {
                     diagnostic = diagnostic.label(there, "defined here, in a region that does not contain the use");
                 } else if text.len() > 2
                     // One letter is like any other.
@@ -191,14 +192,14 @@ impl Parser<'_> {
         if region.blocks.is_empty() {
             return;
         }
-        let known: Vec<Name> = region.blocks.iter().filter(|(_, b)| b.defined.is_some()).map(|(&n, _)| n).collect();
+        let defined = region.blocks.iter().filter(|(_, b)| b.defined.is_some());
+        let mut known: Vec<&str> = defined.map(|(&n, _)| self.ctx.str(n)).collect();
+        known.sort_unstable();
         for (&name, block) in region.blocks.iter().filter(|(_, b)| b.defined.is_none()) {
             let text = self.ctx.str(name);
             let mut diagnostic =
                 Diagnostic::error(codes::UNDEFINED_BLOCK, block.used, format!("the block `^{text}` is not defined"));
-            let mut known: Vec<&str> = known.iter().map(|&n| self.ctx.str(n)).collect();
-            known.sort_unstable();
-            if let Some(near) = did_you_mean(text, known) {
+            if let Some(near) = did_you_mean(text, known.iter().copied()) {
                 diagnostic = diagnostic.help(format!("did you mean `^{near}`?"));
             }
             self.diagnostics.push(diagnostic);

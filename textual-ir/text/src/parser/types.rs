@@ -192,8 +192,10 @@ impl<'c> Parser<'c> {
                 self.expect_token("<")?;
                 let element = self.ty()?;
                 self.expect_token(">")?;
-                let number = matches!(self.ctx.type_data(element), TypeData::Integer { .. } | TypeData::Float(_));
-                if !number && !self.is_error_type(element) {
+                if self.is_error_type(element) {
+                    return Ok(element);
+                }
+                if !matches!(self.ctx.type_data(element), TypeData::Integer { .. } | TypeData::Float(_)) {
                     return Err(self.error(codes::BAD_TYPE, token, "a complex number is made of integers or floats"));
                 }
                 Ok(self.ctx.ty(TypeData::Complex(element)))

@@ -64,6 +64,9 @@ impl Printer<'_> {
             }
             AttrData::Dense { ty, elements } => self.dense(*ty, elements),
             AttrData::DenseStrings { ty, elements } => {
+                if self.elides(elements.len()) {
+                    return self.elided(*ty);
+                }
                 self.push("dense<");
                 let texts: Vec<String> = elements.iter().map(|&e| strings::quote(ctx.str(e))).collect();
                 self.lists(*ty, &texts);
@@ -71,10 +74,6 @@ impl Printer<'_> {
                 self.ty(*ty);
             }
             AttrData::DenseResource { ty, key } => {
-                let size = ctx.resource(*key).map_or(0, |b| b.len());
-                if self.opts.elide_large.is_some_and(|limit| size > limit) {
-                    return self.elided(*ty);
-                }
                 self.resources.push(*key);
                 self.push(&format!("dense_resource<{}> : ", strings::key(ctx.str(*key))));
                 self.ty(*ty);
@@ -111,6 +110,10 @@ impl Printer<'_> {
         }
     }
 
+    fn elides(&self, count: usize) -> bool {
+        self.opts.elide_elements.is_some_and(|limit| count > limit)
+    }
+
     fn elided(&mut self, ty: Type) {
         self.push("dense_resource<__elided__> : ");
         self.ty(ty);
@@ -119,13 +122,13 @@ impl Printer<'_> {
     fn dense(&mut self, ty: Type, elements: &Elements) {
         let ctx = self.ctx;
         let Some(dtype) = ctx.dtype_of(ty) else { return self.elided(ty) };
-        if !elements.splat && self.opts.elide_large.is_some_and(|limit| elements.bytes.len() > limit) {
+        let size = dtype.size().max(1);
+        let count = elements.bytes.len() / size;
+        if !elements.splat && self.elides(count) {
             return self.elided(ty);
         }
         self.push("dense<");
         let element = ctx.element_type(ty).unwrap_or(ty);
-        let size = dtype.size().max(1);
-        let count = elements.bytes.len() / size;
         if elements.splat {
             let text = self.element_text(dtype, element, &elements.bytes);
             self.push(&text);

@@ -2,7 +2,7 @@
 
 use super::Printer;
 use crate::strings;
-use nim_ir::{Loc, LocData, SourceId};
+use nim_ir::{Loc, LocData};
 
 impl Printer<'_> {
     /// `loc(...)`
@@ -17,7 +17,7 @@ impl Printer<'_> {
         match ctx.loc_data(loc) {
             LocData::Unknown => self.push("unknown"),
             LocData::Span { source, start, .. } => {
-                let (line, column) = self.line_column(*source, *start as usize);
+                let (line, column) = ctx.source(*source).line_column(*start as usize);
                 let file = strings::quote(&ctx.source(*source).name);
                 self.push(&format!("{file}:{line}:{column}"));
             }
@@ -67,15 +67,5 @@ impl Printer<'_> {
                 self.push("]");
             }
         }
-    }
-
-    fn line_column(&mut self, source: SourceId, at: usize) -> (usize, usize) {
-        let text = &self.ctx.source(source).text;
-        let starts = self
-            .lines
-            .entry(source)
-            .or_insert_with(|| std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect());
-        let line = starts.partition_point(|&start| start <= at);
-        (line, at - starts[line.saturating_sub(1)] + 1)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     strings,
 };
 use names::Names;
-use nim_ir::{Attr, Body, Context, Loc, Module, Name, OpDef, OpId, SourceId, Type};
+use nim_ir::{Attr, Body, Context, Loc, Module, Name, OpDef, OpId, Type};
 use nim_tensor::Blob;
 use rustc_hash::FxHashMap;
 use std::{io, rc::Rc};
@@ -38,8 +38,18 @@ pub struct PrintOptions {
     pub generic: bool,
     /// Locations behind ops.
     pub debug_info: bool,
-    /// Constants of more than so many bytes are left out: `dense_resource<__elided__>`. Such a text is for reading.
-    pub elide_large: Option<usize>,
+    /// Of constants with more elements than this, unless they are all equal, the elements are left out:
+    /// `dense_resource<__elided__>`. Such a text is for reading.
+    pub elide_elements: Option<usize>,
+    /// Resources whose text has more characters than this are left out of the resource section.
+    pub elide_resources: Option<usize>,
+}
+
+impl PrintOptions {
+    /// For people: large constants are left out.
+    pub fn readable() -> PrintOptions {
+        PrintOptions { elide_elements: Some(16), elide_resources: Some(64), ..PrintOptions::default() }
+    }
 }
 
 /// A module as text; all of its resources are in it.
@@ -151,8 +161,6 @@ pub(crate) struct Printer<'a> {
     op: Option<&'static OpDef>,
     resources: Vec<Name>,
     formats: FxHashMap<&'static str, Option<Rc<Format>>>,
-    /// Starts of the lines of sources, for locations.
-    lines: FxHashMap<SourceId, Vec<usize>>,
 }
 
 impl<'a> Printer<'a> {
@@ -170,7 +178,6 @@ impl<'a> Printer<'a> {
             op: None,
             resources: vec![],
             formats: FxHashMap::default(),
-            lines: FxHashMap::default(),
         }
     }
     fn push_frame(&mut self, body: &'a Body, names: Rc<Names>) {
@@ -245,6 +252,10 @@ impl<'a> Printer<'a> {
         let (mut inline, mut outside) = (vec![], vec![]);
         for (key, blob) in self.used_resources() {
             let text = self.ctx.str(key);
+            // Two digits a byte, those of the alignment, `0x`.
+            if self.opts.elide_resources.is_some_and(|limit| 2 * blob.len() + 10 > limit) {
+                continue;
+            }
             match file.and_then(|f| f.reference(text)) {
                 Some(reference) => outside.push((strings::key(text), strings::quote(&reference))),
                 None => inline.push((

@@ -18,11 +18,13 @@ enum Base {
     Text(Name),
 }
 
+const ALONE: u32 = u32::MAX;
+
 #[derive(Copy, Clone)]
 struct Text {
     base: Base,
-    /// The number behind `#`, if several values have the name.
-    index: Option<u16>,
+    /// The number behind `#`, if several values have the name; else [`ALONE`].
+    index: u32,
 }
 
 /// Names by value and numbers by block.
@@ -37,7 +39,7 @@ impl Names {
     /// Names of a body inside another one, whose names are `around`.
     pub(super) fn new(ctx: &Context, body: &Body, around: Option<&Names>) -> Names {
         let mut names = Names {
-            values: vec![Text { base: Base::Nowhere, index: None }; body.value_capacity()],
+            values: vec![Text { base: Base::Nowhere, index: ALONE }; body.value_capacity()],
             blocks: vec![],
             taken: Scope::default(),
         };
@@ -90,7 +92,7 @@ impl Names {
                     None if number == 0 => scope.argument(ctx),
                     None => scope.number(),
                 };
-                self.values[arg.index()] = Text { base, index: None };
+                self.values[arg.index()] = Text { base, index: ALONE };
             }
             for op in body.block_ops(block) {
                 let results = body.results(op);
@@ -102,7 +104,7 @@ impl Names {
                         None => scope.number(),
                     };
                     for i in 0..len {
-                        let index = if len == 1 { None } else { u16::try_from(i).ok() };
+                        let index = if len == 1 { ALONE } else { i as u32 };
                         self.values[results[at + i].index()] = Text { base, index };
                     }
                     at += len;
@@ -136,7 +138,9 @@ impl Names {
     pub(super) fn write_value(&self, ctx: &Context, value: ValueId, out: &mut String) {
         let text = self.values.get(value.index()).copied();
         write_base(ctx, text, out);
-        if let Some(Text { index: Some(index), .. }) = text {
+        if let Some(Text { index, .. }) = text
+            && index != ALONE
+        {
             out.push('#');
             write_number(u64::from(index), out);
         }

@@ -2,5 +2,6 @@
 
 mod common;
 mod errors;
+mod growth;
 mod mutations;
 mod round_trip;

@@ -308,7 +308,7 @@ fn resources() {
     assert_eq!(pretty(&other, &again), printed);
     assert_eq!(ctx.resource(small).map(|b| b.len()), Some(4));
 
-    let opts = nim_text::PrintOptions { elide_large: Some(100), ..Default::default() };
+    let opts = nim_text::PrintOptions { elide_elements: Some(100), ..Default::default() };
     assert!(nim_text::print_module(&ctx, &module, &opts).contains("dense_resource<__elided__> : tensor<2048xf32>"));
 
     let (text, file) = nim_text::write_with_blobs(&ctx, &module, &Default::default(), "m.blobs");

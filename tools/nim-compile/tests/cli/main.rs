@@ -1,6 +1,7 @@
 //! `nim-compile` and `nim-run` as a user meets them: models that are wrong, values that do not fit, disks that are full.
 //! Whatever is wrong is said on standard error with exit code 1, and nothing half written is left.
 
+mod cache;
 mod files;
 mod models;
 mod sizes;
@@ -41,7 +42,7 @@ fn program(name: &str) -> PathBuf {
 
 fn command(name: &str, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program(name));
-    command.current_dir(folder).args(args).env("NO_COLOR", "1");
+    command.current_dir(folder).args(args).env("NO_COLOR", "1").env("NIM_CACHE", "");
     command
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Family, Importer, Node, Out};
 use nim_graph::Built;
+use nim_tensor::DType;
 
 pub(super) const RULES: Family = &[("Einsum", einsum), ("Gemm", gemm), ("MatMul", matmul)];
 
@@ -12,7 +13,15 @@ fn matmul(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 
 /// `alpha * A' * B' + beta * C`
 pub(super) fn gemm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (mut a, mut b) = (n.input(im, 0)?, n.input(im, 1)?);
+    let (mut a, mut b, mut c) = (n.input(im, 0)?, n.input(im, 1)?, n.opt(2));
+    let (alpha, beta) = (n.float("alpha", 1.0) as f64, n.float("beta", 1.0) as f64);
+    // Factors may have fractions where the matrices are integers.
+    let own = im.dtype(a)?;
+    let is_mixed = own.is_integer() && (alpha.fract() != 0.0 || beta.fract() != 0.0);
+    if is_mixed {
+        (a, b) = (im.cast_to(a, DType::F64)?, im.cast_to(b, DType::F64)?);
+        c = c.map(|c| im.cast_to(c, DType::F64)).transpose()?;
+    }
     if n.flag("transA", false) {
         a = im.transpose(a, &[1, 0])?;
     }
@@ -20,18 +29,16 @@ pub(super) fn gemm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         b = im.transpose(b, &[1, 0])?;
     }
     let mut y = im.matmul(a, b)?;
-    let alpha = n.float("alpha", 1.0) as f64;
     if alpha != 1.0 {
         y = im.with_scalar("mul", y, alpha)?;
     }
-    if let Some(mut c) = n.opt(2) {
-        let beta = n.float("beta", 1.0) as f64;
+    if let Some(mut c) = c {
         if beta != 1.0 {
             c = im.with_scalar("mul", c, beta)?;
         }
         y = im.binary("add", y, c)?;
     }
-    Ok(vec![y])
+    Ok(vec![if is_mixed { im.cast_to(y, own)? } else { y }])
 }
 
 /// The equation with letters for the axes of an ellipsis, without spaces, and with an output.

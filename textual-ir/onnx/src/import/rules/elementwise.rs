@@ -1,6 +1,6 @@
 //! Elementwise operators, activations, casts, choices.
 
-use super::{Family, Importer, Node, Out};
+use super::{Family, Importer, Node, Out, in_floats};
 use crate::{dtype_of, proto::tensor_proto::DataType};
 use nim_graph::{Built, GraphBuilder};
 use nim_ir::ValueId;
@@ -18,7 +18,7 @@ pub(super) const RULES: Family = &[
     ("Ceil", |im, n| unary(im, n, "ceil")),
     ("Cos", |im, n| unary(im, n, "cos")),
     ("Cosh", |im, n| unary(im, n, "cosh")),
-    ("Erf", |im, n| unary(im, n, "erf")),
+    ("Erf", |im, n| float_unary(im, n, |im, x| im.unary("erf", x))),
     ("Exp", |im, n| unary(im, n, "exp")),
     ("Floor", |im, n| unary(im, n, "floor")),
     ("IsNaN", |im, n| unary(im, n, "isnan")),
@@ -73,10 +73,7 @@ pub(super) const RULES: Family = &[
     ("PRelu", prelu),
     ("Selu", selu),
     ("Shrink", shrink),
-    ("Softplus", |im, n| {
-        let x = n.input(im, 0)?;
-        Ok(vec![softplus(im, x)?])
-    }),
+    ("Softplus", |im, n| float_unary(im, n, |im, x| softplus(im, x))),
     ("Softsign", softsign),
     ("Swish", swish),
     ("ThresholdedRelu", thresholded_relu),
@@ -85,6 +82,12 @@ pub(super) const RULES: Family = &[
 fn unary(im: &mut Importer<'_>, n: &Node<'_>, name: &str) -> Out {
     let x = n.input(im, 0)?;
     Ok(vec![im.unary(name, x)?])
+}
+
+/// A function of one operand that is rounded once.
+fn float_unary<'a>(im: &mut Importer<'a>, n: &Node<'_>, f: impl FnOnce(&mut Importer<'a>, ValueId) -> Built) -> Out {
+    let x = n.input(im, 0)?;
+    Ok(vec![in_floats(im, x, f)?])
 }
 
 /// Operands of a binary operator; before opset 7 the second one aligns at `axis` when `broadcast` is set.
@@ -187,7 +190,11 @@ fn clip(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let bound = |im: &mut Importer<'_>, name: &str, i: usize| -> Built<Option<ValueId>> {
         match n.opt(i) {
             Some(v) => Ok(Some(v)),
-            None if n.has(name) => Ok(Some(im.like(x, n.float(name, 0.0) as f64)?)),
+            // From opset 6 to 10 the ends of f32 are the defaults.
+            None if n.has(name) || (6..11).contains(&n.version) => {
+                let end = if i == 1 { f32::MIN } else { f32::MAX };
+                Ok(Some(im.like(x, n.float(name, end) as f64)?))
+            }
             None => Ok(None),
         }
     };
@@ -234,42 +241,36 @@ fn exp_minus_one(im: &mut Importer<'_>, x: ValueId) -> Built {
     im.with_scalar("sub", e, 1.0)
 }
 
-/// The operand in at least 32 bits, and its own type: a function of several steps is rounded once.
-fn widened(im: &mut Importer<'_>, n: &Node<'_>) -> Built<(ValueId, DType)> {
-    let x = n.input(im, 0)?;
-    let own = im.dtype(x)?;
-    let wide = if own.is_float() && own.size() < 4 { DType::F32 } else { own };
-    Ok((im.cast_to(x, wide)?, own))
-}
-
 /// `max(0, x) + min(0, alpha*(exp(x/alpha) - 1))`
 fn celu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, own) = widened(im, n)?;
     let alpha = n.float("alpha", 1.0) as f64;
-    let scaled = im.with_scalar("div", x, alpha)?;
-    let e = exp_minus_one(im, scaled)?;
-    let e = im.with_scalar("mul", e, alpha)?;
-    let y = positive_or(im, x, e)?;
-    Ok(vec![im.cast_to(y, own)?])
+    float_unary(im, n, |im, x| {
+        let scaled = im.with_scalar("div", x, alpha)?;
+        let e = exp_minus_one(im, scaled)?;
+        let e = im.with_scalar("mul", e, alpha)?;
+        positive_or(im, x, e)
+    })
 }
 
 fn elu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, own) = widened(im, n)?;
-    let e = exp_minus_one(im, x)?;
-    let e = im.with_scalar("mul", e, n.float("alpha", 1.0) as f64)?;
-    let y = positive_or(im, x, e)?;
-    Ok(vec![im.cast_to(y, own)?])
+    let alpha = n.float("alpha", 1.0) as f64;
+    float_unary(im, n, |im, x| {
+        let e = exp_minus_one(im, x)?;
+        let e = im.with_scalar("mul", e, alpha)?;
+        positive_or(im, x, e)
+    })
 }
 
 fn selu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let (x, own) = widened(im, n)?;
     // Defaults of opset 1 were given with fewer digits.
     let (alpha, gamma) = if n.version < 6 { (1.6732, 1.0507) } else { (1.673_263_2, 1.050_701) };
-    let e = exp_minus_one(im, x)?;
-    let e = im.with_scalar("mul", e, n.float("alpha", alpha) as f64)?;
-    let y = positive_or(im, x, e)?;
-    let y = im.with_scalar("mul", y, n.float("gamma", gamma) as f64)?;
-    Ok(vec![im.cast_to(y, own)?])
+    let (alpha, gamma) = (n.float("alpha", alpha) as f64, n.float("gamma", gamma) as f64);
+    float_unary(im, n, |im, x| {
+        let e = exp_minus_one(im, x)?;
+        let e = im.with_scalar("mul", e, alpha)?;
+        let y = positive_or(im, x, e)?;
+        im.with_scalar("mul", y, gamma)
+    })
 }
 
 /// `0.5*x*(1 + erf(x/sqrt(2)))`, or its approximation by tanh.
@@ -291,8 +292,8 @@ pub(super) fn gelu_value(im: &mut Importer<'_>, x: ValueId, tanh: bool) -> Built
 }
 
 fn gelu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    Ok(vec![gelu_value(im, x, n.string("approximate", "none") == "tanh")?])
+    let tanh = n.string("approximate", "none") == "tanh";
+    float_unary(im, n, |im, x| gelu_value(im, x, tanh))
 }
 
 fn hard_sigmoid_value(im: &mut Importer<'_>, x: ValueId, alpha: f64, beta: f64) -> Built {
@@ -303,14 +304,15 @@ fn hard_sigmoid_value(im: &mut Importer<'_>, x: ValueId, alpha: f64, beta: f64) 
 }
 
 fn hard_sigmoid(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    Ok(vec![hard_sigmoid_value(im, x, n.float("alpha", 0.2) as f64, n.float("beta", 0.5) as f64)?])
+    let (alpha, beta) = (n.float("alpha", 0.2) as f64, n.float("beta", 0.5) as f64);
+    float_unary(im, n, |im, x| hard_sigmoid_value(im, x, alpha, beta))
 }
 
 fn hard_swish(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let s = hard_sigmoid_value(im, x, 1.0 / 6.0, 0.5)?;
-    Ok(vec![im.binary("mul", x, s)?])
+    float_unary(im, n, |im, x| {
+        let s = hard_sigmoid_value(im, x, 1.0 / 6.0, 0.5)?;
+        im.binary("mul", x, s)
+    })
 }
 
 fn leaky_relu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
@@ -344,38 +346,40 @@ pub(super) fn softplus(im: &mut GraphBuilder<'_>, x: ValueId) -> Built {
 }
 
 fn mish(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let s = softplus(im, x)?;
-    let t = im.unary("tanh", s)?;
-    Ok(vec![im.binary("mul", x, t)?])
+    float_unary(im, n, |im, x| {
+        let s = softplus(im, x)?;
+        let t = im.unary("tanh", s)?;
+        im.binary("mul", x, t)
+    })
 }
 
 fn shrink(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
     let (bias, lambda) = (n.float("bias", 0.0) as f64, n.float("lambd", 0.5) as f64);
-    let (low, high) = (im.like(x, -lambda)?, im.like(x, lambda)?);
-    let (below, above) = (im.compare("lt", x, low)?, im.compare("gt", x, high)?);
-    let (plus, minus) = (im.with_scalar("add", x, bias)?, im.with_scalar("sub", x, bias)?);
-    let zero = im.like(x, 0.0)?;
-    let inner = im.select(above, minus, zero)?;
-    Ok(vec![im.select(below, plus, inner)?])
+    float_unary(im, n, |im, x| {
+        let (low, high) = (im.like(x, -lambda)?, im.like(x, lambda)?);
+        let (below, above) = (im.compare("lt", x, low)?, im.compare("gt", x, high)?);
+        let (plus, minus) = (im.with_scalar("add", x, bias)?, im.with_scalar("sub", x, bias)?);
+        let zero = im.like(x, 0.0)?;
+        let inner = im.select(above, minus, zero)?;
+        im.select(below, plus, inner)
+    })
 }
 
 fn softsign(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let abs = im.unary("abs", x)?;
-    let one_plus = im.with_scalar("add", abs, 1.0)?;
-    Ok(vec![im.binary("div", x, one_plus)?])
+    float_unary(im, n, |im, x| {
+        let abs = im.unary("abs", x)?;
+        let one_plus = im.with_scalar("add", abs, 1.0)?;
+        im.binary("div", x, one_plus)
+    })
 }
 
 fn swish(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let x = n.input(im, 0)?;
-    let scaled = match n.float("alpha", 1.0) {
-        1.0 => x,
-        alpha => im.with_scalar("mul", x, alpha as f64)?,
-    };
-    let s = im.unary("sigmoid", scaled)?;
-    Ok(vec![im.binary("mul", x, s)?])
+    let alpha = n.float("alpha", 1.0);
+    float_unary(im, n, |im, x| {
+        let scaled = if alpha == 1.0 { x } else { im.with_scalar("mul", x, alpha as f64)? };
+        let s = im.unary("sigmoid", scaled)?;
+        im.binary("mul", x, s)
+    })
 }
 
 fn thresholded_relu(im: &mut Importer<'_>, n: &Node<'_>) -> Out {

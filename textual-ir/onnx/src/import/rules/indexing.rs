@@ -380,6 +380,9 @@ fn cum_prod(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let axis = known_axis(im, axis, rank)?;
     let (exclusive, reverse) = (n.flag("exclusive", false), n.flag("reverse", false));
     let dims = im.dims(x)?;
+    if im.ctx().exprs.as_const(dims[axis]) == Some(0) {
+        return Ok(vec![x]);
+    }
     let rest: Vec<Expr> = dims.iter().enumerate().filter(|(i, _)| *i != axis).map(|(_, &d)| d).collect();
     let one = im.like(x, 1.0)?;
     let start = im.broadcast_to(one, &rest)?;

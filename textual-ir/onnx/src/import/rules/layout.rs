@@ -98,7 +98,10 @@ fn shape_at_run_time(im: &mut Importer<'_>, x: ValueId, wanted: ValueId, allow_z
     let &[count] = im.dims(wanted)?.as_slice() else {
         return Err(im.error("N0628", "a shape must be a vector"));
     };
-    let Some(count) = im.ctx().exprs.as_const(count).and_then(|c| usize::try_from(c).ok()) else {
+    // No rank is larger: what says so is damaged.
+    const MAX_RANK: i64 = 1024;
+    let count = im.ctx().exprs.as_const(count).filter(|c| (0..=MAX_RANK).contains(c));
+    let Some(count) = count.and_then(|c| usize::try_from(c).ok()) else {
         return Err(im.error("N0628", "a shape must be a vector of known length"));
     };
     let wanted = im.cast_to(wanted, DType::I64)?;
@@ -188,7 +191,14 @@ fn flatten(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
     let axis = n.int("axis", 1);
-    let axis = if axis < 0 { axis + dims.len() as i64 } else { axis };
+    // The default is behind the only place a scalar has; both of its parts are 1 then.
+    let axis = if axis < 0 {
+        axis + dims.len() as i64
+    } else if dims.is_empty() && !n.has("axis") {
+        0
+    } else {
+        axis
+    };
     let Some(axis) = usize::try_from(axis).ok().filter(|&a| a <= dims.len()) else {
         return Err(im.error("N0613", format!("axis {axis} lies outside a tensor of rank {}", dims.len())));
     };
@@ -219,7 +229,7 @@ fn unsqueeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let rank = im.rank(x)?;
     let added = n.opt(1).and_then(|v| im.dims(v).ok()).map(|d| im.ctx().exprs.product(d));
-    let added = added.and_then(|e| im.ctx().exprs.as_const(e)).map_or(0, |n| n.max(0) as usize);
+    let added = added.and_then(|e| im.ctx().exprs.as_const(e)).map_or(0, |n| n.clamp(0, 1024) as usize);
     let Some(axes) = axes(im, n, 1, rank + added)? else { return Err(im.error("N0610", "`axes` is missing")) };
     Ok(vec![im.unsqueeze(x, &axes)?])
 }

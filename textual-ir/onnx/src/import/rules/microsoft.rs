@@ -9,7 +9,7 @@ use super::{
     window, wrap_axis,
 };
 use nim_graph::{Built, GraphBuilder};
-use nim_ir::ValueId;
+use nim_ir::{Expr, ValueId};
 use nim_tensor::DType;
 
 pub(super) const RULES: Family = &[
@@ -35,14 +35,38 @@ pub(super) const RULES: Family = &[
     }),
     ("MatMulIntegerToFloat", matmul_integer_to_float),
     ("QuickGelu", quick_gelu),
-    ("RotaryEmbedding", |im, n| {
-        let (x, cos, sin) = (n.input(im, 0)?, n.input(im, 2)?, n.input(im, 3)?);
-        attention::rotate(im, &attention::Rotation::read(n), x, [cos, sin], n.opt(1)).map(|y| vec![y])
-    }),
+    ("RotaryEmbedding", rotary_embedding),
     ("SimplifiedLayerNormalization", simplified_layer_norm),
     ("SkipLayerNormalization", |im, n| skip_layer_norm(im, n, false)),
     ("SkipSimplifiedLayerNormalization", |im, n| skip_layer_norm(im, n, true)),
 ];
+
+/// Positions are one for each place, or the first one of all. Without a number of heads the tables say how large one is.
+fn rotary_embedding(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, cos, sin) = (n.input(im, 0)?, n.input(im, 2)?, n.input(im, 3)?);
+    let mut positions = n.opt(1);
+    let dims = im.dims(x)?;
+    if let (Some(first), Some(&length)) = (positions, if dims.len() == 4 { dims.get(2) } else { dims.get(1) })
+        && im.rank(first)? < 2
+    {
+        let first = im.reshape(first, &[Expr::ONE, Expr::ONE])?;
+        let first = im.cast_to(first, DType::I64)?;
+        let step = im.iota(&[length], 0, DType::I64)?;
+        positions = Some(im.binary("add", first, step)?);
+    }
+    let how = attention::Rotation::read(n);
+    let (&[batch, length, hidden], 0, &[_, half]) = (dims.as_slice(), how.heads, im.dims(cos)?.as_slice()) else {
+        return Ok(vec![attention::rotate(im, &how, x, [cos, sin], positions)?]);
+    };
+    let p = &im.ctx().exprs;
+    let size = p.scale(2, half);
+    let shape = [batch, length, p.floordiv(hidden, size), size];
+    let by_head = im.reshape(x, &shape)?;
+    let by_head = im.transpose(by_head, &[0, 2, 1, 3])?;
+    let y = attention::rotate(im, &how, by_head, [cos, sin], positions)?;
+    let y = im.transpose(y, &[0, 2, 1, 3])?;
+    Ok(vec![im.reshape(y, &dims)?])
+}
 
 /// Operators of other toolkits that files put into the default domain.
 pub(super) const DEFAULT_DOMAIN: Family = &[("SimplifiedLayerNormalization", simplified_layer_norm)];

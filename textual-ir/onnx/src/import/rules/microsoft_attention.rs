@@ -39,8 +39,8 @@ pub(super) fn parts(im: &mut Importer<'_>, x: ValueId, sizes: &[Expr]) -> Built<
 
 fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, w) = (n.input(im, 0)?, n.input(im, 1)?);
-    if n.int("do_rotary", 0) != 0 || n.opt(6).is_some() {
-        return Err(im.error("N0617", "Attention with rotary embedding or a buffer for the past is not supported"));
+    if n.int("do_rotary", 0) != 0 {
+        return Err(im.error("N0617", "Attention with rotary embedding is not supported"));
     }
     let count = heads(im, n)?;
     rank3(im, x)?;
@@ -56,29 +56,30 @@ fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         None => vec![p.floordiv(whole, p.constant(3)); 3],
     };
     let split = parts(im, qkv, &sizes)?;
-    let (q, mut k, mut v) =
-        (by_heads(im, split[0], count)?, by_heads(im, split[1], count)?, by_heads(im, split[2], count)?);
-    let mut past = im.num(0);
+    let (q, k, v) = (by_heads(im, split[0], count)?, by_heads(im, split[1], count)?, by_heads(im, split[2], count)?);
+    let past = im.num(0);
     if let Some(both) = n.opt(4) {
         let (zero, one) = (im.num(0), im.num(1));
         let (past_k, past_v) = (im.at(both, 0, zero)?, im.at(both, 0, one)?);
-        past = im.dims(past_k)?.get(2).copied().unwrap_or(past);
-        k = im.concat(&[past_k, k], 2)?;
-        v = im.concat(&[past_v, v], 2)?;
+        let grown = grow(im, [past_k, past_v], [k, v], n.opt(6))?;
+        let y = attend(im, n, [q, grown.all[0], grown.all[1]], n.opt(3), n.opt(5), grown.past)?;
+        return with_present(im, n, y, grown.present);
     }
     let y = attend(im, n, [q, k, v], n.opt(3), n.opt(5), past)?;
+    with_present(im, n, y, [k, v])
+}
+
+/// The result, and keys and values in one tensor where they are asked for: values of another size than the keys do not fit.
+fn with_present(im: &mut Importer<'_>, n: &Node<'_>, y: ValueId, [k, v]: [ValueId; 2]) -> Out {
+    if !n.wants(1) {
+        return Ok(vec![y]);
+    }
     let (k, v) = (im.unsqueeze(k, &[0])?, im.unsqueeze(v, &[0])?);
     Ok(vec![y, im.concat(&[k, v], 0)?])
 }
 
 fn multi_head_attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
-    let q = n.input(im, 0)?;
-    let (Some(k), Some(v)) = (n.opt(1), n.opt(2)) else {
-        return Err(im.error("N0617", "MultiHeadAttention with packed queries, keys and values is not supported"));
-    };
-    if im.rank(q)? != 3 {
-        return Err(im.error("N0617", "MultiHeadAttention with packed queries, keys and values is not supported"));
-    }
+    let [q, k, v] = operands(im, n)?;
     let count = heads(im, n)?;
     let (mut q, mut k, mut v) = (q, k, v);
     if let Some(bias) = n.opt(3) {
@@ -100,16 +101,85 @@ fn multi_head_attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let q = by_heads(im, q, count)?;
     let (mut k, mut v) = (by_heads(im, k, count)?, by_heads(im, v, count)?);
     let mut past = im.num(0);
+    let mut present = [k, v];
     if let (Some(past_k), Some(past_v)) = (n.opt(6), n.opt(7)) {
-        past = im.dims(past_k)?.get(2).copied().unwrap_or(past);
-        k = im.concat(&[past_k, k], 2)?;
-        v = im.concat(&[past_v, v], 2)?;
-    }
-    if n.opt(8).is_some() {
-        return Err(im.error("N0617", "MultiHeadAttention with a length of the past is not supported"));
+        let grown = grow(im, [past_k, past_v], [k, v], n.opt(8))?;
+        past = grown.past;
+        [k, v] = grown.all;
+        present = grown.present;
     }
     let y = attend(im, n, [q, k, v], n.opt(4), n.opt(5), past)?;
-    Ok(vec![y, k, v])
+    Ok(vec![y, present[0], present[1]])
+}
+
+/// Queries, keys and values, each `[batch, length, heads*size]`, or keys and values by heads. They may come as one tensor
+/// `[batch, length, heads, 3, size]`, keys and values as one `[batch, length, heads, 2, size]`.
+fn operands(im: &mut Importer<'_>, n: &Node<'_>) -> Built<[ValueId; 3]> {
+    let q = n.input(im, 0)?;
+    match (n.opt(1), n.opt(2)) {
+        (Some(k), Some(v)) => Ok([q, k, v]),
+        (None, None) => {
+            let all = unpacked(im, q, 3)?;
+            Ok([all[0], all[1], all[2]])
+        }
+        (Some(both), None) => {
+            let all = unpacked(im, both, 2)?;
+            Ok([q, all[0], all[1]])
+        }
+        (None, Some(_)) => Err(im.error("N0610", "the keys are missing")),
+    }
+}
+
+fn unpacked(im: &mut Importer<'_>, x: ValueId, count: i64) -> Built<Vec<ValueId>> {
+    let &[batch, length, heads, parts, size] = im.dims(x)?.as_slice() else {
+        let found = im.ctx().display_type(im.ty(x));
+        return Err(im.error("N0635", format!("[batch, length, heads, {count}, size] is needed, found {found}")));
+    };
+    let p = &im.ctx().exprs;
+    let (wanted, flat) = (p.constant(count), [batch, length, p.mul(heads, size)]);
+    im.guard("eq", parts, wanted, "parts of a packed operand of an attention");
+    let part = |im: &mut Importer<'_>, i: i64| {
+        let i = im.num(i);
+        let one = im.at(x, 3, i)?;
+        im.reshape(one, &flat)
+    };
+    (0..count).map(|i| part(im, i)).collect()
+}
+
+/// Keys and values with those of the past in front.
+struct Grown {
+    /// Rows of the past.
+    past: Expr,
+    /// What is attended to.
+    all: [ValueId; 2],
+    /// What the next call is given: the same, or the buffer that the past came in, with the new rows in it.
+    present: [ValueId; 2],
+}
+
+fn grow(im: &mut Importer<'_>, past: [ValueId; 2], new: [ValueId; 2], length: Option<ValueId>) -> Built<Grown> {
+    let rows = |im: &Importer<'_>, x: ValueId| -> Built<Expr> {
+        let found = im.dims(x)?.get(2).copied();
+        found.ok_or_else(|| im.error("N0635", "past keys and values must have rank 4"))
+    };
+    let most = rows(im, past[0])?;
+    let Some(length) = length else {
+        let all = [im.concat(&[past[0], new[0]], 2)?, im.concat(&[past[1], new[1]], 2)?];
+        return Ok(Grown { past: most, all, present: all });
+    };
+    let length = im.reshape(length, &[])?;
+    let length = im.exprs_or_bind(length, "past")?[0];
+    let zero = im.num(0);
+    let end = im.ctx().exprs.add(length, rows(im, new[0])?);
+    im.guard("le", end, most, "rows of the past and of this call: at most those of the buffer");
+    let (mut all, mut present) = (past, past);
+    for i in 0..2 {
+        let before = im.slice_axis(past[i], 2, zero, length)?;
+        let rest = im.ctx().exprs.sub(most, end);
+        let behind = im.slice_axis(past[i], 2, end, rest)?;
+        all[i] = im.concat(&[before, new[i]], 2)?;
+        present[i] = im.concat(&[before, new[i], behind], 2)?;
+    }
+    Ok(Grown { past: length, all, present })
 }
 
 /// `softmax(q @ k' * scale + bias) @ v` by heads, `[batch, length, heads*size]`. What a mask hides gets the filter value, a

@@ -66,8 +66,18 @@ fn array_feature_extractor(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 /// All inputs beside each other as floats.
 fn feature_vectorizer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let mut parts = vec![];
-    for x in n.all(im)? {
-        let x = if im.rank(x)? == 1 { im.unsqueeze(x, &[0])? } else { x };
+    let widths = n.ints("inputdimensions").unwrap_or_default();
+    for (i, x) in n.all(im)?.into_iter().enumerate() {
+        let mut x = if im.rank(x)? == 1 { im.unsqueeze(x, &[0])? } else { x };
+        // So many columns of each: what is missing is 0, what is too much is left out.
+        if let Some(&width) = widths.get(i).filter(|&&w| w >= 0) {
+            let (width, mut dims) = (im.num(width), im.dims(x)?);
+            let start = im.num(0);
+            let kept = im.ctx().exprs.min(width, dims[1]);
+            x = im.slice_axis(x, 1, start, kept)?;
+            dims[1] = width;
+            x = im.pad_to(x, &dims)?;
+        }
         parts.push(im.cast_to(x, DType::F32)?);
     }
     if parts.is_empty() {
@@ -205,10 +215,8 @@ fn normalizer(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = im.cast_to(x, DType::F32)?;
     let last = im.rank(x)?.saturating_sub(1);
     let norm = match n.string("norm", "MAX").as_str() {
-        "MAX" => {
-            let abs = im.unary("abs", x)?;
-            im.reduce("max", abs, &[last], true)?
-        }
+        // Of the numbers themselves: the standard takes no absolute values here.
+        "MAX" => im.reduce("max", x, &[last], true)?,
         "L1" => {
             let abs = im.unary("abs", x)?;
             im.reduce("sum", abs, &[last], true)?

@@ -8,10 +8,12 @@ mod control;
 mod elementwise;
 mod elimination;
 mod gradient;
+mod image;
 mod indexing;
 mod layout;
 mod loops;
 mod loss;
+mod maps;
 mod matmul_nbits;
 mod microsoft;
 mod microsoft_attention;
@@ -39,6 +41,7 @@ mod window;
 use super::{Importer, Item, Node, specialize::Axes};
 use nim_graph::Built;
 use nim_ir::ValueId;
+use nim_tensor::DType;
 use rustc_hash::FxHashMap;
 
 /// Makes the ops of a node; returns its outputs (trailing optional ones may be left out).
@@ -72,6 +75,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", contraction::RULES),
         ("", elementwise::RULES),
         ("", elimination::RULES),
+        ("", image::RULES),
         ("", indexing::RULES),
         ("", layout::RULES),
         ("", loss::RULES),
@@ -89,6 +93,7 @@ pub(crate) fn table() -> FxHashMap<(&'static str, &'static str), Rule> {
         ("", text::RULES),
         ("", window::RULES),
         ("ai.onnx.ml", categories::RULES),
+        ("ai.onnx.ml", maps::RULES),
         ("ai.onnx.ml", ml::RULES),
         ("ai.onnx.ml", svm::RULES),
         ("ai.onnx.ml", trees::RULES),
@@ -133,6 +138,20 @@ fn known_axes(im: &mut Importer<'_>, v: ValueId, rank: usize) -> Built<Vec<i64>>
             Err(im.error("N0612", "axes must be known when the model is compiled"))
         }
     }
+}
+
+/// A function of several steps in numbers that it is rounded in once: short floats are computed in 32 bits, integers in 64.
+/// The result has the operand's type; of integers the fraction is cut off.
+fn in_floats<'a>(im: &mut Importer<'a>, x: ValueId, f: impl FnOnce(&mut Importer<'a>, ValueId) -> Built) -> Built {
+    let own = im.dtype(x)?;
+    let wide = match own {
+        d if d.is_integer() => DType::F64,
+        d if d.is_float() && d.size() < 4 => DType::F32,
+        d => d,
+    };
+    let x = im.cast_to(x, wide)?;
+    let y = f(im, x)?;
+    im.cast_to(y, own)
 }
 
 /// One axis, as [`known_axes`].

@@ -41,8 +41,14 @@ fn softmax(im: &mut Importer<'_>, n: &Node<'_>, log: bool) -> Out {
 fn hardmax(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
-    let axis = wrap_axis(im, n.int("axis", if n.version < 13 { 1 } else { -1 }), dims.len())?;
+    let axis = match n.int("axis", if n.version < 13 { 1 } else { -1 }) {
+        axis if n.version < 13 && axis == dims.len() as i64 => dims.len(),
+        axis => wrap_axis(im, axis, dims.len())?,
+    };
     let p = &im.ctx().exprs;
+    if dims.iter().any(|&d| p.as_const(d) == Some(0)) {
+        return Ok(vec![x]);
+    }
     let (flat, at) = if n.version < 13 {
         let (outer, inner) = (p.product(dims[..axis].iter().copied()), p.product(dims[axis..].iter().copied()));
         (im.reshape(x, &[outer, inner])?, 1)

@@ -1,6 +1,6 @@
 //! Reductions.
 
-use super::{Family, Importer, Node, Out, axes, known_axis, wrap_axes, wrap_axis};
+use super::{Family, Importer, Node, Out, axes, in_floats, known_axis, wrap_axes, wrap_axis};
 use nim_graph::Built;
 use nim_ir::ValueId;
 use nim_tensor::DType;
@@ -56,16 +56,20 @@ fn reduce(im: &mut Importer<'_>, n: &Node<'_>, kind: Kind) -> Out {
             let x = im.unary("abs", x)?;
             im.reduce("sum", x, &axes, keep)?
         }
-        Kind::SumSquare | Kind::L2 => {
+        Kind::SumSquare => {
+            let square = im.binary("mul", x, x)?;
+            im.reduce("sum", square, &axes, keep)?
+        }
+        Kind::L2 => in_floats(im, x, |im, x| {
             let square = im.binary("mul", x, x)?;
             let sum = im.reduce("sum", square, &axes, keep)?;
-            if matches!(kind, Kind::L2) { im.unary("sqrt", sum)? } else { sum }
-        }
-        Kind::LogSum => {
+            im.unary("sqrt", sum)
+        })?,
+        Kind::LogSum => in_floats(im, x, |im, x| {
             let sum = im.reduce("sum", x, &axes, keep)?;
-            im.unary("log", sum)?
-        }
-        Kind::LogSumExp => log_sum_exp(im, x, &axes, keep)?,
+            im.unary("log", sum)
+        })?,
+        Kind::LogSumExp => in_floats(im, x, |im, x| log_sum_exp(im, x, &axes, keep))?,
     }])
 }
 

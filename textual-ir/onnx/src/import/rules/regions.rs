@@ -18,6 +18,8 @@ struct RegionAxis {
     weights: [ValueId; 2],
     /// Samples a bin, one a region.
     count: ValueId,
+    /// Which samples there are: a region has as many a bin as its own size asks for.
+    counted: ValueId,
 }
 
 /// Samples along one axis: shape `[regions, bins, samples]`.
@@ -80,7 +82,7 @@ fn region_axis(
     let rest = im.binary("sub", one, t)?;
     let zero = im.like(t, 0.0)?;
     let (w0, w1) = (im.select(inside, rest, zero)?, im.select(inside, t, zero)?);
-    Ok(RegionAxis { low, high, weights: [w0, w1], count })
+    Ok(RegionAxis { low, high, weights: [w0, w1], count, counted })
 }
 
 fn roi_align(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
@@ -138,6 +140,11 @@ fn roi_align(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     }
     let total = total.unwrap_or(last);
     let mut y = if max {
+        let (cy, cx) = (im.unsqueeze(ys.counted, &[3, 4])?, im.unsqueeze(xs.counted, &[1, 2])?);
+        let counted = im.binary("and", cy, cx)?;
+        let counted = im.unsqueeze(counted, &[-1])?;
+        let lowest = im.like(total, f64::NEG_INFINITY)?;
+        let total = im.select(counted, total, lowest)?;
         im.reduce("max", total, &[2, 4], false)?
     } else {
         let sum = im.reduce("sum", total, &[2, 4], false)?;

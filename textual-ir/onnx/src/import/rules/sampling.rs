@@ -1,7 +1,7 @@
 //! Sampling at computed positions: GridSample, AffineGrid, DeformConv. All of them gather the elements around
 //! a position and add them up with weights.
 
-use super::{Family, Importer, Node, Out, window};
+use super::{Family, Importer, Node, Out, in_floats, window};
 use nim_graph::{Built, GraphBuilder};
 use nim_ir::{Expr, ValueId};
 use nim_tensor::DType;
@@ -228,9 +228,23 @@ pub(super) fn grid_sample(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             im.with_scalar("mul", scaled, 0.5)?
         });
     }
-    let last = channels_last(im, x, false)?;
-    let y = sample(im, last, &at, mode, outside)?;
-    Ok(vec![channels_last(im, y, true)?])
+    let sampled = |im: &mut Importer<'_>, x: ValueId| -> Built {
+        let last = channels_last(im, x, false)?;
+        let y = sample(im, last, &at, mode, outside)?;
+        channels_last(im, y, true)
+    };
+    // What lies between two integers or truth values has a fraction until it is rounded.
+    let own = im.dtype(x)?;
+    Ok(vec![match mode {
+        Mode::Nearest => sampled(im, x)?,
+        _ if own == DType::Bool => {
+            let x = im.cast_to(x, DType::F32)?;
+            let y = sampled(im, x)?;
+            im.cast_to(y, own)?
+        }
+        _ if own.is_integer() => in_floats(im, x, sampled)?,
+        _ => sampled(im, x)?,
+    }])
 }
 
 /// Positions of an output under an affine map: `theta * (x, y, [z,] 1)`, coordinates from -1 to 1.
@@ -284,58 +298,57 @@ fn deform_conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (x, w, offset) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 2)?);
     let kernel = window::kernel_of(im, n, w)?;
     let win = window::window(im, n, x, kernel)?;
-    let (&[batch, channels, height, width], &[outputs, ..]) = (im.dims(x)?.as_slice(), im.dims(w)?.as_slice()) else {
-        let found = im.ctx().display_type(im.ty(x));
-        return Err(im.error("N0615", format!("only two spatial axes are supported here, found {found}")));
-    };
-    if win.kernel.len() != 2 {
-        return Err(im.error("N0615", "only two spatial axes are supported here"));
-    }
+    let spatial = win.kernel.len();
+    let (size, outputs) = (im.dims(x)?, im.dims(w)?.first().copied().unwrap_or(Expr::ONE));
+    let (batch, channels) = (size[0], size[1]);
     let (groups, offset_groups) = (n.int("group", 1).max(1), n.int("offset_group", 1).max(1));
     let p = &im.ctx().exprs;
     let taps = window::taps_of(im, &win.kernel)?;
-    let &[_, _, rows, cols] = im.dims(offset)?.as_slice() else {
+    let places = im.dims(offset)?;
+    if places.len() != spatial + 2 {
         let found = im.ctx().display_type(im.ty(offset));
-        return Err(im.error("N0615", format!("offsets must have rank 4, found {found}")));
-    };
+        return Err(im.error("N0615", format!("offsets must have rank {}, found {found}", spatial + 2)));
+    }
+    let places = &places[2..];
     let num = |v: i64| p.constant(v);
-    // Positions of all taps: [batch*offset_groups, taps, rows, cols].
+    let joined = |front: &[Expr], back: &[Expr]| [front, places, back].concat();
+    // Positions of all taps: [batch*offset_groups, taps, places...].
     let sets = p.mul(batch, num(offset_groups));
-    let offsets = im.reshape(offset, &[sets, num(taps), num(2), rows, cols])?;
+    let offsets = im.reshape(offset, &joined(&[sets, num(taps), num(spatial as i64)], &[]))?;
     let mut at = vec![];
-    for axis in 0..2 {
+    for axis in 0..spatial {
         let moved = im.at(offsets, 2, num(axis as i64))?;
         let dtype = im.dtype(moved)?;
-        let table: Vec<f64> = (0..taps)
-            .map(|t| {
-                let k = if axis == 0 { t / win.kernel[1] } else { t % win.kernel[1] };
-                (k * win.dilations[axis] - win.pads[axis]) as f64
-            })
-            .collect();
-        let table = nim_tensor::Tensor::from_f64s(dtype, &[taps as usize, 1, 1], &table)
-            .map_err(|e| im.error("N0604", e.to_string()))?;
+        let inner: i64 = win.kernel[axis + 1..].iter().product();
+        let place = |t: i64| (t / inner % win.kernel[axis] * win.dilations[axis] - win.pads[axis]) as f64;
+        let table: Vec<f64> = (0..taps).map(place).collect();
+        let column: Vec<usize> = [vec![taps as usize], vec![1; spatial]].concat();
+        let table =
+            nim_tensor::Tensor::from_f64s(dtype, &column, &table).map_err(|e| im.error("N0604", e.to_string()))?;
         let table = im.constant(&table, "taps")?;
-        let start = im.iota(&[rows, cols], axis, dtype)?;
+        let start = im.iota(places, axis, dtype)?;
         let start = im.with_scalar("mul", start, win.strides[axis] as f64)?;
         let base = im.binary("add", table, start)?;
         at.push(im.binary("add", moved, base)?);
     }
     let each = p.floordiv(channels, num(offset_groups));
-    let planes = im.reshape(x, &[sets, each, height, width])?;
+    let planes = im.reshape(x, &[&[sets, each], &size[2..]].concat())?;
     let planes = channels_last(im, planes, false)?;
     let mut sampled = sample(im, planes, &at, Mode::Linear, Outside::Zeros)?;
     if let Some(mask) = n.opt(4) {
-        let mask = im.reshape(mask, &[sets, num(taps), rows, cols, num(1)])?;
+        let mask = im.reshape(mask, &joined(&[sets, num(taps)], &[num(1)]))?;
         sampled = im.binary("mul", sampled, mask)?;
     }
-    // [sets, taps, rows, cols, each] to [batch, groups, channels/groups, taps, rows, cols]
-    let columns = im.transpose(sampled, &[0, 4, 1, 2, 3])?;
+    // [sets, taps, places..., each] to [batch, groups, channels/groups, taps, all places]
+    let perm: Vec<usize> = [0, spatial + 2].into_iter().chain(1..spatial + 2).collect();
+    let columns = im.transpose(sampled, &perm)?;
     let inner = p.floordiv(channels, num(groups));
-    let columns = im.reshape(columns, &[batch, num(groups), inner, num(taps), rows, cols])?;
+    let all = p.product(places.iter().copied());
+    let columns = im.reshape(columns, &[batch, num(groups), inner, num(taps), all])?;
     let weights = im.reshape(w, &[num(groups), p.floordiv(outputs, num(groups)), inner, num(taps)])?;
-    let equation = im.ctx().string_attr("ngckhw,gock->ngohw");
+    let equation = im.ctx().string_attr("ngckh,gock->ngoh");
     let y = im.value("graph.einsum", &[columns, weights], &[("equation", equation)])?;
-    let mut y = im.reshape(y, &[batch, outputs, rows, cols])?;
+    let mut y = im.reshape(y, &joined(&[batch, outputs], &[]))?;
     if let Some(bias) = n.opt(3) {
         y = window::add_channel_bias(im, y, bias)?;
     }

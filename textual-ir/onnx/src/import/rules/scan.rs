@@ -9,7 +9,7 @@ use super::{
 };
 use crate::proto::GraphProto;
 use nim_graph::Built;
-use nim_ir::ValueId;
+use nim_ir::{Expr, ValueId};
 
 pub(super) const RULES: ItemFamily = &[("Scan", scan)];
 
@@ -51,12 +51,10 @@ fn scan<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
             output_axes: list("scan_output_axes", outputs)?,
             output_backwards: flags(list("scan_output_directions", outputs)?),
         };
-        let results = scan_once(im, body, states, scanned, &axes)?;
+        let results = scan_once(im, body, states, scanned, &axes, None)?;
         return Ok(results.into_iter().map(Item::Value).collect());
     }
-    if n.items.first().is_some_and(Option::is_some) {
-        return Err(im.error("N0617", "sequence lengths of a Scan of opset 8 are not supported"));
-    }
+    let lengths = n.opt(0);
     let axes = ScanAxes {
         input_axes: vec![0; scans],
         input_backwards: flags(list("directions", scans)?),
@@ -72,18 +70,27 @@ fn scan<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
             list.iter().map(|&v| im.at(v, 0, it.number)).collect()
         };
         let (states, scanned) = (at(im, states)?, at(im, scanned)?);
-        let stacked = scan_once(im, body, &states, &scanned, &axes)?;
+        let length = match lengths {
+            Some(all) => {
+                let own = im.at(all, 0, it.number)?;
+                Some(im.exprs_or_bind(own, "length")?[0])
+            }
+            None => None,
+        };
+        let stacked = scan_once(im, body, &states, &scanned, &axes, length)?;
         Ok(Yielded { condition: None, next: vec![], stacked })
     })?;
     Ok(results.into_iter().map(Item::Value).collect())
 }
 
+/// `length`: how many of the steps count; behind them states stay what they are, and zeros are stacked.
 fn scan_once<'a>(
     im: &mut Importer<'a>,
     body: &'a GraphProto,
     states: &[ValueId],
     scanned: &[ValueId],
     axes: &ScanAxes,
+    length: Option<Expr>,
 ) -> Built<Vec<ValueId>> {
     let input_axes: Vec<usize> =
         scanned.iter().zip(&axes.input_axes).map(|(&v, &a)| wrap_axis(im, a, im.rank(v)?)).collect::<Built<_>>()?;
@@ -98,13 +105,25 @@ fn scan_once<'a>(
         let mut args: Vec<Item> = it.carried.iter().map(|&v| Item::Value(v)).collect();
         for ((&v, &axis), &backwards) in scanned.iter().zip(&input_axes).zip(&axes.input_backwards) {
             let p = &im.ctx().exprs;
-            let last = p.sub(steps, p.constant(1));
+            let last = p.sub(length.unwrap_or(steps), p.constant(1));
             let at = if backwards { p.sub(last, it.number) } else { it.number };
+            let at = if length.is_some() { p.max(p.constant(0), at) } else { at };
             args.push(Item::Value(im.at(v, axis, at)?));
         }
         let out = im.subgraph(body, &args)?;
         let mut next = values(im, out)?;
-        let stacked = next.split_off(it.carried.len());
+        let mut stacked = next.split_off(it.carried.len());
+        if let Some(length) = length {
+            let (at, end) = (im.index(&[it.number], true)?, im.index(&[length], true)?);
+            let counts = im.compare("lt", at, end)?;
+            for (new, &old) in next.iter_mut().zip(&it.carried) {
+                *new = im.select(counts, *new, old)?;
+            }
+            for value in &mut stacked {
+                let zero = im.like(*value, 0.0)?;
+                *value = im.select(counts, *value, zero)?;
+            }
+        }
         Ok(Yielded { condition: None, next, stacked })
     })?;
     for (i, v) in results.iter_mut().skip(states.len()).enumerate() {

@@ -58,6 +58,11 @@ fn list(im: &Importer<'_>, n: &Node<'_>, i: usize) -> Built<List> {
     }
 }
 
+/// An element type as the number by which the runtime library knows it.
+pub(super) fn element_code(dtype: DType) -> i64 {
+    DType::ALL.iter().position(|d| *d == dtype).unwrap_or(0) as i64
+}
+
 fn made(items: Vec<Item>, dtype: DType) -> Items {
     Ok(vec![Item::Sequence(items.into(), dtype)])
 }
@@ -148,8 +153,7 @@ impl<'a> Importer<'a> {
                 .note("the type that the file gives the sequence should have a shape"));
         };
         let dims: Vec<Expr> = (0..rank).map(|_| self.fresh_symbol("size")).collect();
-        let code = DType::ALL.iter().position(|d| *d == dtype).unwrap_or(0) as i64;
-        Ok((self.ctx().tensor_of(&dims, self.ctx().type_of_dtype(dtype)), [code, rank as i64]))
+        Ok((self.ctx().tensor_of(&dims, self.ctx().type_of_dtype(dtype)), [element_code(dtype), rank as i64]))
     }
     /// The value at a position of a sequence of run time.
     fn taken(&mut self, list: ValueId, inner: Type, at: ValueId, rank: Option<usize>) -> Built {
@@ -179,13 +183,16 @@ fn sequence_at<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
             Some(at) => Ok(vec![items[at].clone()]),
             None => {
                 let ranks: Vec<usize> = items.iter().filter_map(|i| im.rank(i.value()?).ok()).collect();
-                let rank = ranks.first().copied().filter(|r| ranks.iter().all(|o| o == r));
+                let rank = ranks.first().copied().filter(|r| ranks.iter().all(|o| o == r)).or(n.declared_rank(im, 0));
                 let inner = im.any_tensor(dtype);
                 let all = im.as_value(&Item::Sequence(items.into(), dtype))?;
                 value(im.taken(all, inner, at, rank)?)
             }
         },
-        List::Value(v, inner) => value(im.taken(v, inner, at, None)?),
+        List::Value(v, inner) => {
+            let rank = n.declared_rank(im, 0);
+            value(im.taken(v, inner, at, rank)?)
+        }
     }
 }
 
@@ -272,7 +279,8 @@ fn concat_from_sequence<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
             value(im.concat(&values, axis)?)
         }
         List::Value(v, inner) => {
-            let (ty, [code, rank]) = im.element_of(inner, None)?;
+            let declared = n.declared_rank(im, 0).and_then(|r| r.checked_sub(new_axis as usize));
+            let (ty, [code, rank]) = im.element_of(inner, declared)?;
             let rank = usize::try_from(rank).unwrap_or(0);
             let axis = wrap_axis(im, n.int("axis", 0), rank + new_axis as usize)?;
             let mut dims = im.ctx().dim_exprs(ty).unwrap_or_default();
@@ -451,7 +459,7 @@ fn optional_get<'a>(im: &mut Importer<'a>, n: &Node<'a>) -> Items {
         Item::Optional(None, _) => Err(im.error("N0641", "the value of an optional is taken, but there is none")),
         Item::Value(v) => match im.wrapped(im.ty(v), "optional") {
             Some(inner) if im.ctx().dtype_of(inner).is_some() => {
-                let (ty, ints) = im.element_of(inner, None)?;
+                let (ty, ints) = im.element_of(inner, n.declared_rank(im, 0))?;
                 value(im.runtime_value("optional.get", &[v], &ints, ty))
             }
             Some(inner) => value(im.runtime_value("optional.get", &[v], &[], inner)),

@@ -20,7 +20,8 @@ impl List {
         }
         let Some(v) = n.opt(input) else { return Ok(None) };
         match im.dims(v)?.as_slice() {
-            [d] if im.ctx().exprs.as_const(*d).is_some_and(|d| d >= 0) => {
+            // No rank is larger than this: what says so is damaged.
+            [d] if im.ctx().exprs.as_const(*d).is_some_and(|d| (0..=1024).contains(&d)) => {
                 let count = im.ctx().exprs.as_const(*d).unwrap_or(0);
                 Ok(Some(List::Input(v, count as usize)))
             }
@@ -238,8 +239,13 @@ fn pad(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
             out.push(match list.known(im, i) {
                 Some(e) => e,
                 None => {
+                    // Symbols are no sizes below 0: what is put around and what is cut are two numbers.
                     let v = list.scalar(im, i)?;
-                    im.exprs_or_bind(v, "pad")?[0]
+                    let more = im.with_scalar("max", v, 0.0)?;
+                    let less = im.unary("neg", v)?;
+                    let less = im.with_scalar("max", less, 0.0)?;
+                    let (more, less) = (im.exprs_or_bind(more, "pad")?[0], im.exprs_or_bind(less, "cut")?[0]);
+                    im.ctx().exprs.sub(more, less)
                 }
             });
         }

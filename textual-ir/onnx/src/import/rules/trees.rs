@@ -409,13 +409,8 @@ fn classifier(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let scores = forest.build(im, x, &sum)?[0];
     let (at, one) = (im.num(class as i64), im.num(1));
     let mut score = im.slice_axis(scores, 1, at, one)?;
-    match base.as_slice() {
-        [] => {}
-        &[base] => score = im.with_scalar("add", score, base.into())?,
-        more => {
-            let message = format!("{} base values where one of two classes has scores are not supported", more.len());
-            return Err(im.error("N0617", message));
-        }
+    if let Some(&base) = base.get(class).or(base.first()) {
+        score = im.with_scalar("add", score, base.into())?;
     }
     let limit = im.like(score, if positive { 0.5 } else { 0.0 })?;
     let flat = im.squeeze(score, &[1])?;

@@ -1,8 +1,6 @@
-//! Rewrite rules as typed functions, one after the other on each op.
+//! Rewrite rules as typed functions, one after the other on each op. Most are written by `rules!`; a longer one is
 //!
 //! ```text
-//! const RULES: &[Rule] = &[Rule::new("double-not", "`not (not x)` is x", &["t.not"], double_not)];
-//!
 //! fn double_not(site: &mut Site<'_>) -> Result<(), Miss> {
 //!     let inner = site.operand_op(0, "t.not").ok_or(Miss("the operand is not made by `t.not`"))?;
 //!     site.fire()?;                                     // the last check; changes come behind it
