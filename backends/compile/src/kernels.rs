@@ -34,6 +34,16 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
         vector_bits: target.vector_bits(),
         vector_registers: target.vector_registers(),
         fma: target.has("fma"),
+        byte_products: match () {
+            () if target.has("avx512vnni") && target.has("avx512vl") => 512,
+            () if target.has("avxvnni") => 256,
+            () => 0,
+        },
+        pair_products: match () {
+            () if target.has("avx512bw") => 512,
+            () if target.has("avx2") => 256,
+            () => 128,
+        },
         contract: default.contract && !options.strict,
         reassociate: default.reassociate && !options.strict,
         ..default

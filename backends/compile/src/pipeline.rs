@@ -308,7 +308,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Computes what is known, twice: constants that go into weights leave constant ops behind.
+/// Computes what is known, again and again: constants that go into weights leave constant ops behind, and rules look for
+/// constants.
 fn fold_constants(ctx: &Context, body: &mut Body, strict: bool) {
     let compute = |ctx: &Context, body: &Body, op, operands: &[Value]| {
         // What cannot be computed says so when it runs.
@@ -316,8 +317,10 @@ fn fold_constants(ctx: &Context, body: &mut Body, strict: bool) {
     };
     let options = FoldOptions::default();
     fold_body(ctx, body, &compute, options);
-    simplify_body(ctx, body, SimplifyOptions { fold_weights: !strict });
-    fold_body(ctx, body, &compute, options);
+    for _ in 0..2 {
+        simplify_body(ctx, body, SimplifyOptions { fold_weights: !strict });
+        fold_body(ctx, body, &compute, options);
+    }
 }
 
 fn errors(found: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {

@@ -21,6 +21,9 @@ pub struct GraphBuilder<'a> {
     pub(crate) guarded: Vec<(Attr, Expr, Expr)>,
 }
 
+/// Elements of constant vectors that are widened at once.
+const SMALL: usize = 1024;
+
 /// Lists of sizes with more entries are refused.
 const MAX_RANK: i64 = 1024;
 
@@ -296,8 +299,14 @@ impl<'a> GraphBuilder<'a> {
         if self.element(x)? == to {
             return Ok(x);
         }
+        // Matrices and large vectors stay as narrow as they are: what reads them widens what it reads.
+        let kept = |t: &Tensor, to: DType| {
+            let is_vector = t.dims().iter().filter(|&&n| n > 1).count() < 2;
+            to.size() <= t.dtype().size() || is_vector && t.len() <= SMALL
+        };
         if let Some(tensor) = self.constant_of(x)
             && let Some(dtype) = self.ctx().dtype_of_type(to)
+            && kept(&tensor, dtype)
             && let Ok(tensor) = convert::cast(&tensor, dtype, true)
         {
             return self.constant(&tensor, "cast");

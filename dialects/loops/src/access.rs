@@ -65,6 +65,28 @@ pub(crate) fn infer_load(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic
     }
 }
 
+pub(crate) fn infer_load4(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
+    let ctx = input.ctx;
+    let bytes =
+        |ty: Type| matches!(ctx.element_type(ty).map(|e| ctx.type_data(e)), Some(TypeData::Integer { width: 8, .. }));
+    match input.operands.first() {
+        Some(&ty) if bytes(ty) && matches!(ctx.type_data(ty), TypeData::MemRef { .. }) => Ok(vec![ctx.int_type(32)]),
+        Some(&ty) => {
+            let message = format!("`loops.load4` reads from a memref of bytes, found {}", ctx.display_type(ty));
+            Err(Diagnostic::error("N0552", input.loc, message))
+        }
+        None => Err(Diagnostic::error("N0552", input.loc, "`loops.load4` reads from a memref of bytes")),
+    }
+}
+
+pub(crate) fn verify_dot4(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    let ty = body.ty(body.result(op));
+    if !matches!(ctx.type_data(ty), TypeData::Integer { width: 32, .. }) {
+        let message = format!("`loops.dot4` adds up i32, found {}", ctx.display_type(ty));
+        found.push(Diagnostic::error("N0555", body.loc(op), message));
+    }
+}
+
 /// `[$0, %i + 1]`: expressions, in which values are replaced by `$v0`, ...
 fn parse_indices(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<Vec<ValueId>> {
     p.expect("[")?;

@@ -8,7 +8,7 @@ dialect! {
     /// The `loops` dialect.
     pub static LOOPS: "loops",
     "How the machine walks: loop nests over buffers with a visible schedule, scalar bodies, small local buffers.",
-    ops[Kernel, For, If, Local, Load, Store, Index, Yield]
+    ops[Kernel, For, If, Local, Load, Load4, Dot4, Store, Index, Yield]
 }
 
 /// A kernel in destination-passing style: the last `outputs` arguments are written, the others read.
@@ -113,6 +113,42 @@ pub struct Load {
     #[attr(Exprs)]
     indices: Required,
     /// the element, signless
+    #[result(SCALAR)]
+    result: One,
+}
+
+/// Reads four neighbouring bytes of the last dimension as one number, the first one lowest.
+#[op(name = "loops.load4", traits(ReadOnly), infer = access::infer_load4, parse = access::parse_load,
+     print = access::print_load, verify = access::verify_load)]
+pub struct Load4 {
+    /// a buffer of bytes
+    #[operand(MEMREF)]
+    buffer: One,
+    /// values that the indices use as `$v0`, `$v1`, ...
+    #[operand(INDEX)]
+    values: Variadic,
+    /// one index a dimension: the place of the first byte
+    #[attr(Exprs)]
+    indices: Required,
+    /// the bytes as `i32`
+    #[result(SCALAR)]
+    result: One,
+}
+
+/// `acc + u0*s0 + u1*s1 + u2*s2 + u3*s3` modulo 2^32: the bytes of `u` are unsigned, those of `s` signed.
+#[op(name = "loops.dot4", traits(Pure, SameOperandsAndResultType), parse = nim_builtin::syntax::parse_same,
+     print = nim_builtin::syntax::print_same, verify = access::verify_dot4)]
+pub struct Dot4 {
+    /// summand, `i32`
+    #[operand(SCALAR)]
+    acc: One,
+    /// four unsigned bytes
+    #[operand(SCALAR)]
+    u: One,
+    /// four signed bytes
+    #[operand(SCALAR)]
+    s: One,
+    /// the sum
     #[result(SCALAR)]
     result: One,
 }

@@ -1,6 +1,6 @@
 //! Typed, read-only views of the ops: what passes over loops look at.
 
-use crate::{For, Kernel, Load, Store};
+use crate::{For, Kernel, Load, Load4, Store};
 use nim_ir::{BlockId, Body, Context, Expr, OpId, Symbol, ValueId};
 
 /// How the machine walks a loop.
@@ -110,6 +110,8 @@ pub struct AccessView {
     pub values: Vec<ValueId>,
     /// What is stored; `None` for a load.
     pub stored: Option<ValueId>,
+    /// How many neighbouring elements are read as one number.
+    pub elements: usize,
 }
 
 impl AccessView {
@@ -117,7 +119,8 @@ impl AccessView {
     pub fn new(ctx: &Context, body: &Body, op: OpId) -> Option<AccessView> {
         let operands = body.operands(op);
         let store = Store::is(ctx, body, op);
-        if !store && !Load::is(ctx, body, op) {
+        let wide = Load4::is(ctx, body, op);
+        if !store && !wide && !Load::is(ctx, body, op) {
             return None;
         }
         let skip = usize::from(store);
@@ -127,6 +130,7 @@ impl AccessView {
             indices: ctx.as_exprs(body.attr_named(ctx, op, "indices")?)?,
             values: operands.get(skip + 1..)?.to_vec(),
             stored: if store { Some(operands[0]) } else { None },
+            elements: if wide { 4 } else { 1 },
         })
     }
 }

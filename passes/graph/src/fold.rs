@@ -38,6 +38,9 @@ impl Default for FoldOptions {
     }
 }
 
+/// Most bytes of a constant vector that a cast makes wider.
+const WIDENED_BYTES: usize = 4096;
+
 /// Folds the ops of all functions; tells how many.
 pub fn fold(ctx: &Context, module: &mut Module, folder: &dyn ConstantFolder, options: FoldOptions) -> usize {
     module.body.nested_bodies_mut().map(|(_, body)| fold_body(ctx, body, folder, options)).sum()
@@ -98,7 +101,14 @@ fn evaluate(
     for v in body.operands(op) {
         given += constant_bytes(ctx, body, v)?;
     }
-    let small = |bytes: usize| bytes <= options.max_bytes.max(given);
+    // Matrices stay as narrow as they are stored: what reads them widens them.
+    let is_vector = |v| ctx.static_dims(body.ty(v)).is_some_and(|d| d.iter().filter(|&&n| n > 1).count() < 2);
+    let most = match name {
+        "cast" if !is_vector(body.operand(op, 0)) => 0,
+        "cast" => WIDENED_BYTES.min(options.max_bytes),
+        _ => options.max_bytes,
+    };
+    let small = |bytes: usize| bytes <= most.max(given);
     for &r in body.results(op) {
         let dims: Option<Vec<usize>> =
             ctx.static_dims(body.ty(r))?.into_iter().map(|d| usize::try_from(d).ok()).collect();

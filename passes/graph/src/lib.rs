@@ -7,6 +7,7 @@
 mod affine;
 pub mod codes;
 pub mod fold;
+mod integer;
 mod invariant;
 mod register;
 pub mod simplify;

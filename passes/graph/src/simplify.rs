@@ -1,7 +1,7 @@
 //! `graph-simplify`: ops that say nothing go, ops that undo each other too, and constant factors and terms behind a
 //! convolution or matrix product with constant weights (batch normalisation) go into the weights and a bias.
 
-use crate::{affine, fold::remove_unused, invariant};
+use crate::{affine, fold::remove_unused, integer, invariant};
 use nim_graph::ops::{contraction::*, elementwise::*, layout::*, reduction::*};
 use nim_ir::{Body, Context, Expr, Module};
 use nim_pass::{Restless, RuleSet, Rules};
@@ -47,13 +47,17 @@ pub(crate) fn simplify_under(
     rules: Rules<'_>,
     fired: &mut dyn FnMut(&'static str),
 ) -> Result<(), Restless> {
-    let wanted = RULES.iter().filter(|rule| options.fold_weights || rule.info.name != FOLD_WEIGHTS);
+    let wanted = RULES.iter().filter(|rule| {
+        options.fold_weights || ![FOLD_WEIGHTS, INTEGER_PRODUCT, SCALE_BEHIND].contains(&rule.info.name)
+    });
     let settled = RuleSet::new(rules, wanted).greedy(ctx, body, MAX_ROUNDS, fired);
     remove_unused(ctx, body);
     settled
 }
 
 const FOLD_WEIGHTS: &str = "fold-weights";
+const INTEGER_PRODUCT: &str = "integer-product";
+const SCALE_BEHIND: &str = "scale-behind";
 
 rules! {
     /// The rules, in the order in which an op is tried.
@@ -89,6 +93,12 @@ rules! {
             if body.ty(x) == body.ty(z), "it broadcasts what would be left"
         => x;
     "loop-invariant", "what a loop carries unchanged stays outside": ["graph.loop"] => invariant::drop_invariant;
+    "narrow-transpose", "a widened constant is transposed as it is stored": [Transpose::NAME] => integer::narrow;
+    "narrow-gather", "rows of a widened constant are gathered as they are stored": ["graph.gather"] => integer::gather;
+    INTEGER_PRODUCT, "a product of scaled bytes is one of integers, scaled":
+        [Conv::NAME, MatMul::NAME] => integer::product;
+    SCALE_BEHIND, "the scale of weights of bytes goes behind their product": [Conv::NAME, MatMul::NAME] => integer::scale;
+    "zero-points-behind", "zero points go behind a product of bytes": [Conv::NAME, MatMul::NAME] => integer::zero_points;
     FOLD_WEIGHTS, "factors and terms behind a product go into its weights":
         [Conv::NAME, ConvTranspose::NAME, MatMul::NAME] => affine::fold_behind;
 }

@@ -158,6 +158,12 @@ impl<'a> Nest<'a> {
         self.builder().value("loops.load", &operands, element, &[("indices", indices)])
     }
 
+    /// Reads four neighbouring bytes as one number.
+    pub fn load4(&mut self, buffer: ValueId, indices: &[Expr]) -> ValueId {
+        let (ty, indices) = (self.ctx.int_type(32), self.ctx.exprs_attr(indices));
+        self.builder().value("loops.load4", &[buffer], ty, &[("indices", indices)])
+    }
+
     /// Writes one element.
     pub fn store(&mut self, value: ValueId, buffer: ValueId, indices: &[Expr], dynamic: &[ValueId]) {
         let mut operands = vec![value, buffer];

@@ -22,6 +22,19 @@ pub struct Points<'m> {
     pub buffers: &'m FxHashMap<ValueId, ValueId>,
     /// Reads, by their number, that another buffer serves: a packed or padded copy.
     pub replaced: FxHashMap<usize, Replaced>,
+    /// Set where the body is the product of two bytes and four products are summed up at a time.
+    pub dot: Option<Dot>,
+}
+
+/// Products of bytes, summed up in fours along a dimension.
+#[derive(Copy, Clone, Debug)]
+pub struct Dot {
+    /// The dimension; its neighbours lie side by side in both buffers.
+    pub dim: usize,
+    /// The read of unsigned bytes.
+    pub unsigned: usize,
+    /// The read of signed bytes.
+    pub signed: usize,
 }
 
 /// A buffer that serves a read, whatever its border.
@@ -50,7 +63,7 @@ impl<'m> Points<'m> {
         map: &'m Map,
         buffers: &'m FxHashMap<ValueId, ValueId>,
     ) -> Points<'m> {
-        Points { ctx, source, map, buffers, replaced: FxHashMap::default() }
+        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None }
     }
 
     /// The buffer that holds a tensor.
@@ -101,6 +114,34 @@ impl<'m> Points<'m> {
             out.push(Yielded { value, indices });
         }
         Ok(out)
+    }
+
+    /// Steps along a dimension, and where on it step `i` is: four points a step along that of [`Points::dot`].
+    pub fn steps(&self, k: usize) -> Expr {
+        let (pool, extent) = (&self.ctx.exprs, self.map.view.domain[k]);
+        if self.dot.is_some_and(|d| d.dim == k) { pool.ceildiv(extent, pool.constant(4)) } else { extent }
+    }
+
+    /// See [`Points::steps`].
+    pub fn step(&self, k: usize, i: Expr) -> Expr {
+        if self.dot.is_some_and(|d| d.dim == k) { self.ctx.exprs.scale(4, i) } else { i }
+    }
+
+    /// A sum and four products of bytes from a point on.
+    ///
+    /// # Errors
+    /// An unknown tensor.
+    pub fn add_four(&self, nest: &mut Nest<'_>, dot: Dot, sum: ValueId, point: &[Expr]) -> Result<ValueId, Diagnostic> {
+        let mut operands = vec![sum];
+        for read in [dot.unsigned, dot.signed] {
+            let memlet = &self.map.view.reads[read];
+            let (buffer, indices) = match self.replaced.get(&read) {
+                Some(r) => (r.buffer, r.indices.as_slice()),
+                None => (self.buffer(memlet.value)?, memlet.subset.as_deref().unwrap_or_default()),
+            };
+            operands.push(nest.load4(buffer, &self.map.all_at(self.ctx, indices, point)));
+        }
+        Ok(nest.builder().value("loops.dot4", &operands, self.ctx.int_type(32), &[]))
     }
 
     /// Roughly how many operations the epilogue is; functions count as what they are expanded to.

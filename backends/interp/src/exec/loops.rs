@@ -57,13 +57,49 @@ pub(super) fn run(
 
 /// Something to do; values and buffers are numbers.
 enum Step {
-    For { iv: Symbol, lower: Expr, upper: Expr, step: i64, op: OpId, body: Vec<Step> },
-    If { op: OpId, conditions: Vec<Expr>, regions: Vec<(Vec<Step>, Vec<usize>)>, results: Vec<usize> },
-    Local { op: OpId, buffer: usize, ty: Type },
-    Access { op: OpId, buffer: usize, indices: Vec<Expr>, values: Vec<usize>, register: usize, store: bool },
-    Index { op: OpId, expr: Expr, result: usize },
-    Constant { value: Scalar, result: usize },
-    Scalar { op: OpId, name: String, args: Vec<usize>, result: usize },
+    For {
+        iv: Symbol,
+        lower: Expr,
+        upper: Expr,
+        step: i64,
+        op: OpId,
+        body: Vec<Step>,
+    },
+    If {
+        op: OpId,
+        conditions: Vec<Expr>,
+        regions: Vec<(Vec<Step>, Vec<usize>)>,
+        results: Vec<usize>,
+    },
+    Local {
+        op: OpId,
+        buffer: usize,
+        ty: Type,
+    },
+    Access {
+        op: OpId,
+        buffer: usize,
+        indices: Vec<Expr>,
+        values: Vec<usize>,
+        register: usize,
+        store: bool,
+        elements: usize,
+    },
+    Index {
+        op: OpId,
+        expr: Expr,
+        result: usize,
+    },
+    Constant {
+        value: Scalar,
+        result: usize,
+    },
+    Scalar {
+        op: OpId,
+        name: String,
+        args: Vec<usize>,
+        result: usize,
+    },
 }
 
 /// A kernel's ops on their way to steps.
@@ -130,7 +166,8 @@ impl Plan<'_> {
                 None => self.number(body.result(op)),
             };
             let store = view.stored.is_some();
-            return Ok(Step::Access { op, buffer, indices: view.indices, values, register, store });
+            let (indices, elements) = (view.indices, view.elements);
+            return Ok(Step::Access { op, buffer, indices, values, register, store, elements });
         }
         match name {
             "loops.if" => {
@@ -247,9 +284,13 @@ impl Walk<'_> {
                 let local = fresh(self.ctx, *ty, dims);
                 self.buffers[*buffer] = local.ok_or_else(|| self.error(*op, "a local buffer of this type"))?;
             }
-            Step::Access { op, buffer, indices, values, register, store } => {
+            Step::Access { op, buffer, indices, values, register, store, elements } => {
                 let at = self.position(*op, *buffer, indices, values)?;
-                if *store {
+                if *elements > 1 {
+                    self.registers[*register] = self
+                        .joined(*buffer, at, *elements)
+                        .ok_or_else(|| self.error(*op, "reads bytes outside of a buffer of bytes"))?;
+                } else if *store {
                     self.buffers[*buffer].elements[at] = self.registers[*register];
                 } else {
                     self.registers[*register] = self.buffers[*buffer].elements[at];
@@ -262,12 +303,27 @@ impl Walk<'_> {
             Step::Constant { value, result } => self.registers[*result] = *value,
             Step::Scalar { op, name, args, result } => {
                 let args: Vec<Scalar> = args.iter().map(|&a| self.registers[a]).collect();
+                if name == "loops.dot4" {
+                    let sum = dot4(&args).ok_or_else(|| self.error(*op, "operands of this type"))?;
+                    self.registers[*result] = sum;
+                    return Ok(());
+                }
                 self.registers[*result] = scalar_ops::evaluate(self.ctx, self.body, *op, name, &args)
                     .ok_or_else(|| self.error(*op, format!("`{name}` has no meaning in a kernel")))?
                     .map_err(|m| self.error(*op, m))?;
             }
         }
         Ok(())
+    }
+
+    /// Neighbouring bytes as one number, the first one lowest.
+    fn joined(&self, buffer: usize, at: usize, elements: usize) -> Option<Scalar> {
+        let mut joined = 0;
+        for (k, element) in self.buffers[buffer].elements.get(at..at + elements)?.iter().enumerate() {
+            let Scalar::Int { value, .. } = element else { return None };
+            joined |= (*value & 0xff) << (8 * k);
+        }
+        Some(Scalar::int(IntType { bits: 32, signed: true }, joined))
     }
 
     fn position(&self, op: OpId, buffer: usize, indices: &[Expr], values: &[usize]) -> Run<usize> {
@@ -288,6 +344,17 @@ impl Walk<'_> {
             self.error(op, format!("accesses {index:?}, outside of a buffer of shape {:?}", container.dims))
         })
     }
+}
+
+/// `loops.dot4`.
+fn dot4(args: &[Scalar]) -> Option<Scalar> {
+    let &[Scalar::Int { value: acc, .. }, Scalar::Int { value: u, .. }, Scalar::Int { value: s, .. }] = args else {
+        return None;
+    };
+    let byte = |v: i128, k: usize| (v >> (8 * k)) & 0xff;
+    let signed = |b: i128| if b > 127 { b - 256 } else { b };
+    let products: i128 = (0..4).map(|k| byte(u, k) * signed(byte(s, k))).sum();
+    Some(Scalar::int(IntType { bits: 32, signed: true }, acc + products))
 }
 
 /// Memory in which nothing has been written yet.

@@ -3,6 +3,7 @@
 use nim_dataflow::{MapView, iv_symbol, mentioned_ivs};
 use nim_expr::ExprNode;
 use nim_ir::{BlockId, Body, Context, Expr, OpId};
+use nim_tensor::DType;
 
 /// Operations of one run of a block: a sum or product counts 1, a division or root 4, other functions 10 and more.
 /// Conversions, constants and indices are free; loads of computed places count 16.
@@ -68,6 +69,20 @@ pub fn only_widens(ctx: &Context, body: &Body, view: &MapView) -> bool {
     let widens = |op: OpId| matches!(ctx.op_str(body.op_name(op)), "arith.extf" | "arith.extsi" | "arith.extui");
     let ops = view.body_ops(body);
     ops.len() == 1 && ops.into_iter().all(widens)
+}
+
+/// True for a map whose result takes more memory than what it reads, element for element.
+pub fn stores_wider(ctx: &Context, body: &Body, view: &MapView) -> bool {
+    let size = |ty| ctx.dtype_of(ty).map_or(0, |d| d.bits());
+    let [write] = view.writes.as_slice() else { return false };
+    let widest = view.reads.iter().map(|m| size(body.ty(m.value))).max();
+    widest.is_some_and(|read| read < size(write.ty))
+}
+
+/// True for a map that makes bytes: where its result is stored, least is moved.
+pub fn makes_bytes(ctx: &Context, view: &MapView) -> bool {
+    let [write] = view.writes.as_slice() else { return false };
+    ctx.dtype_of(write.ty).is_some_and(|d| matches!(d, DType::I8 | DType::U8))
 }
 
 /// True for a body that only changes the type of what it reads.

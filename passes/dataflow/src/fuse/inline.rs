@@ -9,7 +9,7 @@ use super::{
     edit::{bind, copy_block, fuse_locs, reduced_types, replace},
 };
 use nim_dataflow::{Map, MapBuilder, MapView, Memlet, as_iv, iv_symbol, substitute_ivs};
-use nim_ir::{Body, Context, Expr, Facts, OpId, ValueId, clone::Mapping};
+use nim_ir::{Attr, AttrData, Body, Context, Expr, Facts, OpId, TypeData, ValueId, clone::Mapping};
 use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
@@ -107,7 +107,9 @@ fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView,
         for &i in reads {
             let read = &reader.reads[i];
             let Some(subset) = &read.subset else { return false };
-            if read.border.is_some() && !(moves && keeps_outside(ctx, body, producer)) {
+            if let Some(border) = read.border
+                && (border_before(ctx, body, producer, border).is_none() || !keeps_outside(ctx, body, producer))
+            {
                 return false;
             }
             if !reads_once(ctx, subset, &reader.domain) {
@@ -115,7 +117,11 @@ fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView,
                 let composed = producer.reads.iter().filter_map(|m| compose(ctx, m, subset, &facts));
                 let simple = composed.flatten().all(|e| is_affine(ctx, e));
                 let pointwise = reader.reduction_dims(ctx).is_empty();
-                let cheap = moves || widens || pointwise && (converts || generates);
+                // A constant is best read as it is stored, whoever reads it.
+                let constant =
+                    |m: &Memlet| body.defining_op(m.value).is_some_and(|op| body.is(ctx, op, "graph.constant"));
+                let narrow = converts && producer.reads.iter().all(constant);
+                let cheap = moves || widens || narrow || pointwise && (converts || generates);
                 if whole || !cheap || !simple {
                     return false;
                 }
@@ -142,6 +148,25 @@ fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView,
 /// True when each reader reads at one place only.
 fn same_place(readers: &[(MapView, Vec<usize>)]) -> bool {
     readers.iter().all(|(reader, reads)| reads.windows(2).all(|w| reader.reads[w[0]] == reader.reads[w[1]]))
+}
+
+/// The border of what a producer reads that makes this one of its result: the same where it only moves elements, and zero is
+/// zero in any type.
+fn border_before(ctx: &Context, body: &Body, producer: &MapView, border: Attr) -> Option<Attr> {
+    if only_moves(body, producer) {
+        return Some(border);
+    }
+    let zero = match ctx.attr_data(border) {
+        AttrData::Int { value, .. } => *value == 0,
+        AttrData::Float { bits, .. } => *bits == 0,
+        _ => false,
+    };
+    let [argument] = producer.body_args(body) else { return None };
+    let ty = body.ty(*argument);
+    (zero && only_widens(ctx, body, producer)).then(|| match ctx.type_data(ty) {
+        TypeData::Float(_) => ctx.float_attr(0.0, ty),
+        _ => ctx.int_attr(0, ty),
+    })
 }
 
 /// True for a producer that moves elements so that what lies outside of its result also lies outside of what it reads:
@@ -181,7 +206,8 @@ fn merge(ctx: &Context, body: &mut Body, producer: &MapView, reader: &MapView, r
                 for memlet in &producer.reads {
                     let subset = compose(ctx, memlet, at, &facts);
                     // At most one of the two has a border.
-                    let border = memlet.border.or(read.border);
+                    let outer = || border_before(ctx, body, producer, read.border?);
+                    let border = memlet.border.or_else(outer);
                     parts.reads.push(Memlet { value: memlet.value, subset, border });
                 }
             }

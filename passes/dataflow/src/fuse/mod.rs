@@ -18,7 +18,7 @@ mod tidy;
 
 pub use cost::{body_cost_of, is_free};
 
-use nim_dataflow::Map;
+use nim_dataflow::{Map, MapView};
 use nim_ir::{Body, Context, Module, OpId};
 use nim_pass::{RuleInfo, Rules};
 
@@ -89,18 +89,30 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
             tidy::tidy(ctx, body, op);
         }
     }
+    // Maps that make bytes go into their readers last: they may become epilogues first, and who widens them goes further.
+    let mut last = false;
     for _ in 0..MAX_ROUNDS {
         let before = done;
         for op in maps(ctx, body) {
             if body.is_erased(op) {
                 continue;
             }
-            if options.epilogue
+            // What widens numbers is best done by their readers: the narrow ones are moved then.
+            if options.inline
+                && MapView::new(ctx, body, op).is_some_and(|view| cost::stores_wider(ctx, body, &view))
+                && let Some(merged) = inline::inline_producer(ctx, body, op, rules)
+            {
+                done.inlined += 1;
+                for new in merged {
+                    tidy::tidy(ctx, body, new);
+                }
+            } else if options.epilogue
                 && let Some(new) = epilogue::fuse_epilogue(ctx, body, op, rules)
             {
                 done.epilogues += 1;
                 tidy::tidy(ctx, body, new);
             } else if options.inline
+                && (last || !MapView::new(ctx, body, op).is_some_and(|view| cost::makes_bytes(ctx, &view)))
                 && let Some(merged) = inline::inline_producer(ctx, body, op, rules)
             {
                 done.inlined += 1;
@@ -109,9 +121,10 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
                 }
             }
         }
-        if done == before {
+        if done == before && last {
             break;
         }
+        last = done == before;
     }
     remove_unused(ctx, body);
     done

@@ -94,7 +94,7 @@ impl Emitter<'_> {
     }
 
     /// Row-major position of an element, resolved.
-    fn position(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<Expr> {
+    pub fn position(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<Expr> {
         let pool = &self.ctx.exprs;
         if indices.len() != buffer.dims.len() {
             return Err(self.error("a load or store has as many indices as its buffer has dimensions"));
@@ -107,7 +107,7 @@ impl Emitter<'_> {
     }
 
     /// The address of element `at` (uniform), scaled by `scale` elements, `extra` elements further.
-    fn address(&mut self, buffer: &Buffer, at: Expr, scale: i64, extra: i64) -> Emit<Val> {
+    pub fn address(&mut self, buffer: &Buffer, at: Expr, scale: i64, extra: i64) -> Emit<Val> {
         let pool = &self.ctx.exprs;
         let (symbolic, constant) = pool.split_constant(pool.scale(scale, at));
         let mut terms: Vec<(usize, Expr)> =
@@ -265,7 +265,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn each_lane(&mut self, at: Expr, mut f: impl FnMut(&mut Self, Expr, u32) -> Emit<Val>) -> Emit<Vec<Val>> {
+    pub fn each_lane(&mut self, at: Expr, mut f: impl FnMut(&mut Self, Expr, u32) -> Emit<Val>) -> Emit<Vec<Val>> {
         let count = self.lane_loop.map_or(1, |l| l.count);
         let mut out = vec![];
         for lane in 0..count {

@@ -11,6 +11,7 @@
 //! one. `begin..end` counts through the phases in order; whoever runs parts of it at the same time must wait between
 //! phases ([`phases`]).
 
+mod bytes;
 mod core;
 mod exprs;
 mod math_expand;
@@ -33,6 +34,10 @@ pub struct TargetInfo {
     pub vector_registers: u32,
     /// Whether there is fused multiply-add.
     pub fma: bool,
+    /// Widest vectors whose bytes are multiplied and added up in fours by one instruction (VNNI), in bits; 0 if there is none.
+    pub byte_products: u32,
+    /// Widest vectors of 16-bit integers that are multiplied and added up in pairs by one instruction, in bits.
+    pub pair_products: u32,
     /// Whether `a*b + c` may be rounded once. Off in strict mode.
     pub contract: bool,
     /// Whether sums of floats may be taken in another order. Off in strict mode.
@@ -42,7 +47,15 @@ pub struct TargetInfo {
 impl Default for TargetInfo {
     /// x86-64-v3.
     fn default() -> Self {
-        TargetInfo { vector_bits: 256, vector_registers: 16, fma: true, contract: true, reassociate: true }
+        TargetInfo {
+            vector_bits: 256,
+            vector_registers: 16,
+            fma: true,
+            byte_products: 0,
+            pair_products: 256,
+            contract: true,
+            reassociate: true,
+        }
     }
 }
 

@@ -34,6 +34,23 @@ impl Emitter<'_> {
                 self.values.insert(self.body.result(op), value);
                 Ok(())
             }
+            "loops.load4" => {
+                let indices = self.indices(op, 1)?;
+                let buffer = self.buffer(self.body.operand(op, 0))?;
+                let value = self.load4(&buffer, &indices)?;
+                self.values.insert(self.body.result(op), value);
+                Ok(())
+            }
+            "loops.dot4" => {
+                let mut args = vec![];
+                for operand in self.body.operands(op) {
+                    args.push(self.value(operand)?);
+                }
+                let [acc, u, s] = args.as_slice() else { return Err(self.error("`loops.dot4` takes three numbers")) };
+                let value = self.dot4(acc, u, s);
+                self.values.insert(self.body.result(op), value);
+                Ok(())
+            }
             "loops.store" => {
                 let indices = self.indices(op, 2)?;
                 let buffer = self.buffer(self.body.operand(op, 1))?;

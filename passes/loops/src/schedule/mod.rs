@@ -1,11 +1,13 @@
 //! How the points of a map are walked.
 //!
+//! * [`bytes`]: sums of products of bytes, four at a time;
 //! * [`contraction`]: maps with reductions, in register tiles;
 //! * [`rows`]: reductions along the contiguous dimension, in vectors of partial results;
 //! * [`elementwise`]: maps without reductions;
 //! * [`naive`]: everything, one point after the other.
 
 pub mod access;
+pub mod bytes;
 pub mod contraction;
 pub mod copies;
 pub mod elementwise;
@@ -23,11 +25,12 @@ use nim_pass::{Miss, RuleInfo, Rules};
 const fn rule(name: &'static str, description: &'static str) -> RuleInfo {
     RuleInfo { name, description }
 }
+const BYTES: RuleInfo = rule("walk-bytes", "products of bytes are summed up in fours");
 const ROWS: RuleInfo = rule("walk-rows", "a reduction is taken in vectors along the dimension that lies side by side");
 const TILES: RuleInfo = rule("walk-tiles", "a reduction's results stay in a register tile");
 const VECTORS: RuleInfo = rule("walk-vectors", "a map without reductions is walked in vectors");
 /// The schedules as rules, in the order in which a map is tried.
-pub const RULES: [RuleInfo; 3] = [ROWS, TILES, VECTORS];
+pub const RULES: [RuleInfo; 4] = [BYTES, ROWS, TILES, VECTORS];
 
 /// Why a schedule does not suit a map; the outer error is a map that no schedule can walk.
 pub type Tried = Result<Result<(), Miss>, Diagnostic>;
@@ -115,6 +118,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         let rules = env.rules;
         for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {
             let tried = match rule {
+                BYTES => bytes::emit(points, nest, env)?,
                 ROWS => rows::emit(points, nest, env, &fixed)?,
                 TILES => contraction::emit(points, nest, env)?,
                 _ => elementwise::emit(points, nest, env, &fixed)?,

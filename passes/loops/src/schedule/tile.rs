@@ -348,6 +348,12 @@ impl Tile<'_> {
             let first = pool.scale(self.rows, self.part);
             return self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let at = [pool.add(first, at[0]), at[1]];
+                if let Some(dot) = points.dot {
+                    let old = nest.load(tile.slots[0], &at, &[]);
+                    let new = points.add_four(nest, dot, old, point)?;
+                    nest.store(new, tile.slots[0], &at, &[]);
+                    return Ok(());
+                }
                 for (w, yielded) in points.body(nest, point)?.into_iter().enumerate() {
                     let value = points.convert(nest, yielded.value, points.accumulator_type(w));
                     let old = nest.load(tile.slots[w], &at, &[]);
@@ -358,14 +364,14 @@ impl Tile<'_> {
             });
         };
         let mut done = Ok(());
-        let extent = points.map.view.domain[k];
+        let extent = points.steps(k);
         match self.parts {
             Some((shared, parts)) if shared == k => {
                 let step = pool.constant(parts);
                 let end = pool.mul(pool.floordiv(extent, step), step);
                 nest.for_loop(Expr::ZERO, end, parts, Kind::Seq, |nest, base| {
                     nest.for_loop(Expr::ZERO, step, 1, Kind::Unroll, |nest, part| {
-                        (self.point[k], self.part) = (pool.add(base, part), part);
+                        (self.point[k], self.part) = (points.step(k, pool.add(base, part)), part);
                         done = self.reduce(nest, rest);
                     });
                 });
@@ -374,7 +380,7 @@ impl Tile<'_> {
                 self.part = Expr::ZERO;
                 if end != extent {
                     nest.for_loop(end, extent, 1, Kind::Seq, |nest, iv| {
-                        self.point[k] = iv;
+                        self.point[k] = points.step(k, iv);
                         done = self.reduce(nest, rest);
                     });
                 }
@@ -382,7 +388,7 @@ impl Tile<'_> {
             _ => {
                 let kind = if unrolled { Kind::Unroll } else { Kind::Seq };
                 nest.range(extent, kind, |nest, iv| {
-                    self.point[k] = iv;
+                    self.point[k] = points.step(k, iv);
                     done = self.reduce(nest, rest);
                 });
             }

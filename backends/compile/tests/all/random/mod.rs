@@ -6,7 +6,7 @@
 
 mod generate;
 mod levels;
-mod rng;
+pub mod rng;
 
 use self::generate::Case;
 use std::sync::Mutex;

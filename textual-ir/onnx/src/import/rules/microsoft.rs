@@ -317,8 +317,8 @@ impl Products for Quantized {
 }
 
 /// An LSTM whose inputs (all steps at once) and states (each step) are quantised by their own range, as `ui8` with a zero
-/// point. Products are exact: ONNX Runtime's on x86 without VNNI are not, as they saturate sums of two `ui8 * i8` products at
-/// 16 bits, so its outputs may differ by far more than rounding does; so may those of MatMulInteger.
+/// point. Products are exact, as ONNX Runtime's are on machines with VNNI; without it, it saturates sums of two `ui8 * i8` products
+/// at 16 bits.
 fn dynamic_quantize_lstm(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (w, r) = (n.input(im, 1)?, n.input(im, 2)?);
     let &[_, hidden, _] = im.dims(r)?.as_slice() else {

@@ -128,7 +128,8 @@ fn dequantize_linear(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     // Differences of 32-bit integers are exact as integers only.
     let wide = if im.dtype(x)?.is_integer() { DType::I32 } else { compute };
     let mut y = im.cast_to(x, wide)?;
-    if let Some(zero) = n.opt(2)
+    let zero = n.opt(2).filter(|&z| !is_zero(im, z));
+    if let Some(zero) = zero
         && wide == DType::I32
     {
         let zero = laid_along(im, n, zero, x)?;
@@ -173,13 +174,18 @@ fn dynamic_quantize_linear(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(dynamic_quantize(im, x)?.to_vec())
 }
 
+/// Known to be 0 everywhere.
+fn is_zero(im: &Importer<'_>, v: ValueId) -> bool {
+    match im.constant_of(v) {
+        Some(tensor) => tensor.bytes().iter().all(|&b| b == 0),
+        None => im.ints(v).is_some_and(|v| v.iter().all(|&z| z == 0)),
+    }
+}
+
 /// `x - zero` in `i32`. A vector of zero points lies along `axis` of the value.
 pub(super) fn centred(im: &mut Importer<'_>, x: ValueId, zero: Option<ValueId>, axis: i64) -> Built {
     let wide = im.cast_to(x, DType::I32)?;
-    let Some(zero) = zero else { return Ok(wide) };
-    if im.ints(zero).is_some_and(|v| v.iter().all(|&z| z == 0)) {
-        return Ok(wide);
-    }
+    let Some(zero) = zero.filter(|&z| !is_zero(im, z)) else { return Ok(wide) };
     let zero = im.cast_to(zero, DType::I32)?;
     let zero = beside(im, zero, axis, x)?;
     im.binary("sub", wide, zero)

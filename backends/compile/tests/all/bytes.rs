@@ -1,0 +1,134 @@
+//! Sums of products of bytes on every kind of machine: exact, whatever signs, zero points, sizes and borders.
+
+use crate::random::rng::Rng;
+use nim_compiler::{DIALECTS, Level, Options, compile, lower};
+use nim_ir::{Context, Module};
+use nim_llvm::Target;
+use nim_tensor::{DType, Tensor, Value};
+use nim_text::{ParseOptions, parse_module, render_all};
+use nim_vm::Session;
+
+/// Machines with VNNI (if this one has it), with pairs of 16-bit integers of three widths, and with none of these.
+const TARGETS: [&str; 5] = ["host", "x86-64-v3", "x86-64-v4", "x86-64-v2", "x86-64"];
+
+fn parse(text: &str) -> (Context, Module) {
+    let ctx = Context::new(DIALECTS);
+    let source = ctx.add_source("bytes.nir", text);
+    let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
+    assert!(found.is_empty(), "{}", render_all(&ctx, &found, &Default::default()));
+    (ctx, module)
+}
+
+/// Random bytes, often the extreme ones.
+fn bytes(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {
+    let byte = |_| if rng.below(3) == 0 { [0, 127, 128, 255][rng.below(4)] } else { rng.below(256) as u8 };
+    Tensor::from_bytes(dtype, dims, (0..dims.iter().product::<usize>()).map(byte).collect())
+}
+
+fn name(dtype: DType) -> &'static str {
+    if dtype == DType::U8 { "ui8" } else { "i8" }
+}
+
+/// `dense<...>` of a tensor of bytes.
+fn dense(t: &Tensor) -> String {
+    let values: Vec<String> = t.to_i64s().unwrap().iter().map(i64::to_string).collect();
+    let mut items = values;
+    for &d in t.dims().iter().rev() {
+        items = items.chunks(d.max(1)).map(|c| format!("[{}]", c.join(", "))).collect();
+    }
+    items.concat()
+}
+
+/// Runs a program that returns integers on each machine, and at the level of loops, and compares with the graph.
+fn check(text: &str, inputs: &[Value], expects: Option<&str>) {
+    let (ctx, module) = parse(text);
+    let run = |ctx: &Context, module: &Module| {
+        nim_interp::exec::run(ctx, module, "main", inputs)
+            .unwrap_or_else(|found| panic!("{}\n{text}", render_all(ctx, &[found], &Default::default())))
+    };
+    let expected = run(&ctx, &module);
+    for target in TARGETS.iter().map(|t| Target::parse(t).unwrap()).filter(Target::supported_on_host) {
+        let options = Options { threads: 1, verify: true, target, ..Options::default() };
+        let (ctx, mut module) = parse(text);
+        lower(&ctx, &mut module, &options, Level::Loops).expect("lowers");
+        let loops = nim_text::print_module(&ctx, &module, &Default::default());
+        if let Some(expects) = expects {
+            assert!(loops.contains(expects), "no {expects}:\n{text}\n{loops}");
+        }
+        assert_eq!(run(&ctx, &module), expected, "loops: {text}");
+        let (ctx, mut module) = parse(text);
+        let compiled = compile(&ctx, &mut module, &options).expect("compiles");
+        let program = compiled.program.into_program().unwrap();
+        let mut session = Session::new(&program, nim_vm::Options::default());
+        let found = session.run(inputs).unwrap();
+        assert_eq!(found, expected, "{}: {text}", options.target);
+    }
+}
+
+#[test]
+fn matrices() {
+    for seed in 0..10 {
+        let mut rng = Rng::new(seed);
+        let (m, k, n) = (1 + rng.below(40), 1 + rng.below(70), 1 + rng.below(70));
+        let (a, b) = ([DType::U8, DType::I8][rng.below(2)], [DType::U8, DType::I8][rng.below(2)]);
+        let x = bytes(&mut rng, &[m, k], a);
+        let w = bytes(&mut rng, &[k, n], b);
+        let az = bytes(&mut rng, &[], a);
+        let per_column: &[usize] = &[n];
+        let shape = if rng.below(2) == 0 { &[] } else { per_column };
+        let bz = bytes(&mut rng, shape, b);
+        let (at, bt) = (name(a), name(b));
+        let bz_type = if bz.dims().is_empty() { "tensor<".to_string() } else { format!("tensor<{n}x") };
+        // Zero points are often 0, and those of the left factor an input.
+        let (with_az, with_bz) = (rng.below(3) > 0, rng.below(3) > 0);
+        let centred = |v: &str, with: bool, ty: &str, z: &str| match with {
+            true => format!("  %{v}c = graph.sub %{v}i, %{v}z : (tensor<{ty}xi32>, {z}i32>) -> tensor<{ty}xi32>\n"),
+            false => format!("  %{v}c = graph.identity %{v}i : (tensor<{ty}xi32>) -> tensor<{ty}xi32>\n"),
+        };
+        let text = format!(
+            "func.func @main(%a: tensor<[N]x{k}x{at}>, %z: tensor<{at}>) -> tensor<[N]x{n}xi32> {{\n  \
+               %b = graph.constant {{value = dense<{}> : tensor<{k}x{n}x{bt}>}} : () -> tensor<{k}x{n}x{bt}>\n  \
+               %y = graph.constant {{value = dense<{}> : {bz_type}{bt}>}} : () -> {bz_type}{bt}>\n  \
+               %ai = graph.cast %a {{to = i32}} : (tensor<[N]x{k}x{at}>) -> tensor<[N]x{k}xi32>\n  \
+               %bi = graph.cast %b {{to = i32}} : (tensor<{k}x{n}x{bt}>) -> tensor<{k}x{n}xi32>\n  \
+               %az = graph.cast %z {{to = i32}} : (tensor<{at}>) -> tensor<i32>\n  \
+               %bz = graph.cast %y {{to = i32}} : ({bz_type}{bt}>) -> {bz_type}i32>\n\
+             {}{}  \
+               %p = graph.matmul %ac, %bc : (tensor<[N]x{k}xi32>, tensor<{k}x{n}xi32>) -> tensor<[N]x{n}xi32>\n  \
+               return %p : tensor<[N]x{n}xi32>\n}}\n",
+            dense(&w),
+            dense(&bz),
+            centred("a", with_az, &format!("[N]x{k}"), "tensor<"),
+            centred("b", with_bz, &format!("{k}x{n}"), &bz_type),
+        );
+        check(&text, &[x.into(), az.into()], (k > 1 && n > 1).then_some("loops.dot4"));
+    }
+}
+
+#[test]
+fn convolutions() {
+    for seed in 0..8 {
+        let mut rng = Rng::new(1000 + seed);
+        let (c, o, h, w) = (1 + rng.below(9), 1 + rng.below(40), 3 + rng.below(9), 3 + rng.below(9));
+        let (r, stride, pad) = ([1, 3][rng.below(2)], 1 + rng.below(2), rng.below(2));
+        let (a, b) = ([DType::U8, DType::I8][rng.below(2)], [DType::U8, DType::I8][rng.below(2)]);
+        let (at, bt) = (name(a), name(b));
+        let x = bytes(&mut rng, &[2, c, h, w], a);
+        let weights = bytes(&mut rng, &[o, c, r, r], b);
+        let zero = bytes(&mut rng, &[], a);
+        let (oh, ow) = ((h + 2 * pad - r) / stride + 1, (w + 2 * pad - r) / stride + 1);
+        let text = format!(
+            "func.func @main(%a: tensor<[N]x{c}x{h}x{w}x{at}>, %z: tensor<{at}>) -> tensor<[N]x{o}x{oh}x{ow}xi32> {{\n  \
+               %b = graph.constant {{value = dense<{}> : tensor<{o}x{c}x{r}x{r}x{bt}>}} : () -> tensor<{o}x{c}x{r}x{r}x{bt}>\n  \
+               %ai = graph.cast %a {{to = i32}} : (tensor<[N]x{c}x{h}x{w}x{at}>) -> tensor<[N]x{c}x{h}x{w}xi32>\n  \
+               %bi = graph.cast %b {{to = i32}} : (tensor<{o}x{c}x{r}x{r}x{bt}>) -> tensor<{o}x{c}x{r}x{r}xi32>\n  \
+               %az = graph.cast %z {{to = i32}} : (tensor<{at}>) -> tensor<i32>\n  \
+               %ac = graph.sub %ai, %az : (tensor<[N]x{c}x{h}x{w}xi32>, tensor<i32>) -> tensor<[N]x{c}x{h}x{w}xi32>\n  \
+               %p = graph.conv %ac, %bi {{pads = [{pad}, {pad}, {pad}, {pad}], strides = [{stride}, {stride}]}} : \
+                 (tensor<[N]x{c}x{h}x{w}xi32>, tensor<{o}x{c}x{r}x{r}xi32>) -> tensor<[N]x{o}x{oh}x{ow}xi32>\n  \
+               return %p : tensor<[N]x{o}x{oh}x{ow}xi32>\n}}\n",
+            dense(&weights),
+        );
+        check(&text, &[x.into(), zero.into()], (b == DType::I8 && c > 1 && o > 1).then_some("loops.dot4"));
+    }
+}

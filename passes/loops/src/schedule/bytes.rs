@@ -1,0 +1,344 @@
+//! Sums of products of bytes: an unsigned and a signed factor, widened to `i32`, four products at a time.
+//!
+//! One factor (a constant one if there is) is packed as `[tiles, reductions/4, columns, 4]`, so that a vector holds four bytes of each
+//! column; the other is read four bytes at a time, where they lie side by side, or from a copy with the reduction innermost, filled
+//! with zeros to a multiple of four. Everything else is a tile like any other ([`super::tile`]).
+
+use super::access::{self, Access, estimate};
+use super::copies::{self, overhang};
+use super::tile::{self, Group, Plan, collapsed};
+use super::{BYTES, Env, Tried, naive};
+use crate::lower::Packing;
+use crate::nest::{Kind, Nest};
+use crate::point::{Dot, Points, Replaced};
+use nim_dataflow::{Combine, as_iv};
+use nim_ir::{Diagnostic, Expr, Facts, OpId, TypeData, ValueId};
+use nim_pass::Miss;
+
+/// Size that a symbolic dimension is taken to have in estimates.
+const ASSUMED: i64 = 64;
+/// Part of the second-level cache that a block of rows may fill, in bytes.
+const BLOCK_BYTES: f64 = 160.0 * 1024.0;
+
+/// How the map is walked.
+struct Choice {
+    dot: Dot,
+    /// The factor whose bytes are packed, and the one that gives four bytes for all lanes.
+    packed: usize,
+    spread: usize,
+    /// The dimension of the spread factor's container that the products are summed along.
+    axis: usize,
+    direct: bool,
+    plan: Plan,
+    cost: f64,
+}
+
+/// Emits the map if it sums up products of bytes.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+    let best =
+        search(points, env).ok_or(Miss("it sums up no products of an unsigned and a signed byte, a column at a time"));
+    let best = match best.and_then(|best| env.may(points, BYTES).map(|()| best)) {
+        Ok(best) => best,
+        Err(why) => return Ok(Err(why)),
+    };
+    naive::fill_starts(points, nest)?;
+    if !best.direct {
+        regroup(points, nest, env, &best)?;
+    }
+    pack(points, nest, env, &best)?;
+    points.dot = Some(best.dot);
+    let fixed = vec![None; points.map.view.rank()];
+    tile::emit(points, nest, &best.plan, &fixed)?;
+    Ok(Ok(()))
+}
+
+/// The reads that are the unsigned and the signed factor of a body that multiplies two widened bytes and does nothing else.
+fn factors(points: &Points<'_>) -> Option<[usize; 2]> {
+    let (ctx, source, view) = (points.ctx, points.source, &points.map.view);
+    let [write] = view.writes.as_slice() else { return None };
+    let wide = matches!(ctx.type_data(points.accumulator_type(0)), TypeData::Integer { width: 32, .. });
+    if write.combine != Combine::Add || write.init_value.is_some() || write.subset.is_none() || !wide {
+        return None;
+    }
+    let made_by = |v: ValueId, names: &[&str]| -> Option<OpId> {
+        source.defining_op(v).filter(|&op| names.contains(&ctx.op_str(source.op_name(op))))
+    };
+    let product = made_by(source.operand(view.body_yield(source)?, 0), &["arith.muli"])?;
+    let args = view.body_args(source);
+    let mut found = [None; 2];
+    for v in source.operands(product) {
+        let widened = made_by(v, &["arith.extui", "arith.extsi"])?;
+        let read = args.iter().position(|&a| a == source.operand(widened, 0))?;
+        let byte = matches!(ctx.type_data(source.ty(args[read])), TypeData::Integer { width: 8, .. });
+        let signed = usize::from(source.is(ctx, widened, "arith.extsi"));
+        if !byte || view.reads[read].subset.is_none() || found[signed].replace(read).is_some() {
+            return None;
+        }
+    }
+    Some([found[0]?, found[1]?])
+}
+
+fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Choice> {
+    let [unsigned, signed] = factors(points)?;
+    if naive::in_memory(points) {
+        return None;
+    }
+    let mut best: Option<Choice> = None;
+    for (packed, spread) in [(signed, unsigned), (unsigned, signed)] {
+        let constant = env.constant_arg(points, packed).is_some();
+        let found = choose(points, env, [unsigned, signed], [packed, spread], constant);
+        if let Some(found) = found
+            && best.as_ref().is_none_or(|b| found.cost < b.cost)
+        {
+            best = Some(found);
+        }
+        if constant && best.is_some() {
+            break;
+        }
+    }
+    best
+}
+
+fn choose(
+    points: &Points<'_>,
+    env: &Env<'_>,
+    [unsigned, signed]: [usize; 2],
+    [packed, spread]: [usize; 2],
+    constant: bool,
+) -> Option<Choice> {
+    let (ctx, view) = (points.ctx, &points.map.view);
+    let pool = &ctx.exprs;
+    let [vectors, numbers] = [packed, spread].map(|r| access::read(points, &view.reads[r]));
+    let extent = |k: usize| estimate(ctx, view.domain[k], ASSUMED);
+    let is_reduction = points.map.reductions(ctx);
+    let walked = (0..view.rank()).filter(|&k| view.domain[k] != Expr::ONE);
+    let (reductions, parallel): (Vec<usize>, Vec<usize>) = walked.partition(|&k| is_reduction[k]);
+    // The longest reduction that walks one dimension of both containers, and nothing else of the spread one.
+    let (dim, axis) = reductions
+        .iter()
+        .filter_map(|&k| Some((k, own_axis(points, spread, k)?)))
+        .filter(|&(k, _)| vectors.uses[k])
+        .max_by(|a, b| extent(a.0).total_cmp(&extent(b.0)))?;
+    let column = parallel.iter().copied().filter(|&k| vectors.uses[k] && !numbers.uses[k]);
+    let column = column.max_by(|&a, &b| extent(a).total_cmp(&extent(b)))?;
+    let rows: Vec<usize> = parallel.iter().copied().filter(|&k| !vectors.uses[k]).collect();
+    let batch: Vec<usize> = parallel.iter().copied().filter(|&k| k != column && vectors.uses[k]).collect();
+    if !constant && rows.iter().map(|&k| extent(k)).product::<f64>() < 8.0 {
+        return None;
+    }
+    // Where the copy cannot know what lies outside, nothing is copied.
+    overhang(points, spread).filter(|sides| sides[axis] == (Expr::ZERO, Expr::ZERO))?;
+    let facts = Facts::default();
+    let direct = numbers.contiguous(dim)
+        && pool.divisor(view.domain[dim], &facts) % 4 == 0
+        && !copies::may_be_outside(points, spread);
+    let lanes = i64::from((env.options.target.vector_bits / 32).max(1));
+    let depth = reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / 4.0).ceil();
+    let registers = i64::from(env.options.target.vector_registers)
+        - if env.options.target.byte_products >= env.options.target.vector_bits { 0 } else { 6 };
+    let mut best: Option<(f64, Group, Group)> = None;
+    for wide in 1..=4 {
+        for tall in 1..=14 {
+            if tall * wide + wide + 1 > registers || rows.is_empty() && tall > 1 {
+                continue;
+            }
+            let mut row = Group::new(ctx, &view.domain, rows.clone());
+            let mut columns = Group::new(ctx, &view.domain, vec![column]);
+            row.set_tile(ctx, tall, false);
+            columns.set_tile(ctx, wide * lanes, false);
+            let (m, w) = (tall as f64, wide as f64);
+            let fixed = |e: Expr| pool.as_const(e).is_some();
+            let tiles = |size: Expr, tile: f64| {
+                let exact = estimate(ctx, size, ASSUMED) / tile;
+                if fixed(size) { exact.ceil() } else { exact + 0.5 }
+            };
+            // Two products and two loads a cycle, and each sum waits for the one before.
+            let step = (m * w / 2.0).max((m + w) / 2.0).max(2.0) + 0.1 * (m + w);
+            let cost = tiles(row.size, m) * tiles(columns.size, w * lanes as f64) * (depth * step + 3.0 * m * w + 20.0);
+            if best.as_ref().is_none_or(|b| cost < b.0) {
+                best = Some((cost, row, columns));
+            }
+        }
+    }
+    let (cost, rows, columns) = best?;
+    let others = reductions.iter().filter(|&&k| k != dim).map(|&k| (k, false));
+    let reductions: Vec<(usize, bool)> = others.chain([(dim, false)]).collect();
+    // Rows that follow each other before the columns move on: what the second-level cache holds, but work for all threads.
+    let count = estimate(ctx, rows.size, ASSUMED) / rows.tile as f64;
+    let outer = batch.iter().map(|&k| extent(k)).product::<f64>() * (extent(column) / columns.tile as f64).ceil();
+    let fits = (BLOCK_BYTES / (4.0 * depth * rows.tile as f64)).floor();
+    let row_block = fits.min((count / (16.0 / outer).ceil().max(1.0)).ceil()).max(1.0) as i64;
+    let reorders = env.reorders(points);
+    let units = Group::new(ctx, &view.domain, vec![]);
+    let plan = Plan { batch, units, rows, columns, lanes, reductions, row_block, reorders };
+    Some(Choice { dot: Dot { dim, unsigned, signed }, packed, spread, axis, direct, plan, cost })
+}
+
+/// The dimension of a read's container whose index is the iteration variable itself, if no other index mentions it.
+fn own_axis(points: &Points<'_>, read: usize, k: usize) -> Option<usize> {
+    let subset = points.map.view.reads[read].subset.as_ref()?;
+    let mentions = |e: &&Expr| points.ctx.exprs.mentions(**e, points.map.ivs[k]);
+    let axis = subset.iter().position(|&e| as_iv(points.ctx, e) == Some(k))?;
+    (subset.iter().filter(mentions).count() == 1).then_some(axis)
+}
+
+/// A copy of the spread factor with the summed dimension innermost, filled with zeros to a multiple of four, and with its border.
+fn regroup(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, best: &Choice) -> Result<(), Diagnostic> {
+    let ctx = points.ctx;
+    let pool = &ctx.exprs;
+    let memlet = points.map.view.reads[best.spread].clone();
+    let ty = points.source.ty(memlet.value);
+    let (sides, dims) = (overhang(points, best.spread).unwrap_or_default(), ctx.dim_exprs(ty).unwrap_or_default());
+    let element = ctx.element_type(ty).unwrap_or_else(|| ctx.none_type());
+    let subset = memlet.subset.clone().unwrap_or_default();
+    let four = pool.constant(4);
+    // Where each dimension of the copy comes from.
+    let order: Vec<usize> = (0..dims.len()).filter(|&d| d != best.axis).chain([best.axis]).collect();
+    let count = points.map.view.domain[best.dot.dim];
+    let mut sizes: Vec<Expr> = order.iter().map(|&d| pool.sum([dims[d], sides[d].0, sides[d].1])).collect();
+    if let Some(last) = sizes.last_mut() {
+        *last = pool.mul(pool.ceildiv(count, four), four);
+    }
+    let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
+    let from = points.buffer(memlet.value)?;
+    let scalar = nim_dataflow::scalar_type(ctx, element);
+    let zero = points.zero(scalar);
+    let border = memlet.border.map_or(zero, |b| points.scalar(b, scalar));
+    let lanes = env.lanes(element);
+    let (last, outer) = (sizes[sizes.len() - 1], sizes[..sizes.len() - 1].to_vec());
+    collapsed(nest, &outer, Kind::Parallel, &mut |nest, at| {
+        let mut element = |nest: &mut Nest<'_>, x: Expr| {
+            let place: Vec<Expr> = at.iter().copied().chain([x]).collect();
+            let mut index = vec![Expr::ZERO; dims.len()];
+            let mut inside = vec![];
+            for (&d, &p) in order.iter().zip(&place) {
+                let (low, high) = sides[d];
+                index[d] = pool.sub(p, low);
+                if low != Expr::ZERO {
+                    inside.push(index[d]);
+                }
+                if high != Expr::ZERO {
+                    inside.push(pool.sub(pool.sub(dims[d], Expr::ONE), index[d]));
+                }
+            }
+            let exists = match count == last {
+                true => vec![],
+                false => vec![pool.sub(pool.sub(count, Expr::ONE), x)],
+            };
+            let read = |nest: &mut Nest<'_>| match inside.is_empty() {
+                true => nest.load(from, &index, &[]),
+                false => nest.choose(
+                    &inside,
+                    scalar,
+                    |nest| nest.load(from, &index, &[]),
+                    |nest| nest.constant(border, scalar),
+                ),
+            };
+            let value = match exists.is_empty() {
+                true => read(nest),
+                false => nest.choose(&exists, scalar, read, |nest| nest.constant(zero, scalar)),
+            };
+            nest.store(value, buffer, &place, &[]);
+        };
+        super::elementwise::along(nest, last, lanes, 1, &mut element);
+    });
+    let indices = order.iter().map(|&d| pool.add(subset[d], sides[d].0)).collect();
+    points.replaced.insert(best.spread, Replaced { buffer, indices });
+    Ok(())
+}
+
+/// Has the packed factor served by a copy `[outer..., tiles, reductions..., columns, 4]`, made at compile time if it is constant.
+fn pack(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, best: &Choice) -> Result<(), Diagnostic> {
+    let ctx = points.ctx;
+    let pool = &ctx.exprs;
+    let (four, domain) = (pool.constant(4), points.map.view.domain.clone());
+    let (columns, dim, read) = (&best.plan.columns, best.dot.dim, best.packed);
+    let access: Access = access::read(points, &points.map.view.reads[read]);
+    let used = |k: &usize| access.uses[*k];
+    let outer: Vec<usize> = best.plan.batch.iter().copied().filter(used).collect();
+    let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).filter(used).collect();
+    let fours = |k: usize| if k == dim { pool.ceildiv(domain[k], four) } else { domain[k] };
+    let sizes: Vec<Expr> = outer
+        .iter()
+        .map(|&k| domain[k])
+        .chain([columns.tiles(ctx)])
+        .chain(inner.iter().map(|&k| fours(k)))
+        .chain([pool.constant(columns.tile), four])
+        .collect();
+    let iv = |k: usize| pool.var(points.map.ivs[k]);
+    let tile = pool.constant(columns.tile);
+    let column = iv(columns.dims[0]);
+    let indices: Vec<Expr> = outer
+        .iter()
+        .map(|&k| iv(k))
+        .chain([pool.floordiv(column, tile)])
+        .chain(inner.iter().map(|&k| if k == dim { pool.floordiv(iv(k), four) } else { iv(k) }))
+        .chain([pool.modulo(column, tile), Expr::ZERO])
+        .collect();
+    // The point that a packed byte belongs to.
+    let point = |at: &[Expr]| {
+        let mut point = vec![Expr::ZERO; domain.len()];
+        for (&k, &i) in outer.iter().zip(at) {
+            point[k] = i;
+        }
+        let rest = &at[outer.len()..];
+        let [last_column, last] = [rest[rest.len() - 2], rest[rest.len() - 1]];
+        for (&k, &i) in inner.iter().zip(&rest[1..]) {
+            point[k] = if k == dim { pool.add(pool.scale(4, i), last) } else { i };
+        }
+        point[columns.dims[0]] = pool.add(pool.scale(columns.tile, rest[0]), last_column);
+        point
+    };
+    let memlet = points.map.view.reads[read].clone();
+    let element = ctx.element_type(points.source.ty(memlet.value)).unwrap_or_else(|| ctx.none_type());
+    let shape: Option<Vec<i64>> = sizes.iter().map(|&s| pool.as_const(s)).collect();
+    if let (Some(arg), Some(shape)) = (env.constant_arg(points, read), shape) {
+        let at: Vec<Expr> = (0..sizes.len()).map(|k| nim_dataflow::iv(ctx, k)).collect();
+        let source = points.map.all_at(ctx, memlet.subset.as_deref().unwrap_or_default(), &point(&at));
+        let buffer = env.args[arg];
+        nest.body.set_ty(buffer, ctx.memref_of(&sizes, element));
+        env.packing.push(Packing { arg, shape, indices: source });
+        points.replaced.insert(read, Replaced { buffer, indices });
+        return Ok(());
+    }
+    let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
+    let scalar = nim_dataflow::scalar_type(ctx, element);
+    let zero = points.zero(scalar);
+    let (first, rest) = sizes.split_at(outer.len() + 1);
+    let mut failed = None;
+    collapsed(nest, first, Kind::Parallel, &mut |nest, at| {
+        nest.ranges(rest, Kind::Seq, &mut |nest, within| {
+            let place: Vec<Expr> = at.iter().chain(within).copied().collect();
+            let point = point(&place);
+            let exists: Vec<Expr> = [dim, columns.dims[0]]
+                .into_iter()
+                .map(|k| pool.sub(pool.sub(domain[k], Expr::ONE), point[k]))
+                .filter(|&e| !pool.prove_le(Expr::ZERO, e, nest.facts))
+                .collect();
+            let mut inner = None;
+            let value = match exists.is_empty() {
+                true => points.read_number(nest, read, &point),
+                false => Ok(nest.choose(
+                    &exists,
+                    scalar,
+                    |nest| {
+                        points.read_number(nest, read, &point).unwrap_or_else(|e| {
+                            inner = Some(e);
+                            nest.constant(zero, scalar)
+                        })
+                    },
+                    |nest| nest.constant(zero, scalar),
+                )),
+            };
+            match inner.map_or(value, Err) {
+                Ok(value) => nest.store(value, buffer, &place, &[]),
+                Err(e) => failed = Some(e),
+            }
+        });
+    });
+    points.replaced.insert(read, Replaced { buffer, indices });
+    failed.map_or(Ok(()), Err)
+}
