@@ -52,7 +52,7 @@ pub fn grammar(dialects: &[&'static DialectDef]) -> String {
         rule("keyword.operator.op", format!(r"\b{}\.(?:{})\b", escaped(dialect.name), names.join("|")), &[]);
     }
     rule("keyword.operator.op", r"\b(?:module|return|call)\b".into(), &[]);
-    rule("keyword.operator.op", r"\bindex\.[a-z_]+\b".into(), &[]);
+    rule("keyword.operator.op", r"\bindex\.[a-z_.]+\b".into(), &[]);
     rule("storage.type", format!(r"\b{types}\b"), &[]);
     rule("entity.name.function.op", r"\b[a-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_$.]*".into(), &[]);
     let words: Vec<String> = keywords(dialects).iter().map(|word| escaped(word)).collect();

@@ -65,6 +65,8 @@ fn every_token_of_the_suite_is_known() {
             // What is meant to be no token is none.
             if ["N0101", "N0102"].iter().any(|code| part.contains(code))
                 || path.ends_with("diagnostics/Inputs/text.nir")
+                // Bodies of dialects that nobody knows hold any character.
+                || path.ends_with("interop/odd.mlir")
             {
                 continue;
             }

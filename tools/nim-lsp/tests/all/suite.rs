@@ -52,7 +52,8 @@ fn expected(text: &str) -> BTreeSet<u64> {
 fn errors_are_where_tests_expect_them() {
     let mut client = Client::start();
     let mut checked = 0;
-    for (uri, text) in tests() {
+    // The server reads without upstream's parser.
+    for (uri, text) in tests().into_iter().filter(|(_, text)| !text.contains("REQUIRES: mlir\n")) {
         let found = client.open(&uri, &text);
         let errors: BTreeSet<u64> =
             found.iter().filter(|d| d["severity"] == 1).filter_map(|d| d["range"]["start"]["line"].as_u64()).collect();
