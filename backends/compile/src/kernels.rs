@@ -46,7 +46,6 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
         },
         contract: default.contract && !options.strict,
         reassociate: default.reassociate && !options.strict,
-        ..default
     }
 }
 

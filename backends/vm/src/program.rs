@@ -329,10 +329,10 @@ fn verify(contents: &Contents, library: &[Option<runtime::Function>]) -> Result<
             return Err(LoadError::Bytecode(format!("{} has more registers than it can use", function.name)));
         }
         for instr in &function.code {
-            if let Instr::Runtime { function: name, .. } = instr {
-                if library[name.index()].is_none() {
-                    return Err(LoadError::Function(contents.texts[name.index()].clone()));
-                }
+            if let Instr::Runtime { function: name, .. } = instr
+                && library[name.index()].is_none()
+            {
+                return Err(LoadError::Function(contents.texts[name.index()].clone()));
             }
         }
     }

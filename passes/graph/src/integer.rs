@@ -242,7 +242,7 @@ pub fn product(site: &mut Site<'_>) -> Result<(), Miss> {
     if !is_single(ctx, site.body, x_scale) {
         return Err(Miss("the left scale is more than one number"));
     }
-    if !depth(ctx, site.body, op).is_some_and(|n| n <= MOST_PRODUCTS) {
+    if depth(ctx, site.body, op).is_none_or(|n| n > MOST_PRODUCTS) {
         return Err(Miss("a sum of so many products may not fit 32 bits"));
     }
     site.fire()?;

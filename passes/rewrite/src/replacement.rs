@@ -22,9 +22,9 @@ pub trait Replacement {
 /// A value that is there already; it must have the type of what it takes the place of.
 impl Replacement for ValueId {
     fn check(&mut self, _: &Context, body: &Body, op: OpId) -> Result<(), Miss> {
-        match body.results(op) {
-            &[result] if body.ty(result) == body.ty(*self) => Ok(()),
-            &[_] => Err(Miss("it has another type than what would take its place")),
+        match *body.results(op) {
+            [result] if body.ty(result) == body.ty(*self) => Ok(()),
+            [_] => Err(Miss("it has another type than what would take its place")),
             _ => Err(Miss("it has no single result")),
         }
     }

@@ -222,7 +222,7 @@ fn matchers(op: &Op) -> Vec<TokenStream> {
                 (quote!(::core::option::Option<#value>), quote!(::core::option::Option::Some(#field.first().copied())))
             }
             (Kind::Operand(_), Arity::Variadic) => {
-                (quote!(::std::vec::Vec<#value>), quote!(::core::option::Option::Some(#field)))
+                (quote!(::std::vec::Vec<#value>), quote!(::nim_ir::verifier::operand_field(ctx, body, op, #name)))
             }
             (Kind::Result(_), Arity::One) if results.iter().all(|m| m.arity == Arity::One) => {
                 let at = results.iter().position(|m| m.name == *name).unwrap_or(0);

@@ -12,6 +12,7 @@ use syn::{
 };
 
 /// What a field stands for.
+#[expect(clippy::large_enum_variant, reason = "a few of them, while a macro runs")]
 pub enum Kind {
     /// Operand, with the path of its constraint.
     Operand(Path),

@@ -25,6 +25,7 @@ struct Rule {
     body: RuleBody,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a few of them, while a macro runs")]
 enum RuleBody {
     /// Names of ops, and a function.
     Function {
@@ -57,6 +58,7 @@ struct Condition {
     why: Expr,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a few of them, while a macro runs")]
 enum Replacement {
     Value(Expr),
     Op(Made),

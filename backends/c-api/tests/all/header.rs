@@ -26,20 +26,22 @@ fn header() -> String {
     for file in ["error.rs", "value.rs", "program.rs", "session.rs"] {
         builder = builder.with_src(source.join(file));
     }
-    let mut config = cbindgen::Config::default();
-    config.language = cbindgen::Language::C;
-    config.style = cbindgen::Style::Type;
-    config.cpp_compat = true;
-    config.usize_is_size_t = true;
-    config.documentation_style = cbindgen::DocumentationStyle::C99;
-    config.include_guard = Some("NIM_H".into());
-    config.header = Some(NOTICE.into());
-    config.sort_by = cbindgen::SortKey::None;
+    let mut config = cbindgen::Config {
+        language: cbindgen::Language::C,
+        style: cbindgen::Style::Type,
+        cpp_compat: true,
+        usize_is_size_t: true,
+        documentation_style: cbindgen::DocumentationStyle::C99,
+        include_guard: Some("NIM_H".into()),
+        header: Some(NOTICE.into()),
+        sort_by: cbindgen::SortKey::None,
+        after_includes: Some(OPAQUE.into()),
+        line_length: 120,
+        ..cbindgen::Config::default()
+    };
     config.export.include = vec!["nim_error_code".into()];
     // Rust knows what is in these, C does not.
     config.export.exclude = vec!["nim_value".into(), "nim_native".into()];
-    config.after_includes = Some(OPAQUE.into());
-    config.line_length = 120;
     let mut text = vec![];
     builder.with_config(config).generate().expect("the definitions can be written in C").write(&mut text);
     // What must hold of the arguments is a sentence like any other.
