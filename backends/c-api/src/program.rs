@@ -155,8 +155,8 @@ pub unsafe extern "C" fn nim_program_load_with_constants(
 }
 
 /// Makes the bytes of a `.nimx` file ready to run. With `release` they are used where they are, until `release(context)` is
-/// called: when the program, its sessions and their outputs are gone, or before this function fails. Without, they are
-/// copied.
+/// called: when nothing needs them any more, at the latest when the program, its sessions and their outputs are gone, or before
+/// this function fails. Without, they are copied.
 ///
 /// # Safety
 /// `bytes` has `length` bytes, which stay as they are until they are released; `program` points to where the result goes.

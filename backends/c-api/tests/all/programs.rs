@@ -19,7 +19,7 @@ output h_next: tensor<[N]x3xf32>, dimensions N (-1) 3 (3)
 step 0: 1 0 0 0.5 2 0.25
 step 1: 2.5 0 0 0.75 3 2.375
 step 2: 4.25 0 0 0.875 3.5 4.4375
-refused: dimension 0 of input `h` is 2, it must be N = 1, where N = 1 is dimension 0 of input `x`; the shape is [2, 3]
+refused: dimension 0 of input `h` is 2, it must be N = 1, where N = 1 is dimension 0 of input `x`; the shape is [2, 3] (node `matmul`)
 step 3: 2x3, first row 6.125 0 0
 ";
         assert_eq!(found, expected, "{link:?}");
