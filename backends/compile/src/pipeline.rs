@@ -293,9 +293,7 @@ impl<'a> Run<'a> {
         self.stage("graph-to-dyn", module, |_, module| errors(nim_dyn_passes::graph_to_dyn(ctx, module).1))?;
         if self.options.plan {
             self.stage("dyn-plan-memory", module, |_, module| {
-                each_function(ctx, module, |body| {
-                    nim_dyn_passes::plan_memory(ctx, body);
-                });
+                nim_dyn_passes::plan_memory(ctx, module);
                 Ok(())
             })?;
         }

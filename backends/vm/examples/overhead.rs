@@ -70,7 +70,7 @@ fn chain(batch: &str) -> Program {
     b.code.push(Instr::Dim { symbol: Sym(0), from: Reg(0), axis: 0 });
     b.code.push(Instr::Check { from: Reg(0), dims: [n, channels].into(), what });
     let bytes = b.size(&format!("512*({batch})"));
-    b.code.push(Instr::Alloc { out: Reg(1), bytes });
+    b.code.push(Instr::Alloc { out: Reg(1), sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
     let weight = b.builder.constant(&Tensor::new(&[64, 64], vec![0f32; 4096]));
     let bias = b.builder.constant(&Tensor::new(&[64], vec![0f32; 64]));
     let kernel = b.builder.kernel("nothing");
@@ -104,7 +104,7 @@ fn around(steps: usize, make: impl Fn(&mut Build) -> Vec<Instr>) -> Program {
     let (zero, most, i, next) = (b.size("0"), b.size(&steps.to_string()), b.size("i"), b.size("i + 1"));
     let dims = b.sizes(&["4", "4"]);
     let bytes = b.size("1024");
-    b.code.push(Instr::Alloc { out: Reg(1), bytes });
+    b.code.push(Instr::Alloc { out: Reg(1), sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
     b.code.push(Instr::New { out: Reg(2), dtype: DType::F32, dims });
     b.code.push(Instr::Eval { symbol: Sym(1), value: zero });
     let body = make(&mut b);

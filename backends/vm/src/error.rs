@@ -184,6 +184,8 @@ pub enum RunErrorKind {
         in_use: usize,
         /// The limit, if it was the limit that was reached.
         limit: Option<usize>,
+        /// Where the symbols of the sizes come from.
+        because: Vec<String>,
     },
     /// More steps than are allowed: a loop may not end.
     Steps(u64),
@@ -260,11 +262,15 @@ impl fmt::Display for RunErrorKind {
                 why(f, because)
             }
             RunErrorKind::Size { expression, problem } => write!(f, "the size {expression} {problem}"),
-            RunErrorKind::Memory { requested, in_use, limit: Some(limit) } => {
-                write!(f, "{requested} more bytes of memory are needed, {in_use} are in use, and the limit is {limit}")
-            }
-            RunErrorKind::Memory { requested, in_use, limit: None } => {
-                write!(f, "the system has no {requested} bytes of memory left, {in_use} are in use")
+            RunErrorKind::Memory { requested, in_use, limit, because } => {
+                match limit {
+                    Some(limit) => write!(
+                        f,
+                        "{requested} more bytes of memory are needed, {in_use} are in use, and the limit is {limit}"
+                    )?,
+                    None => write!(f, "the system has no {requested} bytes of memory left, {in_use} are in use")?,
+                }
+                why(f, because)
             }
             RunErrorKind::Steps(limit) => {
                 write!(f, "the program did not end within {limit} steps of loops and calls, which is the limit")

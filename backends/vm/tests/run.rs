@@ -393,7 +393,7 @@ fn hostile_bytecode_is_refused() {
     fails(&|b| b.push(Instr::Reshape { out: Reg(1), from: Reg(2), dims: [].into() }));
     fails(&|b| {
         let (bytes, offset, dims) = (b.size("64"), b.size("60"), b.sizes(&["2"]));
-        b.push(Instr::Alloc { out: Reg(1), bytes });
+        b.push(Instr::Alloc { out: Reg(1), sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
         b.push(Instr::View { out: Reg(2), storage: Reg(1), offset, dtype: DType::F32, dims });
     });
     fails(&|b| {

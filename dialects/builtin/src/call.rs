@@ -98,7 +98,9 @@ pub fn fits(ctx: &Context, formal: Type, actual: Type, symbols: &mut FxHashMap<S
             TypeData::MemRef { dims: f, element: a, layout, space },
             TypeData::MemRef { dims: g, element: b, layout: other, space: place },
         ) => a == b && layout == other && space == place && dims_fit(f, g),
-        (TypeData::UnrankedTensor(a), TypeData::Tensor { element: b, .. })
+        (TypeData::UnrankedMemRef { element: a, .. }, TypeData::MemRef { element: b, .. })
+        | (TypeData::MemRef { element: a, .. }, TypeData::UnrankedMemRef { element: b, .. })
+        | (TypeData::UnrankedTensor(a), TypeData::Tensor { element: b, .. })
         | (TypeData::Tensor { element: a, .. }, TypeData::UnrankedTensor(b)) => a == b,
         (TypeData::Function { inputs: f, results: r }, TypeData::Function { inputs: g, results: s }) => {
             f.len() == g.len()

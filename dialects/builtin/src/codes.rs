@@ -48,4 +48,9 @@ nim_ir::codes! {
     "N0426", "closure does not fit its function",
         "A closure gives a function its first arguments: what it has captured, then what its type takes, is what the \
          function takes.";
+    "N0427", "lambda does not fit its function",
+        "The value of a lambda is a function of what its region takes; what it gives is what the region yields.";
+    "N0428", "assumption that cannot hold",
+        "`graph.assume` says of a symbol that it is at least, at most, or a multiple of something, or what it is most of \
+         the time. All of it must be possible together.";
 }

@@ -6,11 +6,13 @@
 
 pub mod adt;
 pub mod arith;
+pub mod assume;
 mod call;
 #[allow(non_snake_case)]
 pub mod cf;
 pub mod codes;
 pub mod func;
+pub mod lambda;
 pub mod math;
 #[allow(non_snake_case)]
 pub mod memref;

@@ -13,6 +13,9 @@ nim_ir::codes! {
         "Symbols are read from, and indices written to, a buffer of rank 0 or 1 with one integer each.";
     "N0586", "malformed symbol name",
         "Symbols are names that do not begin with `$`.";
+    "N0587", "malformed arena",
+        "Each buffer of an arena has a size, a symbol of its own that becomes its offset, and the numbers of those buffers \
+         before it that it must not overlap.";
     "N0590", "no single element",
         "Conditions are buffers with one `i1`, trip counts with one `i64`.";
     "N0591", "yielded values do not fit",

@@ -5,15 +5,17 @@
 //!
 //! The exact meaning of the ops stands in `docs/ARCHITECTURE.md`.
 
+mod arena;
 pub mod codes;
 mod control;
 mod data;
 mod kernels;
 mod ops;
 
+pub use arena::Places;
 pub use ops::{
-    Alloc, Bind, Check, Closure, Constant, Construct, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Match, Reshape,
-    Runtime, View, Yield,
+    Alloc, Arena, Bind, Check, Closure, Constant, Construct, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Match,
+    MatchCast, Reshape, Runtime, View, Yield,
 };
 
 use nim_ir::{Context, Type, TypeConstraint, TypeData};

@@ -1,6 +1,6 @@
 //! The op tables of the dialect.
 
-use crate::{control, data, kernels};
+use crate::{arena, control, data, kernels};
 use nim_builtin::adt;
 use nim_builtin::syntax::{parse_values, print_values};
 use nim_ir_macros::{dialect, op};
@@ -9,7 +9,7 @@ dialect! {
     /// The `dyn` dialect.
     pub static DYN: "dyn",
     "When and where: the host side of a program. Values are buffers; sizes are expressions over the function's symbols.",
-    ops[Alloc, View, Kill, Constant, Reshape, Copy, Invoke, Runtime, Bind, Index, Guard, Check, If, Loop, Match, Yield, Construct, Closure],
+    ops[Alloc, Arena, View, Kill, Constant, Reshape, MatchCast, Copy, Invoke, Runtime, Bind, Index, Guard, Check, If, Loop, Match, Yield, Construct, Closure],
     types["dyn.storage": "Memory of some size on a device, of which views are taken."]
 }
 
@@ -22,6 +22,26 @@ pub struct Alloc {
     /// where
     #[attr(String, default = "\"cpu\"")]
     device: Default,
+    /// the memory
+    #[result(crate::STORAGE)]
+    storage: One,
+}
+
+/// Memory in which several buffers have places. Where they lie is found when it runs, from their sizes and from which of
+/// them live at the same time; the offsets become the values of symbols.
+///
+/// A size that is negative or has no value counts as 0: such a buffer is never made.
+#[op(name = "dyn.arena", parse = arena::parse_arena, print = arena::print_arena, verify = arena::verify_arena)]
+pub struct Arena {
+    /// bytes of each buffer
+    #[attr(Exprs)]
+    sizes: Required,
+    /// for each buffer, the numbers of those before it that it must not overlap
+    #[attr(Array)]
+    apart: Required,
+    /// for each buffer, the symbol that becomes its offset
+    #[attr(Array)]
+    symbols: Required,
     /// the memory
     #[result(crate::STORAGE)]
     storage: One,
@@ -67,6 +87,17 @@ pub struct Constant {
 pub struct Reshape {
     /// a buffer
     #[operand(MEMREF)]
+    source: One,
+    /// the same memory
+    #[result(MEMREF)]
+    result: One,
+}
+
+/// The same buffer under a type that says more: new symbols in it get their values. A `dyn.check` behind it looks at the rest.
+#[op(name = "dyn.match_cast", parse = nim_builtin::syntax::parse_cast, print = nim_builtin::syntax::print_cast)]
+pub struct MatchCast {
+    /// a buffer of any rank
+    #[operand(ANY)]
     source: One,
     /// the same memory
     #[result(MEMREF)]

@@ -34,9 +34,10 @@ dialect! {
         layout::Pad, layout::Iota, layout::Range, layout::Resize,
         indexing::Gather, indexing::GatherElements, indexing::GatherNd, indexing::ScatterElements,
         indexing::ScatterNd, indexing::TopK, indexing::NonZero, indexing::Unique, indexing::Nms, indexing::Random,
-        control::ShapeOf, control::Index, control::Bind, control::Guard, control::Runtime, control::If, control::Loop,
+        control::ShapeOf, control::Index, control::Bind, control::Guard, control::Assume, control::MatchCast,
+        control::Runtime, control::If, control::Loop,
         control::Yield,
-        data::Adt, data::Construct, data::Match, data::Closure
+        data::Adt, data::Construct, data::Match, data::Closure, data::Lambda
     ],
     types["graph.string": "Text, an element type of tensors.", "graph.sequence": "A list of values of one type.",
           "graph.optional": "A value or nothing.", "graph.map": "Keys and a single element for each.",

@@ -172,3 +172,18 @@ impl KernelView {
         &self.args[self.args.len() - self.output_count..]
     }
 }
+
+/// The attribute of a `loops.kernel` that lists pairs of an input and an output that may be the same memory, each by its
+/// number among the arguments: every element of the input is read only where this element of the output is made, before it
+/// is written. Lowering a `dataflow.kernel` finds them; `dyn-plan-memory` uses them.
+pub const IN_PLACE: &str = "loops.in_place";
+
+/// The pairs of [`IN_PLACE`].
+pub fn in_place(ctx: &Context, body: &Body, kernel: OpId) -> Vec<(usize, usize)> {
+    let list = body.attr_named(ctx, kernel, IN_PLACE).and_then(|a| ctx.as_array(a)).unwrap_or_default();
+    let pair = |ints: Vec<i64>| match *ints {
+        [input, output] => Some((usize::try_from(input).ok()?, usize::try_from(output).ok()?)),
+        _ => None,
+    };
+    list.iter().filter_map(|&a| pair(ctx.as_ints(a)?)).collect()
+}

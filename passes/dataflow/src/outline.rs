@@ -5,6 +5,7 @@
 //! are listed in `dataflow.constant_args`, so that they may be packed ahead of time.
 
 use crate::names::kernel_name;
+use nim_builtin::assume::{self, Assumption};
 use nim_dataflow::{Invoke, Kernel, Map, MapView, Return};
 use nim_ir::{
     Attr, Body, Builder, Context, Name, OpId, OpName, OpState, Symbol, Type, ValueDef, ValueId, clone::Mapping,
@@ -34,8 +35,9 @@ pub fn outline(ctx: &Context, module: &mut Module) -> Outlined {
             continue;
         }
         let Some(mut body) = module.body.take_nested(func) else { continue };
+        let assumed = assume::of_arguments(ctx, &body);
         for group in groups(ctx, &body) {
-            let (callee, arguments, types) = kernels.kernel_of(ctx, &body, &group, &mut module.body, func);
+            let (callee, arguments, types) = kernels.kernel_of(ctx, &body, &group, &assumed, &mut module.body, func);
             invoke(ctx, &mut body, &group, callee, &arguments, &types);
             done.invokes += 1;
         }
@@ -139,6 +141,7 @@ impl Kernels {
         ctx: &Context,
         source: &Body,
         group: &[OpId],
+        assumed: &[Assumption],
         module: &mut Body,
         func: OpId,
     ) -> (Name, Vec<ValueId>, Vec<Type>) {
@@ -163,14 +166,21 @@ impl Kernels {
         end.loc = locs[locs.len() - 1];
         end.op(Return::NAME, &results, &[], &[]);
         let result_types: Vec<Type> = results.iter().map(|&r| body.ty(r)).collect();
-        let structure = structure(ctx, &body);
+        let symbols = symbols(ctx, &body);
+        // Kernels of the same structure that may take different things for granted are two.
+        let known = assumed.iter().filter(|a| symbols.contains(&a.symbol));
+        let known: Vec<Attr> = known.map(|a| a.to_attr(ctx)).collect();
+        let mut structure = structure(ctx, &body);
+        structure.extend(known.iter().map(|&a| Token::Attr(ctx.name(assume::KERNEL_ATTR), a)));
         if let Some(&known) = self.by_structure.get(&structure) {
             return (known, arguments, result_types);
         }
         let name = self.fresh(ctx, &kernel_name(ctx, &locs));
-        let symbols = symbols(ctx, &body).into_iter().map(|s| ctx.string_attr(ctx.exprs.symbol_name(s)));
+        let symbols = symbols.into_iter().map(|s| ctx.string_attr(ctx.exprs.symbol_name(s)));
         let loc = ctx.derived_loc(NAME, locs[locs.len() - 1]);
+        let assumed = (!known.is_empty()).then(|| ctx.array_attr(known));
         let state = OpState::new(ctx, Kernel::NAME, loc)
+            .attr_opt(ctx, assume::KERNEL_ATTR, assumed)
             .attr(ctx, "sym_name", ctx.string_attr(ctx.str(name)))
             .attr(ctx, "function_type", ctx.type_attr(ctx.function_type(&types, &result_types)))
             .attr(ctx, "symbols", ctx.array_attr(symbols))

@@ -7,7 +7,7 @@ use nim_pass::{BodyPass, Owner, Pass, PassContext, PassReport, Registry};
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
     registry.module_pass(|_| Ok(ToDyn));
-    registry.body_pass(|_| Ok(PlanMemory));
+    registry.module_pass(|_| Ok(PlanMemory));
     registry.body_pass(|_| Ok(InsertKills));
 }
 
@@ -63,7 +63,7 @@ impl BodyPass for InsertKills {
 /// `dyn-plan-memory`.
 struct PlanMemory;
 
-impl BodyPass for PlanMemory {
+impl Pass for PlanMemory {
     fn name(&self) -> &'static str {
         plan::NAME
     }
@@ -76,16 +76,19 @@ impl BodyPass for PlanMemory {
     fn gives(&self) -> &'static [&'static str] {
         &["memory planned"]
     }
-    fn anchors(&self) -> &'static [&'static str] {
-        &["func.func"]
-    }
-    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
-        let done = plan::plan_memory(pass.ctx, body);
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        report.count("buffers", done.buffers as u64);
-        report.count("bytes", done.bytes.unsigned_abs());
-        report.count("arena bytes", done.arena_bytes.unsigned_abs());
-        report.count("regions", done.regions as u64);
+        for (_, done) in plan::plan_memory(pass.ctx, module) {
+            report.count("buffers", done.buffers as u64);
+            report.count("in place", done.in_place as u64);
+            report.count("arenas", done.arenas.len() as u64);
+            // Formulas stand in nim-translate's report; here are those that are numbers.
+            if let Some(bytes) = pass.ctx.exprs.as_const(done.bytes) {
+                report.count("bytes", bytes.unsigned_abs());
+                let peak = pass.ctx.exprs.as_const(done.peak(&pass.ctx.exprs));
+                report.count("peak bytes", peak.unwrap_or(0).unsigned_abs());
+            }
+        }
         Ok(report)
     }
 }

@@ -187,10 +187,9 @@ fn prepared(text: &str, plan: bool) -> (Context, Module, usize) {
     assert!(found.is_empty(), "{}\n{text}", render_all(&ctx, &found, &Default::default()));
     let (_, found) = graph_to_dyn(&ctx, &mut module);
     assert!(found.is_empty(), "{}\n{text}", render_all(&ctx, &found, &Default::default()));
+    let placed = if plan { plan_memory(&ctx, &mut module).iter().map(|(_, p)| p.buffers).sum() } else { 0 };
     let main = module.lookup(&ctx, ctx.name("main")).unwrap();
-    let body = module.body.nested_mut(main).unwrap();
-    let placed = if plan { plan_memory(&ctx, body).buffers } else { 0 };
-    insert_kills(&ctx, body);
+    insert_kills(&ctx, module.body.nested_mut(main).unwrap());
     let found = verify_module(&ctx, &module);
     assert!(found.is_empty(), "{}", render_all(&ctx, &found, &Default::default()));
     (ctx, module, placed)

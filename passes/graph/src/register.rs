@@ -2,6 +2,7 @@
 
 use crate::{
     fold::{self, ConstantFolder, FoldOptions},
+    infer_shapes, lift_lambdas,
     simplify::{self, SimplifyOptions},
     to_dataflow,
 };
@@ -15,6 +16,8 @@ pub fn register(registry: &mut Registry) {
         let defaults = SimplifyOptions::default();
         Ok(Simplify(SimplifyOptions { fold_weights: o.parsed("fold-weights", defaults.fold_weights)? }))
     });
+    registry.module_pass(|_| Ok(InferShapes));
+    registry.module_pass(|_| Ok(LiftLambdas));
     registry.module_pass(|_| Ok(ToDataflow));
 }
 
@@ -24,6 +27,43 @@ pub fn register_fold(registry: &mut Registry, folder: Arc<dyn ConstantFolder>) {
         let options = FoldOptions { max_bytes: o.parsed("max-bytes", FoldOptions::default().max_bytes)? };
         Ok(Fold { folder: folder.clone(), options })
     });
+}
+
+/// `graph-lift-lambdas`.
+struct LiftLambdas;
+
+impl Pass for LiftLambdas {
+    fn name(&self) -> &'static str {
+        lift_lambdas::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Make functions of the module, and closures, of functions that are written where they are used"
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("lambdas", lift_lambdas::lift_lambdas(pass.ctx, module) as u64);
+        Ok(report)
+    }
+}
+
+/// `graph-infer-shapes`.
+struct InferShapes;
+
+impl Pass for InferShapes {
+    fn name(&self) -> &'static str {
+        infer_shapes::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Give every dimension an expression, and guard what types claim beyond what shape functions tell"
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let done = infer_shapes::infer_shapes(pass.ctx, module);
+        let mut report = PassReport::new();
+        report.count("dimensions inferred", done.inferred as u64);
+        report.count("dimensions named", done.named as u64);
+        report.count("guards", done.guards as u64);
+        Ok(report)
+    }
 }
 
 /// `graph-to-dataflow`.

@@ -4,6 +4,7 @@
 //! never from the names of ops.
 
 pub mod codes;
+mod in_place;
 pub mod lower;
 pub mod map;
 pub mod mlir;

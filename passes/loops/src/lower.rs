@@ -9,7 +9,7 @@ use crate::mlir::{TargetInfo, phases};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use crate::schedule;
-use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Expr, Facts, Loc, OpId, OpState, Type, ValueId};
+use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Expr, Loc, OpId, OpState, Type, ValueId};
 use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
@@ -98,24 +98,27 @@ pub(crate) fn lower_under(
     }
     let tensors: Vec<ValueId> = plan.inputs.iter().map(|i| i.0).collect();
     let constants = constant_args(ctx, module, kernel, &tensors);
+    let mut facts = nim_builtin::assume::facts_of_kernel(ctx, module, kernel);
     let mut env = schedule::Env {
         options,
         ctx,
         constants: &constants,
         tensors: &tensors,
         args: &args,
+        assumed: facts.clone(),
         temporaries: vec![],
         packing: vec![],
+        repeats: false,
         rules,
     };
-    let (mut facts, mut next_iv) = (Facts::default(), 0);
+    let mut next_iv = 0;
     for map in &plan.maps {
         let loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
         let mut points = Points::new(ctx, source, map, &buffers);
         schedule::emit(&mut points, &mut nest, &mut env)?;
     }
-    let (more, packing) = (env.temporaries, env.packing);
+    let (more, packing, repeats) = (env.temporaries, env.packing, env.repeats);
     for &(tensor, output) in &plan.copies {
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
         let (from, to) = (buffers[&tensor], args[plan.inputs.len() + output]);
@@ -128,10 +131,18 @@ pub(crate) fn lower_under(
     Builder::at_end(ctx, &mut body, block).op("loops.yield", &[], &[], &[]);
     let mut attrs = AttrList::new();
     let mut set = |name: &str, attr: Attr| attrs.set(ctx, ctx.name(name), attr);
-    for name in ["sym_name", "symbols"] {
+    for name in ["sym_name", "symbols", nim_builtin::assume::KERNEL_ATTR] {
         if let Some(attr) = module.attr_named(ctx, kernel, name) {
             set(name, attr);
         }
+    }
+    let pairs = match repeats {
+        true => vec![],
+        false => crate::in_place::pairs(ctx, &plan.maps, &tensors, &plan.results, &body),
+    };
+    if !pairs.is_empty() {
+        let pair = |&(i, o): &(usize, usize)| ctx.i64_array(&[i as i64, o as i64]);
+        set(nim_loops::IN_PLACE, ctx.array_attr(pairs.iter().map(pair)));
     }
     let types: Vec<Type> = body.block_args(block).iter().map(|&a| body.ty(a)).collect();
     let temporaries: Vec<Type> =
@@ -216,6 +227,8 @@ struct Plan {
     /// Types of all outputs, the temporaries last.
     outputs: Vec<Type>,
     temporaries: usize,
+    /// For each output that is no temporary the tensor that is made in it, if nobody else gets the same.
+    results: Vec<Option<ValueId>>,
     /// Output number of each map's result.
     homes: FxHashMap<ValueId, usize>,
     /// Returned tensors that live elsewhere and are copied.
@@ -276,7 +289,9 @@ impl Plan {
             }
         }
         let temporaries = outputs.len() - named;
-        Ok(Plan { maps, inputs, outputs, temporaries, homes, copies })
+        let shared = |i: usize| copies.iter().any(|&(tensor, output)| output == i || tensor == returned[i]);
+        let results = (0..named).map(|i| (!shared(i)).then_some(returned[i])).collect();
+        Ok(Plan { maps, inputs, outputs, temporaries, results, homes, copies })
     }
 }
 

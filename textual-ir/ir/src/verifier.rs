@@ -402,7 +402,9 @@ pub fn compatible(ctx: &Context, a: Type, b: Type) -> bool {
         | (TypeData::MemRef { dims: x, element: e, .. }, TypeData::MemRef { dims: y, element: f, .. }) => {
             e == f && dims_fit(x, y)
         }
-        (TypeData::UnrankedTensor(e), TypeData::Tensor { element: f, .. })
+        (TypeData::UnrankedMemRef { element: e, .. }, TypeData::MemRef { element: f, .. })
+        | (TypeData::MemRef { element: e, .. }, TypeData::UnrankedMemRef { element: f, .. })
+        | (TypeData::UnrankedTensor(e), TypeData::Tensor { element: f, .. })
         | (TypeData::Tensor { element: e, .. }, TypeData::UnrankedTensor(f)) => e == f,
         _ => false,
     }

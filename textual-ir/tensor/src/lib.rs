@@ -12,6 +12,7 @@ mod minifloat;
 pub mod npy;
 mod number_text;
 mod numbers;
+pub mod packing;
 pub mod scalar;
 pub mod tensor;
 pub mod value;

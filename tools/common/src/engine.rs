@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
 use nim_vm::{LoadOptions, Program, Session};
-pub use nim_vm::{Profile, Roof, SiteTime};
+pub use nim_vm::{Options as RunOptions, PoolStats, Profile, Roof, SiteTime};
 use std::{fmt, path::Path, time::Instant};
 
 /// What runs a model.
@@ -93,8 +93,7 @@ impl Engine {
     }
 
     /// Runs a program that took `compile_ms` to make.
-    pub fn program(interface: Interface, program: &Program, threads: usize, compile_ms: f64) -> Engine {
-        let options = nim_vm::Options { threads: threads.max(1), ..nim_vm::Options::default() };
+    pub fn program(interface: Interface, program: &Program, options: RunOptions, compile_ms: f64) -> Engine {
         Engine { interface, runner: Runner::Program(Box::new(Session::new(program, options))), compile_ms }
     }
 
@@ -102,14 +101,14 @@ impl Engine {
     ///
     /// # Errors
     /// A file that is no program, is damaged, or is for another machine.
-    pub fn load(path: &Path, constants: Option<&Path>, threads: usize) -> Result<Engine, Failure> {
+    pub fn load(path: &Path, constants: Option<&Path>, run: RunOptions) -> Result<Engine, Failure> {
         let options = LoadOptions { constants: constants.map(Path::to_owned), ..LoadOptions::default() };
         let program = match path.extension() {
             Some(extension) if extension == "so" => Program::load_shared(path),
             _ => Program::load_with(path, &options),
         };
         let program = program.map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
-        Ok(Engine::program(Interface::of_program(program.signature()), &program, threads, 0.0))
+        Ok(Engine::program(Interface::of_program(program.signature()), &program, run, 0.0))
     }
 
     /// What the model takes and gives.
@@ -159,6 +158,14 @@ impl Engine {
         match &self.runner {
             Runner::Interpreter { .. } => process_peak(),
             Runner::Program(session) => Some(session.memory().peak),
+        }
+    }
+
+    /// What the memory of its tensors was asked for; not known of the interpreter.
+    pub fn memory(&self) -> Option<PoolStats> {
+        match &self.runner {
+            Runner::Interpreter { .. } => None,
+            Runner::Program(session) => Some(session.stats().memory),
         }
     }
 

@@ -21,6 +21,6 @@ pub mod terminal;
 pub mod text;
 pub mod values;
 
-pub use engine::{Backend, Engine, EngineOptions, Profile, Roof, SiteTime};
+pub use engine::{Backend, Engine, EngineOptions, PoolStats, Profile, Roof, RunOptions, SiteTime};
 pub use failure::{Failure, Stage};
 pub use interface::{Interface, Port, PortType};

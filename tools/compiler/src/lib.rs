@@ -8,7 +8,7 @@ pub use cache::FileCache;
 use nim_compiler::{Level, Options, compile, lower};
 use nim_ir::{Context, Module};
 use nim_llvm::{ObjectCache, Target};
-use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, Stage, flags::CompileFlags};
+use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, RunOptions, Stage, flags::CompileFlags};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,5 +59,6 @@ pub fn engine(ctx: Context, mut module: Module, options: &EngineOptions) -> Resu
     let compiled =
         compile(&ctx, &mut module, &settings).map_err(|found| Failure::diagnostics(Stage::Compile, &ctx, &found))?;
     let program = compiled.program.into_program().map_err(|e| Failure::new(Stage::Load, e.to_string()))?;
-    Ok(Engine::program(interface, &program, options.threads, elapsed()))
+    let run = RunOptions { threads: options.threads.max(1), ..RunOptions::default() };
+    Ok(Engine::program(interface, &program, run, elapsed()))
 }

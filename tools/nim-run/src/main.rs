@@ -74,6 +74,12 @@ struct Cli {
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
+    /// The most bytes of tensors at a time, inputs and constants not counted: 1000000, 512K, 64M, 2G.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    memory_limit: Option<usize>,
+    /// The most steps of loops and calls in one run.
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
     /// One JSON object on standard output instead of text.
     #[arg(long)]
     json: bool,
@@ -81,6 +87,15 @@ struct Cli {
     import: ImportFlags,
     #[command(flatten)]
     compile: CompileFlags,
+}
+
+/// A number of bytes: `1000000`, or with a unit of powers of 1024.
+fn bytes(text: &str) -> Result<usize, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30)];
+    let (number, shift) =
+        units.iter().find_map(|&(unit, shift)| Some((text.strip_suffix(unit)?, shift))).unwrap_or((text, 0));
+    let number = number.parse::<usize>().map_err(|_| "a number of bytes is wanted, or one with K, M or G behind it")?;
+    number.checked_mul(1 << shift).ok_or_else(|| "more bytes than a machine can have".into())
 }
 
 fn main() -> ExitCode {

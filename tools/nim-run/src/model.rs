@@ -3,7 +3,7 @@
 
 use crate::Cli;
 use nim_tools::{
-    Backend, Engine, Failure, Stage,
+    Backend, Engine, Failure, RunOptions, Stage,
     files::{self, Scratch},
     source::{Source, context},
 };
@@ -28,6 +28,10 @@ pub struct Model {
 /// Opens what the command line names.
 pub fn open(cli: &Cli) -> Result<Model, Failure> {
     let backend = cli.backend.unwrap_or(Backend::Cpu);
+    if !matches!(backend, Backend::Cpu | Backend::Native) && (cli.memory_limit.is_some() || cli.max_steps.is_some()) {
+        let message = format!("--memory-limit and --max-steps limit compiled programs, not --backend={backend}");
+        return Err(Failure::new(Stage::Load, message));
+    }
     for (extension, only) in [("nimx", Backend::Cpu), ("so", Backend::Native)] {
         if cli.model.extension().is_none_or(|e| e != extension) {
             continue;
@@ -74,7 +78,14 @@ fn readable(path: &Path) -> Result<(), Failure> {
 
 fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {
     let start = Instant::now();
-    let engine = Engine::load(path, cli.constants.as_deref(), cli.threads)?;
+    let unlimited = RunOptions::default();
+    let options = RunOptions {
+        threads: cli.threads.max(1),
+        memory_limit: cli.memory_limit.unwrap_or(unlimited.memory_limit),
+        max_steps: cli.max_steps.unwrap_or(unlimited.max_steps),
+        ..unlimited
+    };
+    let engine = Engine::load(path, cli.constants.as_deref(), options)?;
     Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
 }
 

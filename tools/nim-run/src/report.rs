@@ -102,6 +102,10 @@ impl Report {
     pub fn finish(mut self, cli: &Cli, engine: &Engine) -> Result<bool, Failure> {
         if cli.json {
             self.json.insert("peak_bytes".into(), json!(engine.peak_bytes()));
+            if let Some(memory) = engine.memory() {
+                self.json.insert("memory_requests".into(), json!(memory.requests));
+                self.json.insert("memory_allocations".into(), json!(memory.allocations));
+            }
             self.json.insert("constant_bytes".into(), json!(engine.constant_bytes()));
             self.json.insert("process_peak_bytes".into(), json!(nim_tools::engine::process_peak()));
             if self.tested {

@@ -163,8 +163,18 @@ struct Lowered {
     multiply_adds: Expr,
     operations: Expr,
     moved: Expr,
-    memory: Expr,
+    memory: Memory,
     found: Vec<Diagnostic>,
+}
+
+/// Memory beside parameters and inputs.
+struct Memory {
+    /// How many buffers there are, and how many of them have their places in arenas.
+    buffers: (usize, usize),
+    /// Bytes if each buffer had memory of its own until the end.
+    unplanned: Expr,
+    /// The most bytes that live at the same time.
+    planned: Expr,
 }
 
 /// The passes of the compiler, up to where buffers have their places.
@@ -186,17 +196,29 @@ fn lower(ctx: &Context, module: &mut Module) -> Lowered {
     let reports = nim_dataflow_passes::report::report(ctx, module);
     nim_dataflow_passes::outline(ctx, module);
     found.extend(nim_dyn_passes::graph_to_dyn(ctx, module).1);
-    let mut sizes: Vec<Expr> = vec![];
-    each_function(ctx, module, |body| {
-        nim_dyn_passes::plan_memory(ctx, body);
-        let storage = body.walk().into_iter().filter(|&op| Alloc::is(ctx, body, op));
-        sizes.extend(storage.filter_map(|op| body.attr_named(ctx, op, "size").and_then(|a| ctx.as_expr(a))));
-    });
+    let storage = |module: &Module| -> Vec<Expr> {
+        let bodies = module.ops().filter(|&op| Func::is(ctx, &module.body, op)).filter_map(|op| module.body.nested(op));
+        let size = |body: &Body, op| {
+            Alloc::size(ctx, body, op).filter(|_| Alloc::is(ctx, body, op)).and_then(|a| ctx.as_expr(a))
+        };
+        bodies.flat_map(|body| body.walk().into_iter().filter_map(|op| size(body, op)).collect::<Vec<_>>()).collect()
+    };
+    let before = storage(module);
+    let planned = nim_dyn_passes::plan_memory(ctx, module);
+    // What stays on its own is counted as if it lived from beginning to end.
+    let unplanned = pool.sum(before.iter().copied());
+    let shared = pool.sum(planned.iter().map(|(_, p)| p.bytes));
+    let peak = pool.sum(planned.iter().map(|(_, p)| p.peak(pool)));
+    let memory = Memory {
+        buffers: (before.len(), planned.iter().map(|(_, p)| p.buffers).sum()),
+        unplanned,
+        planned: pool.add(peak, pool.sub(unplanned, shared)),
+    };
     Lowered {
         multiply_adds: pool.sum(reports.iter().map(|r| r.multiply_adds(pool))),
         operations: pool.sum(reports.iter().map(|r| r.operations(pool))),
         moved: pool.sum(reports.iter().map(|r| r.bytes(pool))),
-        memory: pool.sum(sizes),
+        memory,
         found,
     }
 }
@@ -214,11 +236,14 @@ fn each_function(ctx: &Context, module: &mut Module, mut f: impl FnMut(&mut Body
 /// Formulas.
 fn work(out: &mut String, ctx: &Context, lowered: &Lowered) {
     let show = |e: Expr| ctx.exprs.display(e).to_string();
-    let all = [lowered.multiply_adds, lowered.operations, lowered.moved, lowered.memory];
+    let Memory { buffers: (buffers, placed), unplanned, planned } = lowered.memory;
+    let all = [lowered.multiply_adds, lowered.operations, lowered.moved, unplanned, planned];
     let _ = writeln!(out, "\nmultiply-adds: {}", show(all[0]));
     let _ = writeln!(out, "scalar operations: {}", show(all[1]));
     let _ = writeln!(out, "bytes moved: {}", show(all[2]));
-    let _ = writeln!(out, "peak memory beside parameters, inputs and outputs (at most): {} bytes", show(all[3]));
+    let _ = writeln!(out, "memory beside parameters and inputs: {buffers} buffers, {placed} of them share");
+    let _ = writeln!(out, "  bytes if each had its own: {}", show(unplanned));
+    let _ = writeln!(out, "  bytes that live at the same time (at most): {}", show(planned));
     let symbols: BTreeSet<String> = all
         .iter()
         .flat_map(|&e| ctx.exprs.symbols(e))

@@ -148,6 +148,7 @@ impl<'s, 'a> Emitter<'s, 'a> {
         self.node = ctx.loc_name(body.loc(op)).map(|n| self.shared.builder.text(n));
         match ctx.op_str(body.op_name(op)) {
             d::Alloc::NAME => self.alloc(op),
+            d::Arena::NAME => self.arena(op),
             d::View::NAME => self.view(op),
             d::Kill::NAME => self.kill(&body.operands(op)),
             d::Constant::NAME => self.constant(op),
@@ -155,6 +156,11 @@ impl<'s, 'a> Emitter<'s, 'a> {
                 let (from, out) = (self.reg(body.operand(op, 0)), self.reg(body.result(op)));
                 let dims = self.dims(Some(op), body.ty(body.result(op)));
                 self.push(Instr::Reshape { out, from, dims });
+            }
+            d::MatchCast::NAME => {
+                let (from, out) = (self.reg(body.operand(op, 0)), self.reg(body.result(op)));
+                self.push(Instr::Move { out, from });
+                self.define_results(op);
             }
             d::Copy::NAME => {
                 let (from, to) = (self.reg(body.operand(op, 0)), self.reg(body.operand(op, 1)));
@@ -216,7 +222,18 @@ impl<'s, 'a> Emitter<'s, 'a> {
         }
         let size = body.attr_named(ctx, op, "size").and_then(|a| ctx.as_expr(a)).unwrap_or(Expr::ZERO);
         let (out, bytes) = (self.reg(storage), self.size(Some(op), size));
-        self.push(Instr::Alloc { out, bytes });
+        self.push(Instr::Alloc { out, sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
+    }
+
+    fn arena(&mut self, op: OpId) {
+        let Some(places) = d::Places::of(self.shared.ctx, self.body, op) else {
+            return self.error(Some(op), "N0748", "an arena is not complete");
+        };
+        let (out, sizes) = (self.reg(self.body.result(op)), self.size_list(Some(op), &places.sizes));
+        let apart = places.apart.into_iter().map(Vec::into_boxed_slice).collect();
+        let offsets = places.symbols.iter().map(|&s| self.symbol(s)).collect();
+        self.bound.extend(places.symbols);
+        self.push(Instr::Alloc { out, sizes, apart, offsets });
     }
 
     fn view(&mut self, op: OpId) {

@@ -137,13 +137,18 @@ impl Writer<'_> {
 
     /// Registers in a constant array, as its address and length.
     fn constant_regs(&mut self, regs: &[Reg]) -> [String; 2] {
-        if regs.is_empty() {
+        self.constant_list(regs.iter().map(|r| r.0))
+    }
+
+    /// Numbers in a constant array, as its address and length.
+    fn constant_list(&mut self, numbers: impl Iterator<Item = u32>) -> [String; 2] {
+        let items: Vec<String> = numbers.map(|n| format!("i32 {}", n as i32)).collect();
+        if items.is_empty() {
             return ["0".into(), "0".into()];
         }
         let id = self.fresh();
         let name = format!("{}_list_{}_{id}", self.name, self.number);
-        let items: Vec<String> = regs.iter().map(|r| format!("i32 {}", r.0 as i32)).collect();
-        let count = regs.len();
+        let count = items.len();
         let _ = writeln!(self.globals, "@{name} = internal constant [{count} x i32] [{}]", items.join(", "));
         [format!("ptrtoint (ptr @{name} to i64)"), count.to_string()]
     }
@@ -169,9 +174,18 @@ impl Writer<'_> {
             Instr::Const { out, constant } => {
                 self.entry(at, "constant", &[text(out.0), text(constant.0)]);
             }
-            Instr::Alloc { out, bytes } => {
-                let bytes = self.extent(at, *bytes);
-                self.entry(at, "alloc", &[text(out.0), bytes]);
+            Instr::Alloc { out, sizes, offsets, .. } if sizes.len() == 1 && offsets.is_empty() => {
+                let bytes = self.extent(at, sizes[0]);
+                self.entry(at, "alloc", &[text(out.0), bytes, text(sizes[0].0)]);
+            }
+            Instr::Alloc { out, sizes, apart, offsets } => {
+                let mut args = vec![text(out.0)];
+                args.extend(self.constant_list(sizes.iter().map(|s| s.0)));
+                let lists =
+                    apart.iter().flat_map(|list| std::iter::once(list.len() as u32).chain(list.iter().copied()));
+                args.extend(self.constant_list(lists));
+                args.extend(self.constant_list(offsets.iter().map(|s| s.0)));
+                self.entry(at, "arena", &args);
             }
             Instr::View { out, storage, offset, dtype, dims } => {
                 let offset = self.extent(at, *offset);
@@ -183,6 +197,7 @@ impl Writer<'_> {
             Instr::New { out, dtype, dims } => {
                 let mut args = vec![text(out.0), text(dtype_code(*dtype).into())];
                 args.extend(self.dims(at, dims));
+                args.extend(self.constant_list(dims.iter().map(|d| d.0)));
                 self.entry(at, "new", &args);
             }
             Instr::Reshape { out, from, dims } => {

@@ -42,6 +42,17 @@ impl Buffer {
         (element_count(&dims) == element_count(&self.dims)).then(|| Buffer { dims, ..self.clone() })
     }
 
+    /// True when an element of one is also an element of the other.
+    pub fn overlaps(&self, other: &Buffer) -> bool {
+        let end = |b: &Buffer| b.offset + element_count(&b.dims).unwrap_or(0) * b.dtype.size();
+        Rc::ptr_eq(&self.storage, &other.storage) && self.offset.max(other.offset) < end(self).min(end(other))
+    }
+
+    /// True when both begin at the same place.
+    pub fn begins_with(&self, other: &Buffer) -> bool {
+        Rc::ptr_eq(&self.storage, &other.storage) && self.offset == other.offset
+    }
+
     /// The shape.
     pub fn dims(&self) -> &[usize] {
         &self.dims

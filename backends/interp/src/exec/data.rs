@@ -1,8 +1,10 @@
 //! Algebraic data types and functions as values, at the levels of `graph` and of `dyn` alike.
 
 use super::{Frame, Run};
-use nim_ir::OpId;
-use nim_tensor::{Made, Value};
+use super::{STACK_LEFT, STACK_PIECE};
+use nim_builtin::lambda::captured;
+use nim_ir::{OpId, entity::EntityId};
+use nim_tensor::{Made, Tensor, Value};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -35,7 +37,53 @@ pub(super) fn call_indirect(frame: &Frame<'_>, op: OpId, operands: Vec<Value>) -
     let Some((Value::Function(made), rest)) = operands.split_first() else {
         return Err(frame.error(op, "what is called is no function"));
     };
+    if let Some(results) = run_lambda(frame, op, made, rest) {
+        return results;
+    }
     let target = interpreter.module.lookup(ctx, ctx.name(&made.name));
     let target = target.ok_or_else(|| frame.error(op, format!("there is no function `@{}`", made.name)))?;
     interpreter.call(target, &[made.fields.as_slice(), rest].concat(), &FxHashMap::default())
+}
+
+/// What stands before the numbers of a function's op and of a lambda in it: no function of a module has such a name.
+const LAMBDA: &str = "#lambda";
+
+/// A lambda holds the values that it takes from around, then names and values of all symbols.
+pub(super) fn lambda(frame: &Frame<'_>, op: OpId) -> Run<Vec<Value>> {
+    let owner = frame.owner.ok_or_else(|| frame.error(op, "a lambda is no constant"))?;
+    let fetch = |v| frame.fetch(v).ok_or_else(|| frame.error(op, "what a lambda takes from around has no value"));
+    let mut fields = captured(frame.body, op).into_iter().map(fetch).collect::<Run<Vec<Value>>>()?;
+    let symbols: Vec<(String, i64)> =
+        frame.symbols.iter().map(|(&s, &v)| (frame.ctx().exprs.symbol_name(s).to_owned(), v)).collect();
+    let (names, values): (Vec<String>, Vec<i64>) = symbols.into_iter().unzip();
+    fields.push(Tensor::strings(&[names.len()], names).into());
+    fields.push(Tensor::new(&[values.len()], values).into());
+    let name = format!("{LAMBDA} {} {}", owner.index(), op.index());
+    Ok(vec![Value::Function(Arc::new(Made { name: name.into(), fields }))])
+}
+
+/// Calls a lambda; `None` when the function is none.
+fn run_lambda(caller: &Frame<'_>, call: OpId, made: &Made, args: &[Value]) -> Option<Run<Vec<Value>>> {
+    let mut numbers = made.name.strip_prefix(LAMBDA)?.split_whitespace().filter_map(|n| n.parse().ok());
+    let (owner, op) = (OpId::from_index(numbers.next()?), OpId::from_index(numbers.next()?));
+    let [captures @ .., Value::Tensor(names), Value::Tensor(values)] = made.fields.as_slice() else { return None };
+    let exprs = &caller.ctx().exprs;
+    let symbols = names
+        .as_strings()
+        .unwrap_or_default()
+        .iter()
+        .map(|n| exprs.symbol(n))
+        .zip(values.elements::<i64>().iter().copied())
+        .collect();
+    let run = || {
+        let inner = caller.interpreter.deeper(owner)?;
+        let mut frame = inner.frame(owner, symbols)?;
+        for (v, value) in captured(frame.body, op).into_iter().zip(captures) {
+            frame.set(v, value.clone()).map_err(|m| caller.error(call, m))?;
+        }
+        let region = frame.body.regions(op).first().copied();
+        let region = region.ok_or_else(|| caller.error(call, "a lambda without a region is called"))?;
+        stacker::maybe_grow(STACK_LEFT, STACK_PIECE, || frame.region(op, region, args))
+    };
+    Some(run())
 }

@@ -22,6 +22,22 @@ pub(super) fn run(frame: &mut Frame<'_>, op: OpId, name: &str) -> Run<bool> {
             let storage: Storage = Rc::new(RefCell::new(vec![0xff; bytes]));
             frame.storages.insert(frame.body.result(op), storage);
         }
+        "dyn.arena" => {
+            let ctx = frame.ctx();
+            let places = nim_dyn::Places::of(ctx, frame.body, op);
+            let places = places.ok_or_else(|| frame.error(op, "an arena is not complete"))?;
+            // What has no size here is never made.
+            let sizes: Vec<i64> = places
+                .sizes
+                .iter()
+                .map(|&size| ctx.exprs.eval(size, &|s| frame.symbols.get(&s).copied()).unwrap_or(0))
+                .collect();
+            let packing = nim_tensor::packing::pack(&sizes, &places.apart, 64);
+            let bytes = usize::try_from(packing.size).ok().filter(|&bytes| bytes <= isize::MAX as usize);
+            let bytes = bytes.ok_or_else(|| frame.error(op, format!("memory of {} bytes", packing.size)))?;
+            frame.symbols.extend(places.symbols.iter().copied().zip(packing.offsets));
+            frame.storages.insert(frame.body.result(op), Rc::new(RefCell::new(vec![0xff; bytes])));
+        }
         "dyn.view" => {
             let (ctx, result) = (frame.ctx(), frame.body.result(op));
             let ty = frame.body.ty(result);
@@ -46,6 +62,16 @@ pub(super) fn run(frame: &mut Frame<'_>, op: OpId, name: &str) -> Run<bool> {
                 let tensor = operand(frame, op, source)?;
                 let seen = tensor.reshaped(&dims).ok_or_else(|| frame.error(op, "the numbers of elements differ"))?;
                 frame.set(result, Value::Tensor(seen)).map_err(|m| frame.error(op, m))?;
+            }
+        }
+        "dyn.match_cast" => {
+            let (source, result) = (frame.body.operand(op, 0), frame.body.result(op));
+            let value = frame.fetch(source).ok_or_else(|| frame.error(op, "an operand was given up"))?;
+            let buffer = frame.buffers.get(&source).cloned();
+            frame.set(result, value).map_err(|m| frame.error(op, m))?;
+            // The same memory, not a copy of it.
+            if let Some(buffer) = buffer {
+                frame.buffers.insert(result, buffer);
             }
         }
         "dyn.kill" => {
@@ -106,6 +132,7 @@ fn invoke(frame: &mut Frame<'_>, op: OpId) -> Run {
     let operands = frame.body.operands(op).to_vec();
     let ins = operand_groups(ctx, frame.body, op).and_then(|g| Some(g.first()?.len()));
     let (ins, outs) = operands.split_at(ins.unwrap_or(operands.len()).min(operands.len()));
+    stay_apart(frame, op, callee, &operands, ins.len())?;
     let inputs = ins.iter().map(|&v| operand(frame, op, v)).collect::<Run<Vec<_>>>()?;
     let mut symbols = frame.given_symbols(callee);
     // The call may say what the kernel's symbols are in terms of those that are known here.
@@ -126,6 +153,21 @@ fn invoke(frame: &mut Frame<'_>, op: OpId) -> Run {
         return Err(frame.error(op, format!("the kernel gives {} results, {} are taken", results.len(), outs.len())));
     }
     outs.iter().zip(&results).try_for_each(|(&out, tensor)| write(frame, op, out, tensor))
+}
+
+/// What a kernel writes overlaps nothing that it reads or writes elsewhere, unless it says that it works in place.
+fn stay_apart(frame: &Frame<'_>, op: OpId, callee: OpId, operands: &[ValueId], inputs: usize) -> Run {
+    let pairs = nim_loops::in_place(frame.ctx(), &frame.interpreter.module.body, callee);
+    let buffer = |i: usize| frame.buffers.get(&operands[i]);
+    for out in inputs..operands.len() {
+        for other in 0..out {
+            let (Some(a), Some(b)) = (buffer(other), buffer(out)) else { continue };
+            if a.overlaps(b) && !(pairs.contains(&(other, out)) && a.begins_with(b)) {
+                return Err(frame.error(op, format!("buffers {other} and {out} of a kernel overlap")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Ops whose operands and results may be looked at as values: nothing is written to an operand.

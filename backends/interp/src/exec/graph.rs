@@ -151,6 +151,9 @@ pub(super) fn run_named(frame: &mut Frame<'_>, op: OpId, name: &str, operands: &
     match name {
         "bind" => return bind(frame, op, operands),
         "guard" => return guard(frame, op),
+        "assume" => return assume(frame, op),
+        // What the type says is looked at when the value is set.
+        "match_cast" => return Ok(operands.to_vec()),
         "if" => return if_op(frame, op, operands),
         "loop" => return loop_op(frame, op),
         "identity" => return Ok(operands.to_vec()),
@@ -419,6 +422,20 @@ fn bind(frame: &mut Frame<'_>, op: OpId, operands: &[Value]) -> Run<Vec<Value>> 
         }
     }
     Ok(vec![])
+}
+
+fn assume(frame: &Frame<'_>, op: OpId) -> Run<Vec<Value>> {
+    let ctx = frame.ctx();
+    let Some(a) = nim_builtin::assume::Assumption::of(ctx, frame.body, op) else { return Ok(vec![]) };
+    let name = ctx.exprs.symbol_name(a.symbol);
+    let value = frame.eval(op, ctx.exprs.var(a.symbol))?;
+    let holds = a.min.is_none_or(|min| min <= value)
+        && a.max.is_none_or(|max| value <= max)
+        && a.divisor.is_none_or(|divisor| value % divisor == 0);
+    match holds {
+        true => Ok(vec![]),
+        false => Err(frame.error(op, format!("what is assumed about `{name}` does not hold: it is {value}"))),
+    }
 }
 
 fn guard(frame: &mut Frame<'_>, op: OpId) -> Run<Vec<Value>> {

@@ -34,6 +34,7 @@ pub fn fold_op(ctx: &Context, body: &Body, op: OpId, operands: &[Value]) -> Resu
     let module = Module::new();
     let mut frame = Frame {
         interpreter: &Interpreter { ctx, module: &module, depth: 0 },
+        owner: None,
         body,
         values: FxHashMap::default(),
         buffers: FxHashMap::default(),
@@ -62,6 +63,8 @@ const TERMINATORS: [&str; 4] = ["func.return", "graph.yield", "dataflow.return",
 /// One activation of a function.
 pub(crate) struct Frame<'a> {
     interpreter: &'a Interpreter<'a>,
+    /// The op whose body it is; `None` when constants are folded.
+    owner: Option<OpId>,
     body: &'a Body,
     values: FxHashMap<ValueId, Value>,
     /// Values of `memref` type, but for texts.
@@ -72,24 +75,37 @@ pub(crate) struct Frame<'a> {
 
 pub(crate) type Run<T = ()> = Result<T, Diagnostic>;
 
-impl Interpreter<'_> {
-    fn call(&self, op: OpId, inputs: &[Value], symbols: &FxHashMap<Symbol, i64>) -> Run<Vec<Value>> {
-        let outer = &self.module.body;
-        let error = |message: &str| Diagnostic::error("N0762", outer.loc(op), message.to_string());
-        let body = outer.nested(op).ok_or_else(|| error("this op has no body to run"))?;
-        let block = body.entry().ok_or_else(|| error("a declaration cannot be run"))?;
+impl<'m> Interpreter<'m> {
+    /// The interpreter of what `op` calls.
+    fn deeper(&self, op: OpId) -> Run<Interpreter<'m>> {
         if self.depth > MAX_DEPTH {
-            return Err(error("calls are nested too deep"));
+            return Err(Diagnostic::error("N0762", self.module.body.loc(op), "calls are nested too deep"));
         }
-        let inner = Interpreter { ctx: self.ctx, module: self.module, depth: self.depth + 1 };
-        let mut frame = Frame {
-            interpreter: &inner,
-            body,
+        Ok(Interpreter { ctx: self.ctx, module: self.module, depth: self.depth + 1 })
+    }
+
+    /// An activation of a function in which nothing has a value yet.
+    fn frame(&self, op: OpId, symbols: FxHashMap<Symbol, i64>) -> Run<Frame<'_>> {
+        let outer = &self.module.body;
+        let missing = || Diagnostic::error("N0762", outer.loc(op), "this op has no body to run");
+        Ok(Frame {
+            interpreter: self,
+            owner: Some(op),
+            body: outer.nested(op).ok_or_else(missing)?,
             values: FxHashMap::default(),
             buffers: FxHashMap::default(),
             storages: FxHashMap::default(),
-            symbols: symbols.clone(),
-        };
+            symbols,
+        })
+    }
+
+    fn call(&self, op: OpId, inputs: &[Value], symbols: &FxHashMap<Symbol, i64>) -> Run<Vec<Value>> {
+        let outer = &self.module.body;
+        let error = |message: &str| Diagnostic::error("N0762", outer.loc(op), message.to_string());
+        let inner = self.deeper(op)?;
+        let mut frame = inner.frame(op, symbols.clone())?;
+        let body = frame.body;
+        let block = body.entry().ok_or_else(|| error("a declaration cannot be run"))?;
         let args = body.block_args(block).to_vec();
         if args.len() != inputs.len() {
             return Err(error(&format!("takes {} inputs, {} are given", args.len(), inputs.len())));
@@ -250,6 +266,7 @@ impl<'a> Frame<'a> {
             "graph.construct" | "dyn.construct" => data::construct(self, op, operands),
             "graph.match" | "dyn.match" => data::choose(self, op, &operands),
             "graph.closure" | "dyn.closure" => data::closure(self, op, operands),
+            nim_builtin::lambda::NAME => data::lambda(self, op),
             _ if name.starts_with("dyn.") => match dyn_ops::by_value(self, op, name, &operands) {
                 Some(results) => results,
                 None => Err(self.error(op, format!("`{name}` has no meaning in the interpreter"))),

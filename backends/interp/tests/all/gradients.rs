@@ -300,6 +300,8 @@ fn the_rest_is_refused() {
             "graph.nms",
             "graph.bind",
             "graph.guard",
+            "graph.assume",
+            "graph.match_cast",
             "graph.runtime",
             "graph.if",
             "graph.loop",
@@ -307,7 +309,8 @@ fn the_rest_is_refused() {
             "graph.adt",
             "graph.construct",
             "graph.match",
-            "graph.closure"
+            "graph.closure",
+            "graph.lambda"
         ]
     );
     let text = "func.func @main(%x: tensor<3xf64>) -> tensor<2xf64> {

@@ -111,8 +111,10 @@ macro_rules! instructions {
 instructions! {
     /// `out` becomes a constant of the program. Its elements stay where they are, in the mapped file.
     1 "const" Const { out: Reg, constant: ConstId }
-    /// `out` becomes fresh storage of `bytes` bytes from the pool, aligned to 64.
-    2 "alloc" Alloc { out: Reg, bytes: Size }
+    /// `out` becomes fresh storage from the pool, aligned to 64, with room for buffers of these sizes in bytes; those of
+    /// which one names the other in `apart` do not overlap. The symbols become the offsets of the buffers; without symbols
+    /// there is one buffer, at offset 0. Where buffers lie is remembered for the values that sizes were found from.
+    2 "alloc" Alloc { out: Reg, sizes: Box<[Size]>, apart: Box<[Box<[u32]>]>, offsets: Box<[Sym]> }
     /// `out` becomes a tensor inside `storage`, from byte `offset` on. Fails unless it lies inside.
     3 "view" View { out: Reg, storage: Reg, offset: Size, dtype: DType, dims: Box<[Size]> }
     /// `out` becomes a fresh tensor with storage of its own: `alloc` and `view` in one.

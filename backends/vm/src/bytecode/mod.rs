@@ -121,6 +121,8 @@ pub struct Origin {
     pub what: Text,
     /// Which dimension.
     pub axis: u32,
+    /// How many dimensions it has.
+    pub rank: u32,
 }
 
 impl Function {
@@ -133,7 +135,9 @@ impl Function {
             });
             let (from, axis) = source?;
             self.code.iter().find_map(|instr| match instr {
-                Instr::Check { from: checked, what, .. } if *checked == from => Some(Origin { what: *what, axis }),
+                Instr::Check { from: checked, dims, what } if *checked == from => {
+                    Some(Origin { what: *what, axis, rank: dims.len() as u32 })
+                }
                 _ => None,
             })
         };
@@ -200,6 +204,15 @@ pub fn verify(function: &Function, limits: &Limits<'_>) -> Result<(), Problem> {
                 if fields.len() > limits.functions[callee.index()].0 as usize =>
             {
                 return fail(format!("instruction {i} gives a function more arguments than it takes"));
+            }
+            Instr::Alloc { sizes, apart, offsets, .. } => {
+                let one = sizes.len() == 1 && apart.is_empty() && offsets.is_empty();
+                if !one && (apart.len(), offsets.len()) != (sizes.len(), sizes.len()) {
+                    return fail(format!("instruction {i} has not one offset for each size"));
+                }
+                if apart.iter().enumerate().any(|(k, list)| list.iter().any(|&other| other as usize >= k)) {
+                    return fail(format!("instruction {i} places a buffer apart from one that is not before it"));
+                }
             }
             Instr::Match { targets, fields, .. } if targets.len() != fields.len() => {
                 return fail(format!("instruction {i} has {} targets for {} cases", targets.len(), fields.len()));

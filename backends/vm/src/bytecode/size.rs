@@ -79,16 +79,19 @@ impl SizeExpr {
         })
     }
 
+    /// The registers it reads, some of them more than once.
+    pub fn symbols(&self) -> impl Iterator<Item = u32> {
+        let (one, ops): (Option<u32>, &[Op]) = match self {
+            SizeExpr::Constant(_) => (None, &[]),
+            SizeExpr::Symbol(r) => (Some(*r), &[]),
+            SizeExpr::Program(ops) => (None, ops),
+        };
+        one.into_iter().chain(ops.iter().filter_map(|op| if let Op::Symbol(r) = op { Some(*r) } else { None }))
+    }
+
     /// One past the highest register it reads.
     pub fn registers(&self) -> u32 {
-        match self {
-            SizeExpr::Constant(_) => 0,
-            SizeExpr::Symbol(r) => r.saturating_add(1),
-            SizeExpr::Program(ops) => {
-                let used = ops.iter().map(|op| if let Op::Symbol(r) = op { r.saturating_add(1) } else { 0 });
-                used.max().unwrap_or(0)
-            }
-        }
+        self.symbols().map(|r| r.saturating_add(1)).max().unwrap_or(0)
     }
 
     /// Fails when a program has too few or too many operands, or is nested too deeply.

@@ -1,7 +1,9 @@
 //! Memory for tensors: blocks aligned to 64 bytes, given back when their last reference goes, and used again.
 //!
 //! A block that is given back waits for the next request of about its size, so that a program in steady state asks the
-//! system for nothing. All that is handed out or waiting counts against one limit.
+//! system for nothing. What waits and what is handed out are together at most twice what was ever handed out at a time: with
+//! sizes that change from run to run, blocks that have waited longest go back to the system. All of it counts against one
+//! limit.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
@@ -41,7 +43,11 @@ pub struct OutOfMemory {
 
 #[derive(Default)]
 struct State {
-    free: BTreeMap<usize, Vec<Memory>>,
+    /// Blocks that wait, by size, each with the number of the return that it came with.
+    free: BTreeMap<usize, Vec<(u64, Memory)>>,
+    returns: u64,
+    /// Most that was handed out at a time since the pool was made.
+    most: usize,
     stats: PoolStats,
 }
 
@@ -98,6 +104,8 @@ impl Pool {
                 if state.stats.in_use + state.stats.cached + capacity > self.limit {
                     state.trim();
                 }
+                let most = state.most.max(state.stats.in_use + capacity).saturating_mul(2);
+                while state.stats.in_use + state.stats.cached + capacity > most && state.drop_oldest() {}
                 state.stats.allocations += 1;
                 match Memory::new(capacity) {
                     Some(memory) => memory,
@@ -110,6 +118,7 @@ impl Pool {
         };
         state.stats.in_use += memory.capacity;
         state.stats.peak = state.stats.peak.max(state.stats.in_use);
+        state.most = state.most.max(state.stats.in_use);
         Ok(Arc::new(Block { memory: Some(memory), pool: self.clone() }))
     }
 
@@ -139,7 +148,7 @@ impl State {
     fn take(&mut self, capacity: usize) -> Option<Memory> {
         let most = capacity.saturating_add(capacity / 2).saturating_add(1024);
         let (&size, list) = self.free.range_mut(capacity..=most).next()?;
-        let memory = list.pop()?;
+        let (_, memory) = list.pop()?;
         if list.is_empty() {
             self.free.remove(&size);
         }
@@ -148,7 +157,24 @@ impl State {
     }
     fn give(&mut self, memory: Memory) {
         self.stats.cached += memory.capacity;
-        self.free.entry(memory.capacity).or_default().push(memory);
+        self.returns += 1;
+        self.free.entry(memory.capacity).or_default().push((self.returns, memory));
+    }
+    /// Gives the block that has waited longest back to the system; false when none waits.
+    fn drop_oldest(&mut self) -> bool {
+        // Blocks of one size are taken from the end, so the first has waited longest.
+        let age = |list: &Vec<(u64, Memory)>| list.first().map(|(returned, _)| *returned);
+        let Some(size) = self.free.iter().min_by_key(|(_, list)| age(list)).map(|(&size, _)| size) else {
+            return false;
+        };
+        if let Some(list) = self.free.get_mut(&size) {
+            list.remove(0);
+            if list.is_empty() {
+                self.free.remove(&size);
+            }
+            self.stats.cached -= size;
+        }
+        true
     }
     fn trim(&mut self) {
         self.free.clear();
@@ -245,6 +271,17 @@ mod tests {
         let _again = pool.allocate(3 << 20).unwrap();
         assert_eq!(pool.stats().allocations, 2);
         assert_eq!(pool.stats().requests, 4);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let pool = Pool::new(usize::MAX);
+        for n in 1..1000 {
+            drop(pool.allocate(n * 4096).unwrap());
+            let stats = pool.stats();
+            assert!(stats.in_use + stats.cached <= 2 * stats.peak, "{stats:?}");
+        }
+        assert!(pool.stats().cached > 0);
     }
 
     #[test]

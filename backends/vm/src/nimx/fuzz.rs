@@ -32,7 +32,7 @@ fn sample(kernels: bool) -> Vec<u8> {
     let pool = ExprPool::new();
     let mut b = ProgramBuilder::new("fuzz");
     let (main, other) = (b.declare("main"), b.declare("other"));
-    let names = ["N", "i"];
+    let names = ["N", "i", "at0", "at1"];
     let size = |b: &mut ProgramBuilder, text: &str| -> Size {
         let expr = pool.parse(text).unwrap();
         b.size(&pool, expr, &mut |s| names.iter().position(|n| *n == pool.symbol_name(s)).map(|i| i as u32)).unwrap()
@@ -56,14 +56,19 @@ fn sample(kernels: bool) -> Vec<u8> {
     let (what, message) = (b.text("input `x`"), b.text("too long"));
     let (topk, nonzero) = (b.text("topk"), b.text("nonzero"));
     let n = size(&mut b, "N");
-    let [zero, one, i, next, bytes, most, k] =
-        ["0", "1", "i", "i + 1", "64*ceildiv(4*N, 64)", "max(N, 100)", "min(N, 2)"].map(|t| size(&mut b, t));
+    let [zero, one, i, next, bytes, offset, most, k] =
+        ["0", "1", "i", "i + 1", "64*ceildiv(4*N, 64)", "at1", "max(N, 100)", "min(N, 2)"].map(|t| size(&mut b, t));
     let mut code = vec![
         Instr::Dim { symbol: Sym(0), from: Reg(0), axis: 0 },
         Instr::Check { from: Reg(0), dims: [n].into(), what },
         Instr::Guard { kind: Relation::LessOrEqual, lhs: n, rhs: most, message },
-        Instr::Alloc { out: Reg(2), bytes },
-        Instr::View { out: Reg(3), storage: Reg(2), offset: zero, dtype: DType::F32, dims: [n].into() },
+        Instr::Alloc {
+            out: Reg(2),
+            sizes: [bytes, bytes].into(),
+            apart: [[].into(), [0].into()].into(),
+            offsets: [Sym(2), Sym(3)].into(),
+        },
+        Instr::View { out: Reg(3), storage: Reg(2), offset, dtype: DType::F32, dims: [n].into() },
         Instr::Copy { from: Reg(0), to: Reg(3), offset: zero },
         Instr::Reshape { out: Reg(3), from: Reg(3), dims: [n, one].into() },
         Instr::Const { out: Reg(4), constant },
@@ -225,7 +230,7 @@ fn changed_programs_are_refused_or_run() {
     let range = tables(&good);
     let mut draws = Draws(2026);
     let (mut loaded, mut ran) = (0, 0);
-    for _ in 0..20_000 {
+    for _ in 0..24_000 {
         let mut bytes = good.clone();
         mutate(&mut bytes, range.clone(), &mut draws);
         mend(&mut bytes);

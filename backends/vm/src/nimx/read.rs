@@ -207,8 +207,8 @@ fn function(r: &mut Reader<'_>) -> Option<Result<Function, bytecode::Problem>> {
 
 fn origins(r: &mut Reader<'_>) -> Option<Vec<Option<Origin>>> {
     let words = r.words()?;
-    let origin = |pair: &[u32]| (pair[0] != u32::MAX).then_some(Origin { what: Text(pair[0]), axis: pair[1] });
-    Some(words.chunks_exact(2).map(origin).collect())
+    let origin = |of: &[u32]| (of[0] != u32::MAX).then_some(Origin { what: Text(of[0]), axis: of[1], rank: of[2] });
+    Some(words.chunks_exact(3).map(origin).collect())
 }
 
 fn constant(r: &mut Reader<'_>, section: &Blob) -> Option<Tensor> {

@@ -238,7 +238,7 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
     }
     w.u32(contents.origins.is_some().into());
     for function in contents.origins.iter().flatten() {
-        let words = function.iter().flat_map(|o| o.map_or([u32::MAX, 0], |o| [o.what.0, o.axis]));
+        let words = function.iter().flat_map(|o| o.map_or([u32::MAX, 0, 0], |o| [o.what.0, o.axis, o.rank]));
         w.words(&words.collect::<Vec<u32>>());
     }
     w.u32(contents.constants.len() as u32);

@@ -1,9 +1,6 @@
 //! Errors in the words of the model: which input, which dimension, and where its symbols come from.
 
-use crate::bytecode::{
-    Function, Origin, Relation, Size, Text,
-    size::{Op, SizeExpr},
-};
+use crate::bytecode::{Function, Instr, Origin, Reg, Relation, Size, Sym, Text, size::SizeExpr};
 use crate::error::RunErrorKind;
 use crate::program::Program;
 
@@ -41,36 +38,36 @@ impl<'a> Site<'a> {
 
     fn registers(&self, size: Size) -> Vec<u32> {
         let mut found = Vec::new();
-        match self.program.inner.contents.sizes.get(size.index()) {
-            Some(SizeExpr::Symbol(r)) => found.push(*r),
-            Some(SizeExpr::Program(ops)) => {
-                for op in ops {
-                    if let Op::Symbol(r) = op
-                        && !found.contains(r)
-                    {
-                        found.push(*r);
-                    }
-                }
+        for register in self.program.inner.contents.sizes.get(size.index()).into_iter().flat_map(SizeExpr::symbols) {
+            if !found.contains(&register) {
+                found.push(register);
             }
-            _ => {}
         }
         found
+    }
+
+    fn origin_of(&self, register: u32) -> Option<Origin> {
+        self.program.inner.origins.get(self.function)?.get(register as usize).copied().flatten()
     }
 
     /// "N = 4 is dimension 0 of input `x`".
     fn origin(&self, symbols: &[i64], register: u32) -> String {
         let name = self.function().symbols.get(register as usize).map_or("?", String::as_str);
         let value = symbols.get(register as usize).copied().unwrap_or(0);
-        let origins = self.program.inner.origins.get(self.function);
-        match origins.and_then(|o| o.get(register as usize)).copied().flatten() {
-            Some(Origin { what, axis }) => format!("{name} = {value} is dimension {axis} of {}", self.text(what)),
+        match self.origin_of(register) {
+            Some(Origin { what, axis, .. }) => format!("{name} = {value} is dimension {axis} of {}", self.text(what)),
             None => format!("{name} = {value}"),
         }
     }
 
-    fn because(&self, symbols: &[i64], sizes: &[Size]) -> Vec<String> {
-        let mut registers: Vec<u32> = sizes.iter().flat_map(|&s| self.registers(s)).collect();
-        registers.dedup();
+    /// Where the symbols of some sizes come from.
+    pub(super) fn because(&self, symbols: &[i64], sizes: &[Size]) -> Vec<String> {
+        let mut registers: Vec<u32> = vec![];
+        for register in sizes.iter().flat_map(|&s| self.registers(s)) {
+            if !registers.contains(&register) {
+                registers.push(register);
+            }
+        }
         registers.into_iter().map(|r| self.origin(symbols, r)).collect()
     }
 
@@ -106,6 +103,24 @@ impl<'a> Site<'a> {
             expected: self.size_text(expected.0),
             value: expected.1,
             because: self.because(symbols, &[expected.0]),
+        }
+    }
+
+    /// A value has no dimension `axis`. Where the number of dimensions was open, the check that follows knows what it must be.
+    #[cold]
+    pub(super) fn too_few(&self, shape: &[i64], symbol: Sym, from: Reg, axis: u32) -> RunErrorKind {
+        let check = self.function().code.iter().find_map(|instr| match instr {
+            Instr::Check { from: checked, dims, what } if *checked == from => Some((dims.len(), *what)),
+            _ => None,
+        });
+        // Native programs have no bytecode; their tables say where symbols come from.
+        let known = || {
+            let origin = self.origin_of(symbol.0).filter(|origin| origin.axis == axis)?;
+            Some((origin.rank as usize, origin.what))
+        };
+        match check.or_else(known) {
+            Some((expected, what)) => self.rank(shape, expected, what),
+            None => RunErrorKind::Program(format!("register {} has no dimension {axis}", from.0)),
         }
     }
 

@@ -3,17 +3,77 @@
 use super::Session;
 use super::explain::Site;
 use super::run::{Frame, Step, invalid};
-use crate::bytecode::Reg;
+use crate::bytecode::{Reg, Size, Sym};
 use crate::error::RunErrorKind;
 use crate::machine::pool::{Block, OutOfMemory};
 use crate::machine::slot::{Dims, Slot, TensorRef, byte_size};
 use nim_tensor::DType;
+use nim_tensor::packing::Packing;
+use smallvec::SmallVec;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Arenas that were planned, each by the values of the symbols in its sizes.
+#[derive(Debug, Default)]
+pub(super) struct Plans {
+    /// By the numbers of the function and the instruction.
+    arenas: HashMap<(usize, usize), Plan>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// The symbol registers that its sizes read.
+    symbols: Vec<u32>,
+    known: HashMap<SmallVec<[i64; 4]>, Packing>,
+}
+
+/// Values of symbols that are remembered for one arena; then it begins anew.
+const REMEMBERED: usize = 64;
+
 impl Session {
+    /// Storage with places for several buffers; the symbols become their offsets. Sizes that are negative or have no value
+    /// count as 0: what is made of them fails by itself, if it is made at all.
+    pub(super) fn arena(
+        &mut self,
+        site: Site<'_>,
+        frame: &mut Frame,
+        out: Reg,
+        (sizes, offsets): (&[Size], &[Sym]),
+        place: impl FnOnce(&[i64]) -> Packing,
+    ) -> Step {
+        let table = &site.program.inner.contents.sizes;
+        let plan = self.plans.arenas.entry((site.function, site.at)).or_insert_with(|| {
+            let known = sizes.iter().filter(|s| s.as_immediate().is_none());
+            let mut symbols: Vec<u32> = known.flat_map(|s| table[s.index()].symbols()).collect();
+            symbols.sort_unstable();
+            symbols.dedup();
+            Plan { symbols, known: HashMap::new() }
+        });
+        let values: SmallVec<[i64; 4]> = plan.symbols.iter().map(|&s| frame.symbols[s as usize]).collect();
+        if !plan.known.contains_key(&values) {
+            if plan.known.len() >= REMEMBERED {
+                plan.known.clear();
+            }
+            let value = |s: &Size| match s.as_immediate() {
+                Some(value) => value,
+                None => table[s.index()].eval(&frame.symbols).unwrap_or(0),
+            };
+            let bytes: Vec<i64> = sizes.iter().map(value).collect();
+            plan.known.insert(values.clone(), place(&bytes));
+        }
+        let packing = &plan.known[&values];
+        for (symbol, &offset) in offsets.iter().zip(&packing.offsets) {
+            frame.symbols[symbol.index()] = offset;
+        }
+        let size = usize::try_from(packing.size).unwrap_or(usize::MAX);
+        let storage = self.allocate(size).map_err(|fault| fault.because(site, frame, sizes))?;
+        frame.regs[out.index()] = Slot::Storage(storage);
+        Ok(())
+    }
+
     pub(super) fn allocate(&self, bytes: usize) -> Step<Arc<Block>> {
         self.pool.allocate(bytes).map_err(|OutOfMemory { requested, in_use, limit }| {
-            RunErrorKind::Memory { requested, in_use, limit }.into()
+            RunErrorKind::Memory { requested, in_use, limit, because: vec![] }.into()
         })
     }
 

@@ -95,6 +95,7 @@ pub struct Session {
     steps: u64,
     sizes: sizes::Sizes,
     scratch: run::Scratch,
+    plans: memory::Plans,
 }
 
 impl Session {
@@ -115,6 +116,7 @@ impl Session {
             steps: 0,
             sizes: sizes::Sizes::new(&program.inner),
             scratch: run::Scratch::default(),
+            plans: memory::Plans::default(),
             options,
         }
     }

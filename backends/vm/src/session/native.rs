@@ -21,14 +21,16 @@ use super::ops::{copy, write_integers};
 use super::run::{Activation, Fault, Frame, Next, Step, invalid};
 use crate::bytecode::field::dtype_of_code;
 use crate::bytecode::{Callee, ConstId, FunctionId, KernelId, Maker, Reg, Relation, Size, Sym, Text};
+use crate::machine::pool::ALIGN;
 use crate::machine::slot::{Dims, Slot};
 use crate::program::{KernelFn, Program};
+use nim_tensor::packing::pack;
 use std::ffi::{CStr, CString, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Version of everything described here. A program of another one is refused.
-pub const ABI: u64 = 1;
+pub const ABI: u64 = 2;
 
 /// The name that the program in a file exports: the file's, without `lib` and what follows a dot, as an identifier of C.
 pub fn identifier(file: &str) -> String {
@@ -114,6 +116,15 @@ impl<'a> Args<'a> {
         // SAFETY: the compiler passes a constant array of the program, which is never unloaded; `Reg` is a `u32`.
         Ok(unsafe { std::slice::from_raw_parts(at as usize as *const Reg, count) })
     }
+    /// Other numbers in a constant array.
+    fn constant_list<'p>(&mut self) -> Step<&'p [u32]> {
+        let (at, count) = (self.next()?, self.number()? as usize);
+        if count == 0 {
+            return Ok(&[]);
+        }
+        // SAFETY: the compiler passes a constant array of the program, which is never unloaded.
+        Ok(unsafe { std::slice::from_raw_parts(at as usize as *const u32, count) })
+    }
     fn extent(&mut self) -> Step<usize> {
         usize::try_from(self.next()?).map_err(|_| invalid("a native size is negative"))
     }
@@ -172,8 +183,27 @@ entries! {
         Ok(0)
     };
     alloc => |call, site, args| {
-        let (out, bytes) = (args.reg()?, args.extent()?);
-        call.frame.regs[out.index()] = Slot::Storage(call.session.allocate(bytes)?);
+        let (out, bytes, size) = (args.reg()?, args.extent()?, Size(args.number()?));
+        let storage = call.session.allocate(bytes).map_err(|fault| fault.because(site, call.frame, &[size]))?;
+        call.frame.regs[out.index()] = Slot::Storage(storage);
+        Ok(0)
+    };
+    /// Storage for several buffers: their sizes, of each how many others it is apart from and which, their offsets.
+    arena => |call, site, args| {
+        let out = args.reg()?;
+        let [sizes, apart, offsets] = [args.constant_list()?, args.constant_list()?, args.constant_list()?];
+        let sizes: Vec<Size> = sizes.iter().map(|&s| Size(s)).collect();
+        let offsets: Vec<Sym> = offsets.iter().map(|&s| Sym(s)).collect();
+        let place = |bytes: &[i64]| {
+            let (mut lists, mut rest) = (vec![], apart);
+            while let Some((&count, more)) = rest.split_first() {
+                let (list, more) = more.split_at(more.len().min(count as usize));
+                lists.push(Box::from(list));
+                rest = more;
+            }
+            pack(bytes, &lists, ALIGN as i64)
+        };
+        call.session.arena(site, call.frame, out, (&sizes, &offsets), place)?;
         Ok(0)
     };
     view => |call, site, args| {
@@ -185,7 +215,13 @@ entries! {
     new => |call, site, args| {
         let (out, dtype) = (args.reg()?, args.number()?);
         let dtype = dtype_of_code(dtype).ok_or_else(|| invalid("there is no such element type"))?;
-        call.frame.regs[out.index()] = Slot::Tensor(call.session.new_tensor(dtype, args.dims()?)?);
+        let (dims, sizes) = (args.dims()?, args.constant_list()?);
+        let because = |fault: Fault| {
+            let sizes: Vec<Size> = sizes.iter().map(|&s| Size(s)).collect();
+            fault.because(site, call.frame, &sizes)
+        };
+        let tensor = call.session.new_tensor(dtype, dims).map_err(because)?;
+        call.frame.regs[out.index()] = Slot::Tensor(tensor);
         Ok(0)
     };
     reshape => |call, site, args| {

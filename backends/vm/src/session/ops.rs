@@ -117,11 +117,21 @@ impl Session {
     }
 
     pub(super) fn dimension(&mut self, site: Site<'_>, frame: &mut Frame, symbol: Sym, from: Reg, axis: u32) -> Step {
-        let dim = match frame.slot(site, from) {
-            Slot::Tensor(tensor) => tensor.dims().get(axis as usize).copied(),
-            other => other.dims().and_then(|dims| dims.get(axis as usize).copied()),
+        let other;
+        let dims: Option<&[i64]> = match frame.slot(site, from) {
+            Slot::Tensor(tensor) => Some(tensor.dims()),
+            slot => {
+                other = slot.dims();
+                other.as_deref()
+            }
         };
-        let dim = dim.ok_or_else(|| invalid(format!("register {} has no dimension {axis}", from.0)))?;
+        let dim = match dims {
+            Some(dims) => match dims.get(axis as usize) {
+                Some(&dim) => dim,
+                None => return Err(site.too_few(dims, symbol, from, axis).into()),
+            },
+            None => return Err(invalid(format!("register {} has no dimensions", from.0))),
+        };
         frame.symbols[symbol.index()] = dim;
         Ok(())
     }

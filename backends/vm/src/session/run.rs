@@ -5,8 +5,10 @@ use super::explain::Site;
 use super::ops::{Called, copy, write_integers};
 use crate::bytecode::{Function, Instr, Reg, Size};
 use crate::error::{RunError, RunErrorKind};
+use crate::machine::pool::ALIGN;
 use crate::machine::slot::{Dims, Slot};
 use crate::program::Program;
+use nim_tensor::packing::pack;
 
 /// Lists that are filled anew for each instruction, kept so that a call allocates nothing.
 #[derive(Debug, Default)]
@@ -37,6 +39,17 @@ pub(super) struct Fault(Box<RunErrorKind>);
 impl From<RunErrorKind> for Fault {
     fn from(kind: RunErrorKind) -> Fault {
         Fault(Box::new(kind))
+    }
+}
+
+impl Fault {
+    /// Too little memory for something of these sizes: says where their symbols come from.
+    #[cold]
+    pub(super) fn because(mut self, site: Site<'_>, frame: &Frame, sizes: &[Size]) -> Fault {
+        if let RunErrorKind::Memory { because, .. } = &mut *self.0 {
+            *because = site.because(&frame.symbols, sizes);
+        }
+        self
     }
 }
 
@@ -173,17 +186,22 @@ impl Session {
     fn step<'p>(&mut self, site: Site<'p>, frame: &mut Frame, instr: &'p Instr) -> Step<Next<'p>> {
         match instr {
             Instr::Const { out, constant } => self.constant(site, frame, *out, *constant),
-            Instr::Alloc { out, bytes } => {
-                let bytes = self.extent(site, frame, *bytes)?;
-                frame.regs[out.index()] = Slot::Storage(self.allocate(bytes)?);
+            Instr::Alloc { out, sizes, offsets, .. } if offsets.is_empty() => {
+                let bytes = sizes.first().map_or(Ok(0), |&bytes| self.extent(site, frame, bytes))?;
+                let storage = self.allocate(bytes).map_err(|fault| fault.because(site, frame, sizes))?;
+                frame.regs[out.index()] = Slot::Storage(storage);
+            }
+            Instr::Alloc { out, sizes, apart, offsets } => {
+                self.arena(site, frame, *out, (sizes, offsets), |bytes| pack(bytes, apart, ALIGN as i64))?;
             }
             Instr::View { out, storage, offset, dtype, dims } => {
                 let (offset, dims) = (self.extent(site, frame, *offset)?, self.dims(site, frame, dims)?);
                 self.view(site, frame, (*out, *storage), offset, *dtype, dims)?;
             }
             Instr::New { out, dtype, dims } => {
-                let dims = self.dims(site, frame, dims)?;
-                frame.regs[out.index()] = Slot::Tensor(self.new_tensor(*dtype, dims)?);
+                let extents = self.dims(site, frame, dims)?;
+                let tensor = self.new_tensor(*dtype, extents).map_err(|fault| fault.because(site, frame, dims))?;
+                frame.regs[out.index()] = Slot::Tensor(tensor);
             }
             Instr::Reshape { out, from, dims } => {
                 let dims = self.dims(site, frame, dims)?;

@@ -1,6 +1,8 @@
 //! Sizes, guards and control flow.
 
 use crate::{shape, verify};
+use nim_builtin::assume;
+use nim_builtin::syntax::{parse_cast, print_cast};
 use nim_ir_macros::op;
 
 /// The shape as an `i64` vector.
@@ -54,6 +56,41 @@ pub struct Guard {
     /// what it is about
     #[attr(String)]
     message: Required,
+}
+
+/// Says what is known about a symbol. Run time checks it, all but the likely value, which is for estimates alone.
+///
+/// What is assumed about a symbol of the function's arguments is checked where the function begins, and may be used everywhere
+/// in it: `graph.assume N {divisor = 8, max = 512}` needs no code for rests of 8.
+#[op(name = "graph.assume", parse = assume::parse, print = assume::print, verify = assume::verify)]
+pub struct Assume {
+    /// which
+    #[attr(String)]
+    symbol: Required,
+    /// it is at least this
+    #[attr(Int)]
+    min: Optional,
+    /// it is at most this
+    #[attr(Int)]
+    max: Optional,
+    /// it is a multiple of this
+    #[attr(Int)]
+    divisor: Optional,
+    /// what it is most of the time
+    #[attr(Int)]
+    likely: Optional,
+}
+
+/// The same tensor under a type that says more. Symbols that are new in it get their values from its shape; everything else is
+/// checked at run time, the number of dimensions too.
+#[op(name = "graph.match_cast", parse = parse_cast, print = print_cast)]
+pub struct MatchCast {
+    /// a tensor of any rank
+    #[operand(TENSOR)]
+    x: One,
+    /// the same
+    #[result(TENSOR)]
+    y: One,
 }
 
 /// Calls a function of the runtime library: what has no elements to compute with, as text and sequences.

@@ -1,6 +1,6 @@
 //! Algebraic data types and functions as values: lists, trees, closures. Values are references; tensors are inside.
 
-use nim_builtin::adt;
+use nim_builtin::{adt, lambda};
 use nim_ir_macros::op;
 
 /// Defines an algebraic data type by its constructors, each with the types of its fields; a type may hold itself.
@@ -67,6 +67,20 @@ pub struct Closure {
     #[operand(ANY)]
     captured: Variadic,
     /// a function that takes the other arguments
+    #[result(ANY)]
+    function: One,
+}
+
+/// A function written where it is used. It may use all values and symbols that are known there; they are taken with it.
+///
+/// `graph-lift-lambdas` makes it a function of the module, and a [`Closure`] of what it takes with it.
+#[op(name = "graph.lambda", traits(StructuredControlFlow), parse = lambda::parse, print = lambda::print,
+     verify = lambda::verify)]
+pub struct Lambda {
+    /// what it does with its arguments
+    #[region(single_block)]
+    body: One,
+    /// the function
     #[result(ANY)]
     function: One,
 }

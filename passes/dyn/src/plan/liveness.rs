@@ -4,7 +4,7 @@
 //! loop's end. Values that may refer to the same memory form a class and live together.
 
 use nim_builtin::func;
-use nim_dyn::{Alloc, Closure, Construct, If, Kill, Loop, Match, Reshape, Runtime, View, Yield};
+use nim_dyn::{Alloc, Closure, Construct, If, Kill, Loop, Match, MatchCast, Reshape, Runtime, View, Yield};
 use nim_ir::{Body, Context, Expr, OpId, TypeData, ValueId, verifier::operand_groups};
 use rustc_hash::FxHashMap;
 
@@ -13,6 +13,8 @@ use rustc_hash::FxHashMap;
 pub(super) struct Interval {
     /// Its allocation.
     pub(super) alloc: OpId,
+    /// What stands for the class of values that may refer to it.
+    pub(super) class: ValueId,
     /// Bytes.
     pub(super) size: Expr,
     /// Number of the op where it begins to live.
@@ -86,29 +88,30 @@ impl Classes {
 }
 
 /// Where ops stand, and what happens to the memory of values.
-struct Survey {
+pub(super) struct Survey {
     /// Number of each op.
-    begin: FxHashMap<OpId, u32>,
+    pub(super) begin: FxHashMap<OpId, u32>,
     /// Number of the last op inside of it.
     end: FxHashMap<OpId, u32>,
     classes: Classes,
+    /// All values of each class.
+    members: FxHashMap<ValueId, Vec<ValueId>>,
     /// Values whose memory somebody may hold on to.
     escaping: Vec<ValueId>,
     /// What a loop's region yields as its next state, with the loop.
     carried: Vec<(ValueId, OpId)>,
 }
 
-/// All allocations that may share memory, with their lives.
-pub(super) fn candidates(ctx: &Context, body: &Body) -> Vec<Interval> {
+/// All allocations that may share memory, with their lives, in the order of the text.
+pub(super) fn candidates(ctx: &Context, body: &Body) -> (Vec<Interval>, Survey) {
     let ops = body.walk();
     let mut survey = Survey::new(ctx, body, &ops);
     let escaped: Vec<ValueId> = survey.escaping.clone().into_iter().map(|v| survey.classes.find(v)).collect();
-    // All values of each class.
-    let mut members: FxHashMap<ValueId, Vec<ValueId>> = FxHashMap::default();
     for &op in &ops {
         let args = body.regions(op).iter().flat_map(|&r| body.blocks(r)).flat_map(|&b| body.block_args(b));
         for &v in body.results(op).iter().chain(args) {
-            members.entry(survey.classes.find(v)).or_default().push(v);
+            let class = survey.classes.find(v);
+            survey.members.entry(class).or_default().push(v);
         }
     }
     let mut found = vec![];
@@ -131,24 +134,34 @@ pub(super) fn candidates(ctx: &Context, body: &Body) -> Vec<Interval> {
         }
         let begin = survey.begin[&op];
         let mut end = begin;
-        for &v in members.get(&class).map(Vec::as_slice).unwrap_or_default() {
+        for &v in survey.members.get(&class).map(Vec::as_slice).unwrap_or_default() {
             for u in body.uses(v) {
                 if !Kill::is(ctx, body, u.op) {
                     end = end.max(survey.last_look(ctx, body, u.op, op));
                 }
             }
         }
-        found.push(Interval { alloc: op, size, begin, end, branches: branches(ctx, body, op) });
+        found.push(Interval { alloc: op, class, size, begin, end, branches: branches(ctx, body, op) });
     }
-    found
+    (found, survey)
 }
 
 impl Survey {
+    /// The class of a value.
+    pub(super) fn class(&mut self, v: ValueId) -> ValueId {
+        self.classes.find(v)
+    }
+    /// The values of a class.
+    pub(super) fn members(&self, class: ValueId) -> &[ValueId] {
+        self.members.get(&class).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn new(ctx: &Context, body: &Body, ops: &[OpId]) -> Survey {
         let mut survey = Survey {
             begin: ops.iter().enumerate().map(|(i, &op)| (op, i as u32)).collect(),
             end: FxHashMap::default(),
             classes: Classes::default(),
+            members: FxHashMap::default(),
             escaping: vec![],
             carried: vec![],
         };
@@ -169,7 +182,7 @@ impl Survey {
         let operands = body.operands(op);
         let results = body.results(op);
         match ctx.op_str(body.op_name(op)) {
-            View::NAME | Reshape::NAME => self.classes.join(operands[0], results[0]),
+            View::NAME | Reshape::NAME | MatchCast::NAME => self.classes.join(operands[0], results[0]),
             If::NAME | Match::NAME => {
                 for &region in body.regions(op) {
                     for (&v, &result) in yielded(ctx, body, region).iter().zip(results) {

@@ -1,92 +1,160 @@
 //! `dyn-plan-memory`: buffers that are never alive at the same time share memory, in one arena a call.
 //!
-//! Every `dyn.alloc` whose size follows from the function's arguments, and whose buffer nobody outside gets to see, is
-//! replaced by a view into one arena that is allocated where the function begins. Sizes that are numbers are placed at
-//! offsets that are numbers; sizes with symbols are packed in regions behind them ([`offsets`]).
+//! Every `dyn.alloc` whose buffer nobody outside gets to see is replaced by a view into an arena, which is made where its
+//! size is known: where the function begins, unless the size follows from data. The order of events is fixed when
+//! compiling, so is which buffers must not overlap. Where all sizes are numbers, offsets are too: they are found here. Where
+//! sizes have symbols, the best places depend on their values: `dyn.arena` finds them when it meets new ones
+//! ([`nim_tensor::packing`], the same code).
+//!
+//! Where a kernel reads each element of an operand only when it makes the same element of its result, and the operand is not
+//! needed any more, the result takes its place.
 //!
 //! What stays with the pool: results of the function (they are the caller's), what a loop carries from one iteration to
-//! the next (its old and its new value are alive together), what other functions or host values may hold on to, and what
-//! has a size that is known only later.
+//! the next (its old and its new value are alive together), and what other functions or host values may hold on to.
 
+mod in_place;
 mod liveness;
-mod offsets;
+mod scopes;
 
-use liveness::{Interval, candidates};
-use nim_dyn::{Alloc, View};
-use nim_ir::{Body, Builder, Context, Expr, Facts, OpId, Symbol};
-use offsets::Placement;
-use rustc_hash::FxHashSet;
+use in_place::Place;
+use liveness::candidates;
+use nim_builtin::func;
+use nim_dyn::{Alloc, Arena, Places, View};
+use nim_ir::{Body, Builder, Context, Expr, ExprPool, Facts, Module, Name, OpId, ValueId};
+use nim_tensor::packing::pack;
+use rustc_hash::FxHashMap;
+use scopes::{Anchor, Scopes};
 
 /// The name of the pass.
 pub const NAME: &str = "dyn-plan-memory";
 
 /// Alignment of buffers in the arena, as the pool's.
 const ALIGN: i64 = 64;
-/// Larger buffers stay alone, so that offsets cannot overflow. The pool will refuse them at run time.
-const LARGEST: i64 = 1 << 46;
 
 /// What planning did.
-#[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Planned {
-    /// Buffers placed in the arena.
+    /// Buffers placed in arenas.
     pub buffers: usize,
-    /// Bytes of these buffers whose sizes are numbers.
-    pub bytes: i64,
-    /// Bytes of the arena for them.
-    pub arena_bytes: i64,
-    /// Regions for buffers whose sizes have symbols.
-    pub regions: usize,
+    /// Those of them that take the place of what they are made of.
+    pub in_place: usize,
+    /// The arenas.
+    pub arenas: Vec<Places>,
+    /// Bytes of these buffers together: what they would need without sharing.
+    pub bytes: Expr,
 }
 
-/// Plans the memory of a function.
-pub fn plan_memory(ctx: &Context, body: &mut Body) -> Planned {
-    let Some(entry) = body.entry() else { return Planned::default() };
-    let known = argument_symbols(ctx, body);
-    let intervals: Vec<Interval> = candidates(ctx, body)
-        .into_iter()
-        .filter(|c| ctx.exprs.symbols(c.size).iter().all(|s| known.contains(s)))
-        .filter(|c| ctx.exprs.as_const(c.size).is_none_or(|n| (0..LARGEST).contains(&n)))
-        .filter(|c| ctx.exprs.as_invalid(c.size).is_none())
-        .collect();
-    if intervals.len() < 2 {
-        // One buffer alone is served by the pool as well.
-        return Planned::default();
-    }
-    let Placement { offsets, size, constant, regions } =
-        offsets::place(&ctx.exprs, &Facts::default(), &intervals, ALIGN);
+/// For each kernel the pairs of an input and an output, by their numbers among its buffers, that may be the same memory.
+pub type InPlace = FxHashMap<Name, Vec<(usize, usize)>>;
 
-    // The arena stands before the first of the buffers, where all arguments' symbols have their values.
-    let Some(first) = body.block_ops(entry).find(|&op| intervals.iter().any(|c| body.is_inside(c.alloc, op))) else {
-        return Planned::default();
-    };
-    let mut builder = Builder::before(ctx, body, first);
-    builder.loc = ctx.derived_loc(NAME, builder.loc);
-    let attrs = [("size", ctx.expr_attr(size))];
-    let arena = builder.value(Alloc::NAME, &[], nim_dyn::storage_type(ctx), &attrs);
-    let name = ctx.name("arena");
-    builder.name_value(arena, name);
-    let mut bytes = 0i64;
-    for (interval, offset) in intervals.iter().zip(offsets) {
-        bytes = bytes.saturating_add(ctx.exprs.as_const(interval.size).unwrap_or(0));
-        for view in views(ctx, body, interval.alloc) {
-            let old = body.attr_named(ctx, view, "offset").and_then(|a| ctx.as_expr(a)).unwrap_or(Expr::ZERO);
-            body.set_attr(ctx, view, "offset", ctx.expr_attr(ctx.exprs.add(offset, old)));
-            body.set_operand(view, 0, arena);
-        }
-        body.erase(interval.alloc);
+impl Planned {
+    /// Nothing planned.
+    pub const NOTHING: Planned = Planned { buffers: 0, in_place: 0, arenas: vec![], bytes: Expr::ZERO };
+
+    /// The most bytes of them that live at the same time, arena by arena.
+    pub fn peak(&self, pool: &ExprPool) -> Expr {
+        pool.sum(self.arenas.iter().map(|places| places.peak(pool, &Facts::default())))
     }
-    Planned { buffers: intervals.len(), bytes, arena_bytes: constant, regions }
+}
+
+/// Plans the memory of each function of a module.
+pub fn plan_memory(ctx: &Context, module: &mut Module) -> Vec<(Name, Planned)> {
+    let name = |op: OpId| module.symbol_name(ctx, op).map(|name| ctx.name(name));
+    let pairs = |op: OpId| Some((name(op)?, nim_loops::in_place(ctx, &module.body, op)));
+    let kernels: InPlace = module.ops().filter_map(pairs).filter(|(_, pairs)| !pairs.is_empty()).collect();
+    let functions = module.ops().filter(|&op| func::Func::is(ctx, &module.body, op));
+    let functions: Vec<(Name, OpId)> = functions.filter_map(|op| Some((name(op)?, op))).collect();
+    let mut done = vec![];
+    for (name, op) in functions {
+        if let Some(body) = module.body.nested_mut(op) {
+            done.push((name, plan_function(ctx, body, &kernels)));
+        }
+    }
+    done
+}
+
+/// Plans the memory of a function that calls these kernels.
+pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace) -> Planned {
+    let mut planned = Planned::NOTHING;
+    let Some(entry) = body.entry() else { return planned };
+    let scopes = Scopes::new(ctx, body, entry);
+    let (buffers, mut survey) = candidates(ctx, body);
+    let known = buffers.into_iter().filter_map(|b| Some((scopes.anchor(ctx, body, &b)?, b))).collect();
+    // In the order of the text.
+    let (mut groups, mut order): (FxHashMap<Anchor, Vec<Place>>, Vec<Anchor>) = Default::default();
+    for place in in_place::places(ctx, body, kernels, known, &mut survey) {
+        if !groups.contains_key(&place.anchor) {
+            order.push(place.anchor);
+        }
+        groups.entry(place.anchor).or_default().push(place);
+    }
+    let taken = scopes.names(ctx);
+    let mut names = (0usize..).map(|n| format!("at{n}")).filter(|name| !taken.contains(name.as_str()));
+    for anchor in order {
+        let group = &groups[&anchor];
+        let buffers = || group.iter().flat_map(|place| &place.buffers);
+        // One buffer alone is served by the pool as well.
+        if buffers().count() < 2 {
+            continue;
+        }
+        let inside = |op: OpId| buffers().any(|b| body.is_inside(b.alloc, op));
+        let Some(first) = body.block_ops(anchor.block).find(|&op| inside(op)) else { continue };
+        let symbols = group.iter().zip(&mut names).map(|(_, name)| ctx.exprs.symbol(&name)).collect();
+        let places = Places { sizes: group.iter().map(|p| p.size).collect(), apart: apart(group), symbols };
+        let bytes = ctx.exprs.sum(buffers().map(|b| b.size));
+        let count = buffers().count();
+        let (arena, offsets) = arena(&mut Builder::before(ctx, body, first), &places);
+        for (place, offset) in group.iter().zip(offsets) {
+            for buffer in &place.buffers {
+                for view in views(ctx, body, buffer.alloc) {
+                    let old = body.attr_named(ctx, view, "offset").and_then(|a| ctx.as_expr(a)).unwrap_or(Expr::ZERO);
+                    body.set_attr(ctx, view, "offset", ctx.expr_attr(ctx.exprs.add(offset, old)));
+                    body.set_operand(view, 0, arena);
+                }
+                body.erase(buffer.alloc);
+            }
+        }
+        planned.buffers += count;
+        planned.in_place += count - group.len();
+        planned.bytes = ctx.exprs.add(planned.bytes, bytes);
+        planned.arenas.push(places);
+    }
+    planned
+}
+
+/// Makes an arena; gives the offset of each buffer.
+fn arena(builder: &mut Builder<'_>, places: &Places) -> (ValueId, Vec<Expr>) {
+    let ctx = builder.ctx;
+    builder.loc = ctx.derived_loc(NAME, builder.loc);
+    let numbers: Option<Vec<i64>> = places.sizes.iter().map(|&size| ctx.exprs.as_const(size)).collect();
+    // What does not fit in memory fails where it is made, not here.
+    let fits = |n: &i64| isize::try_from(*n).is_ok_and(|n| n < isize::MAX);
+    let packing = numbers.map(|sizes| pack(&sizes, &places.apart, ALIGN)).filter(|packing| fits(&packing.size));
+    let ty = nim_dyn::storage_type(ctx);
+    let (value, offsets) = match packing {
+        Some(packing) => {
+            let size = ctx.expr_attr(ctx.exprs.constant(packing.size));
+            let offsets = packing.offsets.iter().map(|&at| ctx.exprs.constant(at)).collect();
+            (builder.value(Alloc::NAME, &[], ty, &[("size", size)]), offsets)
+        }
+        None => {
+            let value = builder.value(Arena::NAME, &[], ty, &places.attrs(ctx));
+            (value, places.symbols.iter().map(|&s| ctx.exprs.var(s)).collect())
+        }
+    };
+    let name = ctx.name("arena");
+    builder.name_value(value, name);
+    (value, offsets)
+}
+
+/// For each place those before it that it meets.
+fn apart(places: &[Place]) -> Vec<Vec<u32>> {
+    let meets = |i: usize| (0..i).filter(move |&j| places[i].meets(&places[j])).map(|j| j as u32).collect();
+    (0..places.len()).map(meets).collect()
 }
 
 /// The views of an allocation.
 fn views(ctx: &Context, body: &Body, alloc: OpId) -> Vec<OpId> {
     let uses = body.uses(body.result(alloc));
     uses.filter(|u| View::is(ctx, body, u.op)).map(|u| u.op).collect()
-}
-
-/// Symbols that have a value as soon as the arguments are looked at.
-fn argument_symbols(ctx: &Context, body: &Body) -> FxHashSet<Symbol> {
-    let args = body.entry().map(|b| body.block_args(b).to_vec()).unwrap_or_default();
-    let dims = args.into_iter().flat_map(|a| ctx.dim_exprs(body.ty(a)).unwrap_or_default());
-    dims.flat_map(|d| ctx.exprs.symbols(d)).collect()
 }

@@ -1,8 +1,9 @@
 //! Where sizes must be looked at: arguments, and values whose type claims more than where they come from.
 
 use super::Lower;
-use nim_dyn::Check;
-use nim_ir::{BlockId, Type, TypeData, ValueId};
+use nim_builtin::assume;
+use nim_dyn::{Check, Guard};
+use nim_ir::{BlockId, Expr, OpId, Type, TypeData, ValueId};
 
 impl Lower<'_, '_> {
     /// Arguments are checked against their types. All bare symbols get their values first, so the order of arguments
@@ -21,6 +22,39 @@ impl Lower<'_, '_> {
             self.check(buffer, &format!("input `{name}`"));
         }
         self.builder.loc = around;
+        let assumed: Vec<OpId> =
+            self.source.block_ops(entry).filter(|&op| self.source.is(self.ctx, op, assume::NAME)).collect();
+        let about = assume::of_arguments(self.ctx, self.source);
+        for op in assumed {
+            if assume::Assumption::of(self.ctx, self.source, op).is_some_and(|a| about.contains(&a)) {
+                self.assume(op);
+            }
+        }
+        self.builder.loc = around;
+    }
+
+    /// Guards for what is assumed about a symbol.
+    pub(super) fn assume(&mut self, op: OpId) {
+        let Some(a) = assume::Assumption::of(self.ctx, self.source, op) else { return };
+        self.builder.loc = self.ctx.derived_loc(super::NAME, self.source.loc(op));
+        let (ctx, pool) = (self.ctx, &self.ctx.exprs);
+        let (symbol, number) = (pool.var(a.symbol), |n: i64| pool.constant(n));
+        let rest = |divisor: i64| pool.modulo(symbol, number(divisor));
+        let wanted = [
+            a.min.map(|min| ("le", number(min), symbol)),
+            a.max.map(|max| ("le", symbol, number(max))),
+            a.divisor.map(|divisor| ("eq", rest(divisor), Expr::ZERO)),
+        ];
+        let message = format!("what is assumed about `{}` does not hold", pool.symbol_name(a.symbol));
+        for (kind, lhs, rhs) in wanted.into_iter().flatten() {
+            let attrs = [
+                ("kind", ctx.string_attr(kind)),
+                ("lhs", ctx.expr_attr(lhs)),
+                ("rhs", ctx.expr_attr(rhs)),
+                ("message", ctx.string_attr(&message)),
+            ];
+            self.builder.op(Guard::NAME, &[], &[], &attrs);
+        }
     }
 
     /// Checks a buffer against its type, unless it has no dimensions.

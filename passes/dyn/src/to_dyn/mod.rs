@@ -155,6 +155,7 @@ pub fn buffer_type(ctx: &Context, ty: Type) -> Type {
         TypeData::Tensor { dims, element, .. } => {
             ctx.ty(TypeData::MemRef { dims: dims.clone(), element: *element, layout: None, space: None })
         }
+        &TypeData::UnrankedTensor(element) => ctx.ty(TypeData::UnrankedMemRef { element, space: None }),
         TypeData::Function { inputs, results } => {
             let all = |types: &[Type]| types.iter().map(|&t| buffer_type(ctx, t)).collect::<Vec<_>>();
             ctx.function_type(&all(inputs), &all(results))

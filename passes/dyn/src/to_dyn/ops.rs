@@ -2,7 +2,7 @@
 
 use super::{Lower, buffer_type};
 use nim_builtin::func;
-use nim_dyn::{Alloc, Bind, Closure, Constant, Construct, Guard, Index, Invoke, Reshape, Runtime, View};
+use nim_dyn::{Alloc, Bind, Closure, Constant, Construct, Guard, Index, Invoke, MatchCast, Reshape, Runtime, View};
 use nim_ir::{Attr, Expr, OpId, Symbol, Type, TypeData, ValueId};
 use rustc_hash::FxHashMap;
 
@@ -35,6 +35,22 @@ impl Lower<'_, '_> {
             "graph.guard" => {
                 let attrs: Vec<(&str, Attr)> = self.attrs(op);
                 self.builder.op(Guard::NAME, &[], &[], &attrs);
+            }
+            "graph.assume" => {
+                let about = nim_builtin::assume::of_arguments(self.ctx, self.source);
+                let own = nim_builtin::assume::Assumption::of(self.ctx, self.source, op);
+                // Those about arguments stand at the function's begin.
+                if !own.is_some_and(|own| about.contains(&own)) {
+                    self.assume(op);
+                }
+            }
+            "graph.match_cast" => {
+                let (operand, result) = (self.source.operand(op, 0), self.source.result(op));
+                let (from, ty) = (self.value(operand), buffer_type(self.ctx, self.source.ty(result)));
+                let new = self.builder.value(MatchCast::NAME, &[from], ty, &[]);
+                self.map(result, new);
+                let what = self.describe("the cast of", operand, 0);
+                self.arrive(new, &[self.source.ty(operand)], &what);
             }
             "graph.runtime" => {
                 let function = self.source.attr_named(self.ctx, op, "name").and_then(|a| self.ctx.as_string(a));

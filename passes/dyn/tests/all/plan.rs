@@ -33,8 +33,7 @@ fn plan(text: &str) -> (String, usize) {
 }
 
 fn in_main(ctx: &Context, module: &mut Module) -> usize {
-    let main = module.lookup(ctx, ctx.name("main")).unwrap();
-    plan_memory(ctx, module.body.nested_mut(main).unwrap()).buffers
+    plan_memory(ctx, module).iter().map(|(_, planned)| planned.buffers).sum()
 }
 
 #[track_caller]
@@ -62,10 +61,10 @@ func.func @main(%x: tensor<[N]xf32>) -> tensor<[N]xf32> {
     check(
         &out,
         &[
-            "%arena = dyn.alloc 128*ceildiv(N, 16)",
-            "%a = dyn.view %arena[0]",
-            "%b = dyn.view %arena[64*",
-            "%c = dyn.view %arena[0]",
+            "%arena = dyn.arena [at0 = 4*N, at1 = 4*N apart 0, at2 = 4*N apart 1]",
+            "%a = dyn.view %arena[at0]",
+            "%b = dyn.view %arena[at1]",
+            "%c = dyn.view %arena[at2]",
             "dyn.alloc 4*N",
             "%d = dyn.view",
         ],

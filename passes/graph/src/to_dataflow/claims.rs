@@ -9,6 +9,7 @@
 
 use super::elementwise;
 use super::lower::{Lower, Lowered};
+use nim_builtin::assume;
 use nim_graph::shape::broadcast_dims;
 use nim_ir::{Attr, BlockId, Body, Context, Expr, Facts, OpId};
 use rustc_hash::FxHashMap;
@@ -25,12 +26,17 @@ struct Claim {
 }
 
 /// Guards that stand already: condition, and the blocks in which it holds from some op on.
-#[derive(Default)]
 pub(super) struct Known {
+    /// What the function assumes about its arguments.
+    facts: Facts,
     guards: FxHashMap<(Attr, Expr, Expr), Vec<BlockId>>,
 }
 
 impl Known {
+    pub(super) fn new(ctx: &Context, body: &Body) -> Known {
+        Known { facts: assume::facts(assume::of_arguments(ctx, body)), guards: FxHashMap::default() }
+    }
+
     /// Takes note of a guard that somebody wrote.
     pub(super) fn note(&mut self, ctx: &Context, body: &Body, guard: OpId) {
         let get = |name: &str| body.attr_named(ctx, guard, name);
@@ -54,7 +60,7 @@ pub(super) fn guard(l: &mut Lower<'_, '_>, name: &str, known: &mut Known) -> Low
     let ctx = l.ctx();
     for claim in claims(l, name)? {
         let key = (ctx.string_attr(claim.kind), claim.lhs, claim.rhs);
-        if proved(l, &claim) || known.covers(l.b.body, &key, l.op) {
+        if proved(l, &claim, &known.facts) || known.covers(l.b.body, &key, l.op) {
             continue;
         }
         let attrs = [
@@ -69,13 +75,13 @@ pub(super) fn guard(l: &mut Lower<'_, '_>, name: &str, known: &mut Known) -> Low
     Ok(())
 }
 
-fn proved(l: &Lower<'_, '_>, claim: &Claim) -> bool {
+fn proved(l: &Lower<'_, '_>, claim: &Claim, facts: &Facts) -> bool {
     let p = l.pool();
     let one = |e: Expr| p.as_const(e) == Some(1);
     match claim.kind {
-        "le" => p.prove_le(claim.lhs, claim.rhs, &Facts::default()),
+        "le" => p.prove_le(claim.lhs, claim.rhs, facts),
         "broadcast" if one(claim.lhs) || one(claim.rhs) => true,
-        _ => p.prove_eq(claim.lhs, claim.rhs),
+        _ => p.prove_eq_given(claim.lhs, claim.rhs, facts),
     }
 }
 

@@ -67,6 +67,8 @@ pub const HOST_OPS: &[&str] = &[
     "reshape",
     "bind",
     "guard",
+    "assume",
+    "match_cast",
     "if",
     "loop",
     "yield",
@@ -96,6 +98,8 @@ pub fn has_rule(name: &str) -> bool {
 /// Lowers all functions of a module. Ops without a rule stay as they are and are listed in what is returned.
 pub fn graph_to_dataflow(ctx: &Context, module: &mut Module) -> Vec<Diagnostic> {
     let mut failures = Failures::default();
+    crate::lift_lambdas(ctx, module);
+    crate::infer_shapes(ctx, module);
     lower_body(ctx, &mut module.body, &mut failures);
     failures.report()
 }
@@ -109,7 +113,7 @@ pub fn body_to_dataflow(ctx: &Context, body: &mut Body) -> Vec<Diagnostic> {
 
 fn lower_body(ctx: &Context, body: &mut Body, failures: &mut Failures) {
     texts::lower_texts(ctx, body);
-    let mut known = Known::default();
+    let mut known = Known::new(ctx, body);
     for op in body.walk() {
         if body.is_erased(op) {
             continue;

@@ -140,7 +140,8 @@ pub fn loops_to_mlir_text(
     let end = Val { name: "%end".into(), reg: Reg::Int(64), lanes: None, depth: 0 };
     emitter.kernel(block, &begin, &end)?;
     let text = emitter.close();
-    Ok(module_text(name, &text, args.len(), inputs, symbols.len()))
+    let shared: Vec<usize> = nim_loops::in_place(ctx, module, kernel).into_iter().flat_map(|(i, o)| [i, o]).collect();
+    Ok(module_text(name, &text, args.len(), inputs, symbols.len(), &shared))
 }
 
 impl Emitter<'_> {
@@ -189,14 +190,15 @@ pub fn function_name(kernel: &str) -> String {
     format!("nim_{kernel}")
 }
 
-fn module_text(name: &str, body: &str, buffers: usize, inputs: usize, symbols: usize) -> String {
+fn module_text(name: &str, body: &str, buffers: usize, inputs: usize, symbols: usize, shared: &[usize]) -> String {
     let name = function_name(name);
     let quoted = |suffix: &str| format!("@\"{name}{suffix}\"");
     let mut out = String::from("module {\n");
     let mut params: Vec<String> = (0..buffers)
         .map(|i| {
-            let access = if i < inputs { "llvm.noalias, llvm.readonly" } else { "llvm.noalias" };
-            format!("%b{i}: !llvm.ptr {{{access}}}")
+            let alone = (!shared.contains(&i)).then_some("llvm.noalias");
+            let access: Vec<&str> = alone.into_iter().chain((i < inputs).then_some("llvm.readonly")).collect();
+            format!("%b{i}: !llvm.ptr {{{}}}", access.join(", "))
         })
         .collect();
     params.extend((0..symbols).map(|i| format!("%s{i}: i64")));

@@ -147,8 +147,8 @@ fn choose(
             }
             let mut row = Group::new(ctx, &view.domain, rows.clone());
             let mut columns = Group::new(ctx, &view.domain, vec![column]);
-            row.set_tile(ctx, tall, false);
-            columns.set_tile(ctx, wide * lanes, false);
+            row.set_tile(ctx, &env.assumed, tall, false);
+            columns.set_tile(ctx, &env.assumed, wide * lanes, false);
             let (m, w) = (tall as f64, wide as f64);
             let fixed = |e: Expr| pool.as_const(e).is_some();
             let tiles = |size: Expr, tile: f64| {

@@ -78,6 +78,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         copies::pack(points, nest, env, read, &layout)?;
     }
     let fixed = vec![None; points.map.view.rank()];
+    env.repeats |= [&best.plan.rows, &best.plan.columns].iter().any(|group| group.tail == Tail::Overlap);
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
         let access = access::read(points, &points.map.view.reads[r]);
@@ -230,8 +231,9 @@ impl Search<'_, '_> {
                         continue;
                     }
                     let repeat = self.may_repeat();
-                    row_group.set_tile(ctx, row_tile, repeat);
-                    column_group.set_tile(ctx, vectors_wide * self.lanes, repeat && packed.is_empty());
+                    row_group.set_tile(ctx, &self.env.assumed, row_tile, repeat);
+                    let wide = vectors_wide * self.lanes;
+                    column_group.set_tile(ctx, &self.env.assumed, wide, repeat && packed.is_empty());
                     if let Some(c) = self.cost(&row_group, &column_group, &batch, &vectors, &packed, &gathered)
                         && best.as_ref().is_none_or(|b| c < b.cost)
                     {

@@ -19,7 +19,7 @@ use crate::lower::{Options, Packing};
 use crate::nest::Nest;
 use crate::point::Points;
 use nim_dataflow::Combine;
-use nim_ir::{Context, Diagnostic, Expr, Type, TypeData, ValueId};
+use nim_ir::{Context, Diagnostic, Expr, Facts, Type, TypeData, ValueId};
 use nim_pass::{Miss, RuleInfo, Rules};
 
 const fn rule(name: &'static str, description: &'static str) -> RuleInfo {
@@ -51,10 +51,14 @@ pub struct Env<'a> {
     pub tensors: &'a [ValueId],
     /// The buffers of these.
     pub args: &'a [ValueId],
+    /// What the kernel may take for granted about its symbols.
+    pub assumed: Facts,
     /// Buffers that schedules asked for.
     pub temporaries: Vec<Type>,
     /// Arrangements that schedules asked for.
     pub packing: Vec<Packing>,
+    /// Whether some results are made twice, so that what they are made of must stay.
+    pub repeats: bool,
     /// Who is asked and told when a schedule is chosen.
     pub rules: Rules<'a>,
 }

@@ -10,7 +10,7 @@
 
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
-use nim_ir::{Context, Diagnostic, Expr, ValueId};
+use nim_ir::{Context, Diagnostic, Expr, Facts, ValueId};
 
 /// What happens at the end of a group whose size is no multiple of the tile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,13 +78,12 @@ impl Group {
         ctx.exprs.ceildiv(self.size, ctx.exprs.constant(self.tile))
     }
     /// Sets the tile, and the tail that follows from the size; `repeat` allows results to be made twice.
-    pub fn set_tile(&mut self, ctx: &Context, tile: i64, repeat: bool) {
+    pub fn set_tile(&mut self, ctx: &Context, facts: &Facts, tile: i64, repeat: bool) {
         let pool = &ctx.exprs;
         self.tile = tile;
-        let facts = nim_ir::Facts::default();
-        self.tail = if tile == 1 || pool.divisor(self.size, &facts) % tile == 0 {
+        self.tail = if tile == 1 || pool.divisor(self.size, facts) % tile == 0 {
             Tail::Exact
-        } else if repeat && pool.prove_le(pool.constant(tile), self.size, &facts) {
+        } else if repeat && pool.prove_le(pool.constant(tile), self.size, facts) {
             Tail::Overlap
         } else {
             Tail::Guard
