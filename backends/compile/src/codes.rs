@@ -38,10 +38,6 @@ nim_ir::codes! {
     "N0751", "runtime library has no such function",
         "`dyn.runtime` names a function that the runtime does not have for these types.",
         "`dyn.runtime` with the name `sort.bubble`";
-    "N0752", "constant cannot be packed",
-        "The layout that a kernel asks for cannot be made of this constant: its elements are missing or of another \
-         shape.",
-        "a packed weight that was elided";
     "N0753", "machine code cannot be made",
         "LLVM refused the module. This is a fault of the toolkit; the message is LLVM's own.",
         "a target that this LLVM does not have";

@@ -1,11 +1,10 @@
 //! Constants in the arrangement that kernels read them in: made here once, instead of at each run.
 
-use crate::kernels::pack;
 use nim_builtin::func;
 use nim_dataflow::Invoke;
 use nim_graph::ops::layout::{Constant, Reshape};
 use nim_ir::{Attr, Body, Builder, Context, Diagnostic, Module, Name, OpId, ValueId};
-use nim_loops_passes::Packing;
+use nim_loops_passes::packing::{Packing, pack};
 use nim_tensor::Tensor;
 use rustc_hash::FxHashMap;
 

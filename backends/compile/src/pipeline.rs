@@ -98,6 +98,9 @@ pub struct Options {
     pub naive: bool,
     /// Neither contracts products into sums nor changes the order of sums.
     pub strict: bool,
+    /// Error of a convolution, as a part of its largest result, that may be taken for speed: see
+    /// [`nim_loops_passes::Options::tolerance`]. Nothing of it in strict mode.
+    pub tolerance: f64,
     /// Whether the module is verified after each stage.
     pub verify: bool,
 }
@@ -120,6 +123,7 @@ impl Default for Options {
             plan: true,
             naive: false,
             strict: false,
+            tolerance: 1e-5,
             verify: cfg!(debug_assertions),
         }
     }
@@ -281,7 +285,12 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.stage("dataflow-to-loops", module, |run, module| {
-            let options = nim_loops_passes::Options { naive: run.options.naive, target: target_info(run.options) };
+            let options = nim_loops_passes::Options {
+                naive: run.options.naive,
+                winograd: false,
+                target: target_info(run.options),
+                tolerance: if run.options.strict { 0.0 } else { run.options.tolerance },
+            };
             run.kernels = kernels_to_loops(ctx, module, &options)?;
             Ok(())
         })?;

@@ -14,4 +14,8 @@ nim_ir::codes! {
     "N0704", "size is not known as an expression",
         "Loops need bounds: each dimension of a kernel's tensors is a number or an expression of its symbols, not \
          `?`.";
+    "N0752", "constant cannot be packed",
+        "The layout that a kernel asks for cannot be made of this constant: its elements are missing or of another \
+         shape.",
+        "a packed weight that was elided";
 }

@@ -9,10 +9,12 @@ pub mod lower;
 pub mod map;
 pub mod mlir;
 pub mod nest;
+pub mod packing;
 pub mod point;
 mod register;
 pub mod schedule;
 
-pub use lower::{LoopsKernel, Options, Packing, lower_kernel_to_loops};
+pub use lower::{LoopsKernel, Options, lower_kernel_to_loops};
 pub use mlir::{TargetInfo, function_name, loops_to_mlir_text, phases};
+pub use packing::Packing;
 pub use register::register;

@@ -7,9 +7,10 @@
 use crate::map::Map;
 use crate::mlir::{TargetInfo, phases};
 use crate::nest::{Kind, Nest};
+use crate::packing::Packing;
 use crate::point::Points;
 use crate::schedule;
-use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Expr, Loc, OpId, OpState, Type, ValueId};
+use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Loc, OpId, OpState, Type, ValueId};
 use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
@@ -18,20 +19,13 @@ use rustc_hash::FxHashMap;
 pub struct Options {
     /// Plain nests only.
     pub naive: bool,
+    /// Winograd's algorithms wherever their error is allowed, even where they are slower: for finding errors.
+    pub winograd: bool,
     /// What the schedules are made for.
     pub target: TargetInfo,
-}
-
-/// Another arrangement that a constant argument is to be brought into before the kernel runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packing {
-    /// Number of the argument.
-    pub arg: usize,
-    /// Dimensions of the packed buffer, all of them numbers.
-    pub shape: Vec<i64>,
-    /// For each dimension of the argument the index that packed element `[$0, $1, ...]` comes from; outside of the
-    /// argument stands 0.
-    pub indices: Vec<Expr>,
+    /// Largest error of a result, as a part of the largest result, that may be taken for speed beyond that of plain `f32` sums
+    /// (which is about 2e-7). 0: none.
+    pub tolerance: f64,
 }
 
 /// A lowered kernel.
@@ -163,60 +157,6 @@ fn constant_args(ctx: &Context, module: &Body, kernel: OpId, tensors: &[ValueId]
     let named = |name: &str| module.attr_named(ctx, kernel, name).and_then(|a| ctx.as_ints(a));
     let numbers = named("constant_args").or_else(|| named("dataflow.constant_args")).unwrap_or_default();
     numbers.iter().filter_map(|&n| tensors.get(usize::try_from(n).ok()?).copied()).collect()
-}
-
-impl Packing {
-    /// As an attribute: `{arg, shape, indices}`.
-    pub fn to_attr(&self, ctx: &Context) -> Attr {
-        ctx.dict_attr([
-            (ctx.name("arg"), ctx.i64_attr(self.arg as i64)),
-            (ctx.name("shape"), ctx.i64_array(&self.shape)),
-            (ctx.name("indices"), ctx.exprs_attr(&self.indices)),
-        ])
-    }
-
-    /// Reads what [`Packing::to_attr`] wrote.
-    pub fn from_attr(ctx: &Context, attr: Attr) -> Option<Packing> {
-        let nim_ir::AttrData::Dict(items) = ctx.attr_data(attr) else { return None };
-        let item = |name: &str| items.iter().find(|(n, _)| ctx.str(*n) == name).map(|(_, a)| *a);
-        Some(Packing {
-            arg: usize::try_from(ctx.as_int(item("arg")?)?).ok()?,
-            shape: ctx.as_ints(item("shape")?)?,
-            indices: ctx.as_exprs(item("indices")?)?,
-        })
-    }
-
-    /// Brings elements of `size` bytes of a tensor with dimensions `dims` into the packed arrangement. `None` when the
-    /// numbers do not fit together.
-    pub fn apply(&self, ctx: &Context, dims: &[usize], size: usize, from: &[u8]) -> Option<Vec<u8>> {
-        let pool = &ctx.exprs;
-        let count: usize = self.shape.iter().map(|&n| usize::try_from(n).ok()).product::<Option<usize>>()?;
-        if from.len() != dims.iter().product::<usize>().checked_mul(size)? || dims.len() != self.indices.len() {
-            return None;
-        }
-        let ivs: Vec<nim_ir::Symbol> = (0..self.shape.len()).map(|k| pool.symbol(&format!("${k}"))).collect();
-        let mut at = vec![0i64; self.shape.len()];
-        let mut out = vec![0; count.checked_mul(size)?];
-        for place in out.chunks_exact_mut(size) {
-            let value = |s| ivs.iter().position(|&iv| iv == s).map(|k| at[k]);
-            let mut position = Some(0usize);
-            for (&e, &dim) in self.indices.iter().zip(dims) {
-                let index = usize::try_from(pool.eval(e, &value).ok()?).ok().filter(|&i| i < dim);
-                position = position.zip(index).map(|(p, i)| p * dim + i);
-            }
-            if let Some(p) = position {
-                place.copy_from_slice(&from[p * size..(p + 1) * size]);
-            }
-            for (k, &n) in self.shape.iter().enumerate().rev() {
-                at[k] += 1;
-                if at[k] < n {
-                    break;
-                }
-                at[k] = 0;
-            }
-        }
-        Some(out)
-    }
 }
 
 /// Which tensor lives where.

@@ -103,6 +103,18 @@ impl<'a> Nest<'a> {
         self.within(block, f);
     }
 
+    /// Runs the first closure's ops where all conditions are at least 0, else those of the second.
+    pub fn either(&mut self, conditions: &[Expr], then: impl FnOnce(&mut Nest<'_>), other: impl FnOnce(&mut Nest<'_>)) {
+        let (first, then_block) = self.builder().region_with_block(&[]);
+        let (second, other_block) = self.builder().region_with_block(&[]);
+        self.within(then_block, then);
+        self.within(other_block, other);
+        let ctx = self.ctx;
+        let mut builder = self.builder();
+        let state = builder.state("loops.if").attr(ctx, "conditions", ctx.exprs_attr(conditions));
+        builder.insert(state.region(first).region(second));
+    }
+
     /// The value of `then` where all conditions are at least 0, else that of `other`.
     pub fn choose(
         &mut self,

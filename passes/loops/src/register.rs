@@ -10,9 +10,11 @@ use nim_pass::{Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 pub fn register(registry: &mut Registry) {
     registry.module_pass(|o| {
         let target = TargetInfo::default();
-        let naive = o.choice("schedule", "auto", &["auto", "naive"])? == "naive";
+        let schedule = o.choice("schedule", "auto", &SCHEDULES)?;
         Ok(ToLoops(Options {
-            naive,
+            naive: schedule == "naive",
+            winograd: schedule == "winograd",
+            tolerance: o.parsed("tolerance", 0.0)?,
             target: TargetInfo {
                 vector_bits: o.parsed("vector-bits", target.vector_bits)?,
                 vector_registers: o.parsed("vector-registers", target.vector_registers)?,
@@ -23,6 +25,9 @@ pub fn register(registry: &mut Registry) {
         }))
     });
 }
+
+/// What may be asked for.
+const SCHEDULES: [&str; 3] = ["auto", "naive", "winograd"];
 
 /// `dataflow-to-loops`.
 struct ToLoops(Options);
@@ -36,11 +41,23 @@ impl Pass for ToLoops {
     }
     fn options(&self) -> Vec<PassOption> {
         let target = &self.0.target;
+        let schedule = match &self.0 {
+            options if options.naive => "naive",
+            options if options.winograd => "winograd",
+            _ => "auto",
+        };
+        let schedules =
+            "auto, naive: plain nests, or winograd: Winograd's algorithms wherever the tolerance allows them";
         vec![
-            PassOption::new("schedule", "auto, or naive: plain nests", if self.0.naive { "naive" } else { "auto" }),
+            PassOption::new("schedule", schedules, schedule),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
+            PassOption::new(
+                "tolerance",
+                "error, as a part of the largest result, that faster sums may have",
+                self.0.tolerance,
+            ),
         ]
     }
     fn needs(&self) -> &'static [&'static str] {

@@ -39,6 +39,9 @@ impl ImportFlags {
     }
 }
 
+/// Far below what comparisons of nets allow (1e-3 to 1e-4), and above what the faster algorithms err (2e-6).
+const TOLERANCE: f64 = 1e-5;
+
 /// What steers the compiler.
 #[derive(Args, Clone, Debug)]
 pub struct CompileFlags {
@@ -57,6 +60,10 @@ pub struct CompileFlags {
     /// Neither contract products into sums nor change the order of sums.
     #[arg(long)]
     pub strict: bool,
+    /// The error that one convolution may have for speed (Winograd's algorithms), as a part of its largest result, where plain sums
+    /// of f32 have 2e-7. 0: none.
+    #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE)]
+    pub tolerance: f64,
     /// Verify the module after every stage.
     #[arg(long)]
     pub verify_each: bool,
@@ -73,6 +80,7 @@ impl Default for CompileFlags {
             no_plan: false,
             naive: false,
             strict: false,
+            tolerance: TOLERANCE,
             verify_each: false,
             no_cache: false,
         }
@@ -91,7 +99,7 @@ impl CompileFlags {
             (self.no_cache, "--no-cache"),
         ];
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
-        set.chain([format!("--target={}", self.target)]).collect()
+        set.chain([format!("--target={}", self.target), format!("--tolerance={}", self.tolerance)]).collect()
     }
 }
 

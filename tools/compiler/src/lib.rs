@@ -28,6 +28,7 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
         plan: !flags.no_plan,
         naive: flags.naive,
         strict: flags.strict,
+        tolerance: flags.tolerance,
         verify: default.verify || flags.verify_each,
         ..default
     })

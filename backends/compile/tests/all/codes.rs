@@ -1,9 +1,9 @@
 //! What goes wrong behind the last level that has locations says so with a code of its own.
 
-use nim_compiler::kernels::{code_error, pack};
+use nim_compiler::kernels::code_error;
 use nim_ir::{Context, Expr};
 use nim_llvm::{Compiler, KernelSource, Target};
-use nim_loops_passes::Packing;
+use nim_loops_passes::packing::{Packing, pack};
 use nim_tensor::Tensor;
 
 #[test]
@@ -11,8 +11,8 @@ fn a_packing_that_does_not_fit_its_constant_is_refused() {
     let ctx = Context::new(&[]);
     let tensor = Tensor::new(&[2, 3], vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let refused = |shape: &[i64], indices: Vec<Expr>| {
-        let found =
-            pack(&ctx, &tensor, &Packing { arg: 0, shape: shape.to_vec(), indices }).expect_err("it does not fit");
+        let found = pack(&ctx, &tensor, &Packing { arg: 0, shape: shape.to_vec(), indices, ..Packing::default() })
+            .expect_err("it does not fit");
         (found.code, found.message)
     };
     let (i, j) = (ctx.exprs.named("$0"), ctx.exprs.named("$1"));
@@ -20,7 +20,8 @@ fn a_packing_that_does_not_fit_its_constant_is_refused() {
     assert_eq!(refused(&[3, 2], vec![j]), ("N0752", "a constant cannot be packed: the rank is another".into()));
     let far = refused(&[i64::MAX, i64::MAX], vec![j, i]);
     assert_eq!(far, ("N0752", "a constant cannot be packed: too large".into()));
-    let packed = pack(&ctx, &tensor, &Packing { arg: 0, shape: vec![3, 2], indices: vec![j, i] }).expect("it fits");
+    let packed = pack(&ctx, &tensor, &Packing { arg: 0, shape: vec![3, 2], indices: vec![j, i], ..Packing::default() })
+        .expect("it fits");
     assert_eq!(packed.to_f64s().expect("numbers"), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
 }
 

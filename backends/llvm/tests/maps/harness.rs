@@ -5,7 +5,9 @@
 use nim_dataflow::{MapBuilder, iv};
 use nim_ir::{Body, Builder, Context, Expr, OpId, Type, ValueId};
 use nim_llvm::{KernelSource, Options, Target, compile_kernels};
-use nim_loops_passes::{LoopsKernel, Packing, TargetInfo, loops_to_mlir_text, lower_kernel_to_loops};
+use nim_loops_passes::packing::{Packing, pack};
+use nim_loops_passes::{LoopsKernel, TargetInfo, loops_to_mlir_text, lower_kernel_to_loops};
+use nim_tensor::{DType, Tensor};
 use nim_vm::code_image::LoadedCode;
 use std::time::{Duration, Instant};
 
@@ -112,10 +114,17 @@ impl Compiled<'_> {
         let value = |s| symbols.iter().find(|(n, _)| *n == pool.symbol_name(s)).map(|(_, v)| *v);
         pool.eval(e, &value).expect("value")
     }
+    /// Whether it reads a constant under linear maps.
+    pub fn transforms(&self) -> bool {
+        self.packing.iter().any(|p| !p.matrices.is_empty())
+    }
     /// Inputs of 4-byte elements with those packed that the kernel wants packed.
     pub fn pack(&self, inputs: &[&[u8]], dims: &[&[usize]]) -> Vec<Vec<u8>> {
         let one = |(i, &bytes): (usize, &&[u8])| match self.packing.iter().find(|p| p.arg == i) {
-            Some(p) => p.apply(self.ctx, dims[i], 4, bytes).expect("packs"),
+            Some(p) => {
+                let tensor = Tensor::from_bytes(DType::F32, dims[i], bytes.to_vec());
+                pack(self.ctx, &tensor, p).expect("packs").bytes().to_vec()
+            }
             None => bytes.to_vec(),
         };
         inputs.iter().enumerate().map(one).collect()
@@ -222,7 +231,7 @@ pub fn close(found: &[f32], expected: &[f32], tolerance: f32) {
 /// The default options with plain nests, and with schedules.
 pub fn both() -> [nim_loops_passes::Options; 2] {
     let target = TargetInfo::default();
-    [true, false].map(|naive| nim_loops_passes::Options { naive, target: target.clone() })
+    [true, false].map(|naive| nim_loops_passes::Options { naive, target: target.clone(), ..Default::default() })
 }
 
 /// `out[m, n] = sum over k of a[m, k] * b[k, n]`.

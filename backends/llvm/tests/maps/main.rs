@@ -5,6 +5,7 @@
 mod cases;
 mod harness;
 mod kinds;
+mod winograd;
 
 use cases::Conv;
 use harness::*;

@@ -8,8 +8,8 @@ use super::access::{self, Access, estimate};
 use super::copies::{self, overhang};
 use super::tile::{self, Group, Plan, collapsed};
 use super::{BYTES, Env, Tried, naive};
-use crate::lower::Packing;
 use crate::nest::{Kind, Nest};
+use crate::packing::Packing;
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
 use nim_ir::{Diagnostic, Expr, Facts, OpId, TypeData, ValueId};
@@ -300,7 +300,7 @@ fn pack(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, best: &
         let source = points.map.all_at(ctx, memlet.subset.as_deref().unwrap_or_default(), &point(&at));
         let buffer = env.args[arg];
         nest.body.set_ty(buffer, ctx.memref_of(&sizes, element));
-        env.packing.push(Packing { arg, shape, indices: source });
+        env.packing.push(Packing { arg, shape, indices: source, matrices: vec![] });
         points.replaced.insert(read, Replaced { buffer, indices });
         return Ok(());
     }

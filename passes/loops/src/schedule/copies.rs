@@ -3,8 +3,8 @@
 
 use super::Env;
 use super::tile::collapsed;
-use crate::lower::Packing;
 use crate::nest::{Kind, Nest};
+use crate::packing::Packing;
 use crate::point::{Points, Replaced};
 use nim_ir::{Diagnostic, Expr, Facts};
 
@@ -191,7 +191,7 @@ pub fn pack(
         if let Some(shape) = shape {
             let buffer = env.args[arg];
             nest.body.set_ty(buffer, ctx.memref_of(&sizes, element));
-            env.packing.push(Packing { arg, shape, indices: source });
+            env.packing.push(Packing { arg, shape, indices: source, matrices: vec![] });
             points.replaced.insert(read, Replaced { buffer, indices });
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! How the points of a map are walked.
 //!
 //! * [`bytes`]: sums of products of bytes, four at a time;
+//! * [`winograd`]: convolutions with fewer products, where the tolerance allows it;
 //! * [`contraction`]: maps with reductions, in register tiles;
 //! * [`rows`]: reductions along the contiguous dimension, in vectors of partial results;
 //! * [`elementwise`]: maps without reductions;
@@ -9,14 +10,17 @@
 pub mod access;
 pub mod bytes;
 pub mod contraction;
+pub mod cook_toom;
 pub mod copies;
 pub mod elementwise;
 pub mod naive;
 pub mod rows;
 pub mod tile;
+pub mod winograd;
 
-use crate::lower::{Options, Packing};
+use crate::lower::Options;
 use crate::nest::Nest;
+use crate::packing::Packing;
 use crate::point::Points;
 use nim_dataflow::Combine;
 use nim_ir::{Context, Diagnostic, Expr, Facts, Type, TypeData, ValueId};
@@ -26,11 +30,12 @@ const fn rule(name: &'static str, description: &'static str) -> RuleInfo {
     RuleInfo { name, description }
 }
 const BYTES: RuleInfo = rule("walk-bytes", "products of bytes are summed up in fours");
+const WINOGRAD: RuleInfo = rule("walk-winograd", "windows of neighbours are short convolutions with fewer products");
 const ROWS: RuleInfo = rule("walk-rows", "a reduction is taken in vectors along the dimension that lies side by side");
 const TILES: RuleInfo = rule("walk-tiles", "a reduction's results stay in a register tile");
 const VECTORS: RuleInfo = rule("walk-vectors", "a map without reductions is walked in vectors");
 /// The schedules as rules, in the order in which a map is tried.
-pub const RULES: [RuleInfo; 4] = [BYTES, ROWS, TILES, VECTORS];
+pub const RULES: [RuleInfo; 5] = [BYTES, WINOGRAD, ROWS, TILES, VECTORS];
 
 /// Why a schedule does not suit a map; the outer error is a map that no schedule can walk.
 pub type Tried = Result<Result<(), Miss>, Diagnostic>;
@@ -123,6 +128,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {
             let tried = match rule {
                 BYTES => bytes::emit(points, nest, env)?,
+                WINOGRAD => winograd::emit(points, nest, env)?,
                 ROWS => rows::emit(points, nest, env, &fixed)?,
                 TILES => contraction::emit(points, nest, env)?,
                 _ => elementwise::emit(points, nest, env, &fixed)?,
