@@ -4,7 +4,7 @@ use nim_builtin::func;
 use nim_dataflow::Invoke;
 use nim_graph::ops::layout::{Constant, Reshape};
 use nim_ir::{Attr, Body, Builder, Context, Diagnostic, Module, Name, OpId, ValueId};
-use nim_loops_passes::packing::{Packing, pack};
+use nim_loops_passes::packing::{Packing, cannot_pack, pack};
 use nim_tensor::Tensor;
 use rustc_hash::FxHashMap;
 
@@ -52,7 +52,7 @@ fn one(
     packing: &Packing,
     done: &mut FxHashMap<(Attr, Attr), Attr>,
 ) -> Result<(), Diagnostic> {
-    let error = |what: &str| Diagnostic::error("N0752", body.loc(call), format!("a constant cannot be packed: {what}"));
+    let error = |what: &str| cannot_pack(body.loc(call), what);
     if packing.arg >= body.operand_count(call) {
         return Err(error("the kernel has no such argument"));
     }

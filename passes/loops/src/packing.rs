@@ -56,12 +56,17 @@ impl Packing {
     }
 }
 
+/// Why a constant cannot be packed.
+pub fn cannot_pack(loc: Loc, what: &str) -> Diagnostic {
+    Diagnostic::error("N0752", loc, format!("a constant cannot be packed: {what}"))
+}
+
 /// A constant in the arrangement that a kernel reads.
 ///
 /// # Errors
 /// An index that cannot be computed or a constant of more elements than memory can hold: a defect of the schedule.
 pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor, Diagnostic> {
-    let error = |what: &str| Diagnostic::error("N0752", Loc::UNKNOWN, format!("a constant cannot be packed: {what}"));
+    let error = |what: &str| cannot_pack(Loc::UNKNOWN, what);
     let shape: Result<Vec<usize>, _> = packing.shape.iter().map(|&d| usize::try_from(d)).collect();
     let mut shape = shape.map_err(|_| error("negative size"))?;
     let to = shape.clone();

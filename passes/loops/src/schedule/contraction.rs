@@ -214,7 +214,7 @@ impl Search<'_, '_> {
             }
         } else {
             row_groups.push(vec![]);
-            row_groups.extend(others.iter().filter(|&k| known(k) || Some(k) == others.last()).map(|&k| vec![k]));
+            row_groups.extend(others.iter().rev().filter(|&k| known(k) || Some(k) == others.last()).map(|&k| vec![k]));
         }
         for rows in row_groups {
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();

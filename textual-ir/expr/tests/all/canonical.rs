@@ -259,6 +259,11 @@ fn remainders_cancel() {
     assert_eq!(cancelled("w*floordiv(i, w) + mod(i, w)"), "i");
     assert_eq!(cancelled("64*w*floordiv(floordiv(i, 64), w) + 64*mod(floordiv(i, 64), w) + mod(i, 64) + 3"), "i + 3");
     assert_eq!(cancelled("c*h*w*floordiv(i, w) + c*h*mod(i, w) + k"), "c*h*i + k");
+    // Quotients that stood in the index itself count as little as they cost: they stay in any case.
+    let row = "(9*i + 2556*floordiv(j, 2))";
+    let line = format!("floordiv({row}, 112)");
+    let position = format!("200704*floordiv({line}, 112) + 1792*mod({line}, 112) + 16*mod({row}, 112)");
+    assert_eq!(cancelled(&position), "144*i + 40896*floordiv(j, 2)");
     // Nothing to gain.
     assert_eq!(
         cancelled("(w + 2)*floordiv(i, w) + mod(i, w)"),
