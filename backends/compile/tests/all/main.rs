@@ -2,6 +2,7 @@
 
 mod bytes;
 mod codes;
+mod dataflows;
 mod malformed;
 mod programs;
 mod random;
