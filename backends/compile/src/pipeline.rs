@@ -261,6 +261,12 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.stage("graph-to-dataflow", module, |_, module| errors(nim_graph_passes::graph_to_dataflow(ctx, module)))?;
+        if !self.options.naive {
+            self.stage("dataflow-pack-signs", module, |_, module| {
+                nim_dataflow_passes::pack_signs(ctx, module);
+                Ok(())
+            })?;
+        }
         if self.options.fuse {
             self.stage("dataflow-fuse", module, |_, module| {
                 nim_dataflow_passes::fuse::fuse(ctx, module, FuseOptions::default());

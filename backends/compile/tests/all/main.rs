@@ -6,3 +6,4 @@ mod dataflows;
 mod malformed;
 mod programs;
 mod random;
+mod signs;

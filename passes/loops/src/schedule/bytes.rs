@@ -140,10 +140,8 @@ fn choose(
     if !constant && rows.iter().map(|&k| extent(k)).product::<f64>() < 8.0 {
         return None;
     }
-    let facts = Facts::default();
-    let direct = numbers.contiguous(dim)
-        && pool.divisor(view.domain[dim], &facts) % 4 == 0
-        && !copies::may_be_outside(points, spread);
+    let found = Dot { dim, unsigned, signed };
+    let direct = in_fours(points, spread, found) && !copies::may_be_outside(points, spread);
     let lanes = i64::from((env.options.target.vector_bits / 32).max(1));
     let depth = reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / 4.0).ceil();
     let registers = i64::from(env.options.target.vector_registers)
@@ -183,7 +181,7 @@ fn choose(
     let reorders = env.reorders(points);
     let units = Group::new(ctx, &view.domain, vec![]);
     let plan = Plan { batch, units, rows, columns, lanes, reductions, row_block, reorders };
-    Some(Choice { dot: Dot { dim, unsigned, signed }, packed, spread, direct, plan, cost })
+    Some(Choice { dot: found, packed, spread, direct, plan, cost })
 }
 
 /// The longest reduction that walks one dimension of both containers, and nothing else of the spread one.
@@ -208,6 +206,13 @@ pub fn dot(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
     let reductions: Vec<usize> = (0..is_reduction.len()).filter(|&k| is_reduction[k]).collect();
     let dim = summed_along(points, &reductions, packed, spread)?;
     (packed != spread).then_some(Dot { dim, unsigned, signed })
+}
+
+/// Whether the bytes of a read lie in fours as they are.
+pub fn in_fours(points: &Points<'_>, read: usize, dot: Dot) -> bool {
+    let view = &points.map.view;
+    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % 4 == 0;
+    whole && access::read(points, &view.reads[read]).contiguous(dot.dim)
 }
 
 /// The dimension of a read's container whose index is the iteration variable itself, if no other index mentions it.

@@ -59,9 +59,10 @@ impl Counts {
         let stores = if in_registers { results } else { loads[OUTPUT] + 2.0 * results };
         loads[OUTPUT] = if in_registers { 0.0 } else { loads[OUTPUT] + results };
         let moved = memory.caches.map(|size| moved(ctx, c, walk, size));
-        // Sums that wait for each other: four cycles from one to the next.
+        // Sums that wait for each other: four cycles from one to the next. Those of different boxes do not.
         let slots = walk.slots(c, OUTPUT);
-        let waits = 4.0 * steps / slots.0 as f64;
+        let chained = in_registers || walk.slide_of(c, OUTPUT).is_some();
+        let waits = if chained { 4.0 * steps / slots.0 as f64 } else { 0.0 };
         let operations = operations * steps;
         let total: f64 = loads.iter().sum();
         let issued = (operations + total + 2.0 * stores) / 5.0;
@@ -84,7 +85,11 @@ impl Counts {
 pub fn rank(ctx: &Context, c: &Contraction, registers: i64, operations: f64, memory: &Hierarchy) -> Vec<Counts> {
     let walks = space(c, registers).into_iter().filter_map(|point| Walk::new(c, point));
     let mut all: Vec<Counts> = walks.map(|walk| Counts::new(ctx, c, &walk, operations, memory)).collect();
-    all.sort_by(|a, b| a.cycles.total_cmp(&b.cycles).then_with(|| a.dataflow.cmp(&b.dataflow)));
+    let loads = |c: &Counts| c.loads.iter().sum::<f64>();
+    all.sort_by(|a, b| {
+        let order = a.cycles.total_cmp(&b.cycles).then(loads(a).total_cmp(&loads(b)));
+        order.then(a.registers.cmp(&b.registers)).then(a.dataflow.cmp(&b.dataflow))
+    });
     all
 }
 

@@ -127,6 +127,7 @@ fn copy_input(
         sides[axis].1 = pool.add(sides[axis].1, pool.scale(steps[c.columns].abs(), beyond));
     }
     match c.dot {
+        Some(dot) if bytes::in_fours(points, read, dot) && sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
         Some(dot) => bytes::regroup(points, nest, env, read, dot, &sides)?,
         None if sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
         None => {

@@ -80,7 +80,9 @@ impl Walk {
         let points: i64 = walk.counts(c).iter().product();
         let slides = (0..3).any(|operand| walk.slide_of(c, operand).is_some());
         let larger = walk.loops.iter().any(|l| l.tile > 1 && c.known[l.dim].is_some_and(|n| l.tile > n));
-        (points <= MOST_POINTS && (!slide || slides) && !larger).then_some(walk)
+        // What is held must stay: no loop inside moves it.
+        let stays = (0..3).all(|o| walk.loops[walk.held[o]..].iter().all(|l| !c.moves(o, l.dim)));
+        (points <= MOST_POINTS && stays && (!slide || slides) && !larger).then_some(walk)
     }
 
     /// Steps of the box along each dimension.
