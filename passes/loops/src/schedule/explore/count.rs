@@ -52,8 +52,8 @@ impl Counts {
         let points = |counts: &[i64]| walk.points(c, counts).len() as f64;
         let steps: f64 = all.iter().map(|(times, counts)| times * points(counts)).sum();
         let mut loads = [INPUT, WEIGHT, OUTPUT].map(|operand| entering(ctx, c, walk, operand));
-        let results = c.batch.iter().chain(&c.rows).map(|&k| extent(ctx, c, walk, k, false)).product::<f64>()
-            * extent(ctx, c, walk, c.columns, false);
+        let own = |&k: &usize| steps_of(ctx, c.domain[k], c.step(k));
+        let results = c.batch.iter().chain(&c.rows).chain([&c.columns]).map(own).product::<f64>();
         // Sums that lie in memory get their start first, and are read once more for the epilogue.
         let in_registers = walk.held[OUTPUT] < walk.loops.len();
         let stores = if in_registers { results } else { loads[OUTPUT] + 2.0 * results };
@@ -85,9 +85,9 @@ impl Counts {
 pub fn rank(ctx: &Context, c: &Contraction, registers: i64, operations: f64, memory: &Hierarchy) -> Vec<Counts> {
     let walks = space(c, registers).into_iter().filter_map(|point| Walk::new(c, point));
     let mut all: Vec<Counts> = walks.map(|walk| Counts::new(ctx, c, &walk, operations, memory)).collect();
-    let loads = |c: &Counts| c.loads.iter().sum::<f64>();
+    let moves = |c: &Counts| c.loads.iter().sum::<f64>() + 2.0 * c.stores;
     all.sort_by(|a, b| {
-        let order = a.cycles.total_cmp(&b.cycles).then(loads(a).total_cmp(&loads(b)));
+        let order = a.cycles.total_cmp(&b.cycles).then(moves(a).total_cmp(&moves(b)));
         order.then(a.registers.cmp(&b.registers)).then(a.dataflow.cmp(&b.dataflow))
     });
     all
@@ -97,8 +97,12 @@ pub fn rank(ctx: &Context, c: &Contraction, registers: i64, operations: f64, mem
 fn extent(ctx: &Context, c: &Contraction, walk: &Walk, k: usize, in_points: bool) -> f64 {
     let pool = &ctx.exprs;
     let size = pool.add(c.domain[k], pool.constant(walk.margin(c, k)));
-    let size = pool.eval(size, &|_| Some(ASSUMED)).unwrap_or(ASSUMED).max(1);
-    let step = if in_points { 1 } else { c.step(k) };
+    steps_of(ctx, size, if in_points { 1 } else { c.step(k) })
+}
+
+/// Steps that a size takes.
+fn steps_of(ctx: &Context, size: Expr, step: i64) -> f64 {
+    let size = ctx.exprs.eval(size, &|_| Some(ASSUMED)).unwrap_or(ASSUMED).max(1);
     ((size + step - 1) / step) as f64
 }
 
@@ -201,9 +205,4 @@ pub fn short(value: f64) -> String {
         v if v >= 1e4 => format!("{:.1}k", v / 1e3),
         v => format!("{v:.0}"),
     }
-}
-
-/// Whether the domain has a symbolic size, which counts take to be [`ASSUMED`].
-pub fn assumes(ctx: &Context, domain: &[Expr]) -> bool {
-    domain.iter().any(|&e| ctx.exprs.as_const(e).is_none())
 }
