@@ -120,8 +120,8 @@ impl Case {
     fn run(self, options: &Options, dataflow: Option<Dataflow>, x: &Value) -> Result<(Value, Duration), Failed> {
         let (ctx, mut module) = self.module()?;
         let options = Options { dataflow, ..options.clone() };
-        let compiled = compile(&ctx, &mut module, &options)
-            .map_err(|found| render_all(&ctx, &found, &Default::default()))?;
+        let compiled =
+            compile(&ctx, &mut module, &options).map_err(|found| render_all(&ctx, &found, &Default::default()))?;
         let program = compiled.program.into_program()?;
         let settings = nim_vm::Options { threads: 1, ..nim_vm::Options::default() };
         let mut session = Session::new(&program, settings);

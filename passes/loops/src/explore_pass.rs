@@ -3,9 +3,9 @@
 use crate::lower::{Options, constant_args};
 use crate::map::Map;
 use crate::point::Points;
+use crate::schedule::Env;
 use crate::schedule::explore::count::{self, Counts, Hierarchy, short};
 use crate::schedule::explore::{Contraction, Dataflow};
-use crate::schedule::Env;
 use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity, ValueId};
 use nim_pass::{Pass, PassContext, PassOption, PassReport, Rules};
 use rustc_hash::FxHashMap;

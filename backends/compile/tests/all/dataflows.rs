@@ -28,7 +28,8 @@ const KINDS: [Kind; 4] = [Kind::Float, Kind::Bytes, Kind::SignedBytes, Kind::Bit
 impl Kind {
     /// Element types of input, weight and result, and the body over `%a` and `%b`.
     fn text(self) -> ([&'static str; 3], &'static str) {
-        let widened = "%p = arith.extui %a : i8 to i32\n %q = arith.extsi %b : i8 to i32\n %m = arith.muli %p, %q : i32";
+        let widened =
+            "%p = arith.extui %a : i8 to i32\n %q = arith.extsi %b : i8 to i32\n %m = arith.muli %p, %q : i32";
         let signed = "%p = arith.extsi %a : i8 to i32\n %q = arith.extsi %b : i8 to i32\n %m = arith.muli %p, %q : i32";
         match self {
             Kind::Float => (["f32", "f32", "f32"], "%m = arith.mulf %a, %b : f32"),
@@ -69,7 +70,9 @@ impl Case {
         let [x, w, y] = [shape(&self.dims[0], a), shape(&self.dims[1], b), shape(&self.dims[2], c)];
         let (argument, constant) = match weight {
             None => (format!(", %w: {w}"), String::new()),
-            Some(t) => (String::new(), format!("%w = \"graph.constant\"() {{value = {} : {w}}} : () -> {w}\n", dense(t))),
+            Some(t) => {
+                (String::new(), format!("%w = \"graph.constant\"() {{value = {} : {w}}} : () -> {w}\n", dense(t)))
+            }
         };
         format!(
             "func.func @main(%x: {x}{argument}) -> {y} {{\n{constant}\
@@ -89,13 +92,16 @@ impl Case {
         let (height, width) = (if two { 1 + rng.below(3) } else { 1 }, 1 + rng.below(3));
         let (rows, columns) = (if two { 1 + rng.below(5) } else { 1 }, 1 + rng.below(9));
         let pad = rng.below(2);
-        let size = |n: usize, taps: usize| (stride * (n - 1) + dilation * (taps - 1) + 1).saturating_sub(2 * pad).max(1);
+        let size =
+            |n: usize, taps: usize| (stride * (n - 1) + dilation * (taps - 1) + 1).saturating_sub(2 * pad).max(1);
         let (high, wide) = (size(rows, height), size(columns, width));
         let (n, inputs, outputs) = (1 + rng.below(2), 1 + rng.below(6), 1 + rng.below(20));
         let groups = [1, 1, 2][rng.below(3)];
         let index = |row: &str, tap: &str| format!("{stride}*{row} + {dilation}*{tap} - {pad}");
         let (y, x) = (index("$3", "$6"), index("$4", "$7"));
-        let bordered = pad > 0 || high < stride * (rows - 1) + dilation * (height - 1) + 1 || wide < stride * (columns - 1) + dilation * (width - 1) + 1;
+        let bordered = pad > 0
+            || high < stride * (rows - 1) + dilation * (height - 1) + 1
+            || wide < stride * (columns - 1) + dilation * (width - 1) + 1;
         Case {
             domain: vec![n, groups, outputs, rows, columns, inputs, height, width],
             reads: [format!("$0, {inputs}*$1 + $5, {y}, {x}"), format!("$1, $2, $5, $6, $7")],
@@ -157,7 +163,10 @@ fn tensor(rng: &mut Rng, dims: &[usize], element: &str) -> Tensor {
     let count = dims.iter().product::<usize>();
     match element {
         "f32" => Tensor::new(dims, (0..count).map(|_| rng.below(2001) as f32 / 500.0 - 2.0).collect()),
-        "i32" => Tensor::new(dims, (0..count).map(|_| (rng.below(1 << 16) << 16 | rng.below(1 << 16)) as u32 as i32).collect()),
+        "i32" => Tensor::new(
+            dims,
+            (0..count).map(|_| (rng.below(1 << 16) << 16 | rng.below(1 << 16)) as u32 as i32).collect(),
+        ),
         _ => {
             let byte = |_| if rng.below(3) == 0 { [0, 127, 128, 255][rng.below(4)] } else { rng.below(256) as u8 };
             let dtype = if element == "ui8" { DType::U8 } else { DType::I8 };

@@ -43,7 +43,8 @@ fn activations(rng: &mut Rng, ty: &str) -> String {
     };
     let predicate = ["ge", "gt", "lt"][rng.below(3)];
     let (high, scale) = ([1.0, 0.5, 3.0][rng.below(3)], 2.0);
-    let compare = format!("%c = graph.compare %x, %zero {{predicate = \"{predicate}\"}} : ({ty}, tensor<f32>) -> {bits}\n");
+    let compare =
+        format!("%c = graph.compare %x, %zero {{predicate = \"{predicate}\"}} : ({ty}, tensor<f32>) -> {bits}\n");
     let rest = match rng.below(2) {
         0 => format!("%s = graph.select %c, %high, %low : ({bits}, tensor<f32>, tensor<f32>) -> {ty}\n"),
         _ => format!(
@@ -52,7 +53,8 @@ fn activations(rng: &mut Rng, ty: &str) -> String {
              %s = graph.sub %d, %one : ({ty}, tensor<f32>) -> {ty}\n"
         ),
     };
-    [scalar("zero", 0.0), scalar("high", high), scalar("low", -high), scalar("scale", scale), scalar("one", 1.0)].concat()
+    [scalar("zero", 0.0), scalar("high", high), scalar("low", -high), scalar("scale", scale), scalar("one", 1.0)]
+        .concat()
         + &compare
         + &rest
 }
@@ -88,11 +90,11 @@ fn convolutions() {
         let (stride, pad, dilation) = (1 + rng.below(2), rng.below(3), 1 + rng.below(2));
         let taps = [1 + rng.below(3), 1 + rng.below(4)];
         let size = taps.map(|t| dilation * (t - 1) + 1 + rng.below(7));
-        let [height, width] =
-            [0, 1].map(|k| (size[k] + 2 * pad - dilation * (taps[k] - 1) - 1) / stride + 1);
+        let [height, width] = [0, 1].map(|k| (size[k] + 2 * pad - dilation * (taps[k] - 1) - 1) / stride + 1);
         let (x, w) = (vec![1, channels, size[0], size[1]], vec![outputs, channels, taps[0], taps[1]]);
         let scale = [1.0, 0.25, 3.0][rng.below(3)];
-        let weights: Vec<f32> = (0..w.iter().product()).map(|_| if rng.below(2) == 0 { scale } else { -scale }).collect();
+        let weights: Vec<f32> =
+            (0..w.iter().product()).map(|_| if rng.below(2) == 0 { scale } else { -scale }).collect();
         let (tx, tw, ty) = (shape(&x), shape(&w), shape(&[1, outputs, height, width]));
         let text = format!(
             "func.func @main(%x: {tx}) -> {ty} {{\n{}\
@@ -142,11 +144,16 @@ fn left_alone() {
         )
     };
     let select = |high: &str, low: &str| {
-        format!("%s = graph.select %c, {high}, {low} : (tensor<2x16xi1>, tensor<f32>, tensor<f32>) -> tensor<2x16xf32>\n")
+        format!(
+            "%s = graph.select %c, {high}, {low} : (tensor<2x16xi1>, tensor<f32>, tensor<f32>) -> tensor<2x16xf32>\n"
+        )
     };
     let sign = "%s = graph.sign %x : (tensor<2x16xf32>) -> tensor<2x16xf32>\n";
     let x = || Tensor::new(&[2, 16], (0..32).map(|i| i as f32 - 16.0).collect());
     check(&layer(sign, "1.0"), x(), false);
     check(&layer(&select("%one", "%zero"), "1.0"), x(), false);
     check(&layer(&select("%one", "%minus"), "1.0"), x(), false);
+    // 0.1 times a count is not what sums of 0.1 are.
+    let tenths = format!("%other = graph.neg %odd : (tensor<f32>) -> tensor<f32>\n{}", select("%odd", "%other"));
+    check(&layer(&tenths, "1.0"), x(), false);
 }

@@ -78,6 +78,11 @@ fn pack(ctx: &Context, body: &mut Body, op: OpId) -> Option<()> {
     let shared = |k: usize| Some([axis_of(&view.reads[0], k)?, axis_of(&view.reads[1], k)?]);
     let known = reductions.iter().filter_map(|&k| Some((k, pool.as_const(view.domain[k])?, shared(k)?)));
     let (word, signs, axes) = known.max_by_key(|&(_, n, _)| n).filter(|&(_, n, _)| n >= LEAST)?;
+    // Activations first: they are seldom signs, and large constants take long to look at.
+    let is_constant = |v: ValueId| body.defining_op(v).is_some_and(|op| body.is(ctx, op, "graph.constant"));
+    for memlet in view.reads.iter().filter(|m| !is_constant(m.value)) {
+        values::signs(ctx, body, memlet.value)?;
+    }
     let mut operands = vec![];
     for (memlet, axis) in view.reads.iter().zip(axes) {
         let [value, _] = values::signs(ctx, body, memlet.value)?;
@@ -124,8 +129,10 @@ fn pack(ctx: &Context, body: &mut Body, op: OpId) -> Option<()> {
             }
         };
         let twice = b.value("arith.muli", &[args[0], two], i32_type, &[]);
-        let sum = b.value("arith.subi", &[all, twice], i32_type, &[]);
-        vec![scaled(b, sum, product, element)]
+        // A sum of 0 is no -0.
+        let parts = if product < 0.0 { [twice, all] } else { [all, twice] };
+        let sum = b.value("arith.subi", &parts, i32_type, &[]);
+        vec![scaled(b, sum, product.abs(), element)]
     };
     let body_of = |b: &mut Builder<'_>, args: &[ValueId]| {
         let differ = b.value("arith.xori", args, i32_type, &[]);
@@ -147,9 +154,10 @@ fn exact(ctx: &Context, element: nim_ir::Type, product: f64, most: Option<i64>) 
         TypeData::Float(FloatKind::F64) => 53,
         _ => return false,
     };
-    // The product's own digits, and those of the count.
+    // The product's own digits, and those of the count; nothing near the ends of the exponents.
     let (mantissa, _) = values::mantissa(product);
-    most.is_some_and(|n| n < 1 << 30 && (mantissa as i128).saturating_mul(n.into()) <= 1 << bits)
+    let fits = |n: i64| n < 1 << 30 && (mantissa as i128).saturating_mul(n.into()) <= 1 << bits;
+    (1e-30..1e25).contains(&product.abs()) && most.is_some_and(fits)
 }
 
 /// A count as the element, times the product.

@@ -28,10 +28,10 @@ pub fn number(ctx: &Context, attr: Attr) -> Option<f64> {
 /// The two values of a container that holds one number with both signs, the positive one first.
 pub fn signs(ctx: &Context, body: &Body, container: ValueId) -> Option<[f64; 2]> {
     let found = of_container(ctx, body, container, DEEP)?;
-    match found.as_slice() {
-        &[low, high] if high > 0.0 && low == -high && high.is_finite() => Some([high, low]),
+    match *found.as_slice() {
+        [low, high] if high > 0.0 && low == -high && high.is_finite() => Some([high, low]),
         // A constant may happen to have one sign only.
-        &[one] if one != 0.0 && one.is_finite() => Some([one.abs(), -one.abs()]),
+        [one] if one != 0.0 && one.is_finite() => Some([one.abs(), -one.abs()]),
         _ => None,
     }
 }

@@ -102,11 +102,11 @@ impl Contraction {
             let both = parallel.iter().copied().filter(|&k| accesses.iter().all(|a| a.uses[k]));
             longest(&mut both.filter(|&k| accesses[1 - constant].contiguous(k))).map(|k| (constant, k))
         };
-        let (weight, columns) =
-            found.or_else(shared).ok_or(Miss("no dimension gives vectors of the weight"))?;
+        let (weight, columns) = found.or_else(shared).ok_or(Miss("no dimension gives vectors of the weight"))?;
         let input = 1 - weight;
         let reads = [input, weight];
-        let steps = [steps(points, input)?, steps(points, weight)?, steps_of(ctx, map, view.writes[0].subset.as_deref())?];
+        let steps =
+            [steps(points, input)?, steps(points, weight)?, steps_of(ctx, map, view.writes[0].subset.as_deref())?];
         let mut windows = vec![];
         for (axis, step) in steps[INPUT].iter().enumerate() {
             let (rows, taps): (Vec<usize>, Vec<usize>) =
@@ -120,11 +120,11 @@ impl Contraction {
                 }
             }
         }
-        let depth: Vec<usize> =
-            reductions.iter().copied().filter(|k| windows.iter().all(|w| w.tap != *k)).collect();
+        let depth: Vec<usize> = reductions.iter().copied().filter(|k| windows.iter().all(|w| w.tap != *k)).collect();
         let mut rows: Vec<usize> =
             parallel.iter().copied().filter(|&k| k != columns && !accesses[weight].uses[k]).collect();
-        let batch: Vec<usize> = parallel.iter().copied().filter(|&k| k != columns && accesses[weight].uses[k]).collect();
+        let batch: Vec<usize> =
+            parallel.iter().copied().filter(|&k| k != columns && accesses[weight].uses[k]).collect();
         windows.sort_by_key(|w| w.row);
         if let Some(last) = windows.last() {
             rows.retain(|&k| k != last.row);

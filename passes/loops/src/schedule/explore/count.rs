@@ -191,7 +191,8 @@ pub fn operations(points: &crate::point::Points<'_>, c: &Contraction, fma: bool)
     let (ctx, source) = (points.ctx, points.source);
     let ops = source.block_ops(points.map.view.body);
     let names: Vec<&str> = ops.map(|op| ctx.op_str(source.op_name(op))).collect();
-    let counted = |name: &&&str| !name.starts_with("dataflow.") && !name.starts_with("arith.ext") && **name != "arith.constant";
+    let counted =
+        |name: &&&str| !name.starts_with("dataflow.") && !name.starts_with("arith.ext") && **name != "arith.constant";
     let all = names.iter().filter(counted).count() as f64;
     let taken_up = fma && names.contains(&"arith.mulf");
     all + if taken_up { 0.0 } else { 1.0 }

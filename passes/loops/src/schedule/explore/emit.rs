@@ -83,7 +83,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, dat
     }
     // Results that no two iterations share may be made at the same time.
     let apart = walk.loops.first().is_some_and(|l| !c.reductions().contains(&l.dim) && walk.margin(&c, l.dim) == 0);
-    let inside = walk.held.iter().any(|&h| h == 0);
+    let inside = walk.held.contains(&0);
     match apart && !inside {
         true => emit.level(nest, 0),
         false => nest.for_loop(Expr::ZERO, Expr::ONE, 1, Kind::Seq, |nest, _| emit.level(nest, 0)),
@@ -110,9 +110,8 @@ fn copy_input(
     for w in c.windows.iter().filter(|_| walk.skewed) {
         let memlet = &points.map.view.reads[read];
         let index = memlet.subset.as_ref().map_or(Expr::ZERO, |s| s[w.axis]);
-        let rest = pool.substitute(index, &mut |s| {
-            [w.row, w.tap].iter().any(|&k| points.map.ivs[k] == s).then_some(Expr::ZERO)
-        });
+        let rest = pool
+            .substitute(index, &mut |s| [w.row, w.tap].iter().any(|&k| points.map.ivs[k] == s).then_some(Expr::ZERO));
         let last = pool.add(c.domain[w.row], pool.constant(walk.margin(c, w.row) - 1));
         let beside = (0..w.taps).map(|tap| w.dilation * tap % w.stride).max().unwrap_or(0);
         let high = pool.sum([pool.scale(w.stride, last), pool.constant(beside), rest]);
@@ -282,8 +281,10 @@ impl Emit<'_, '_> {
         } else {
             Kind::Seq
         };
-        let sliding: Vec<(usize, Vec<i64>)> =
-            (0..3).filter(|&o| self.walk.held[o] == i + 1).filter_map(|o| Some((o, self.walk.slide_of(self.c, o)?))).collect();
+        let sliding: Vec<(usize, Vec<i64>)> = (0..3)
+            .filter(|&o| self.walk.held[o] == i + 1)
+            .filter_map(|o| Some((o, self.walk.slide_of(self.c, o)?)))
+            .collect();
         self.counts[dim] = tile;
         match (pool.as_const(whole), sliding.is_empty()) {
             (Some(whole), false) if whole > 0 => self.slide(nest, i, dim, whole, tile * step, &sliding),
@@ -324,15 +325,7 @@ impl Emit<'_, '_> {
     }
 
     /// Steps of the innermost loop, each of which takes over what the one before held.
-    fn slide(
-        &mut self,
-        nest: &mut Nest<'_>,
-        i: usize,
-        dim: usize,
-        whole: i64,
-        by: i64,
-        sliding: &[(usize, Vec<i64>)],
-    ) {
+    fn slide(&mut self, nest: &mut Nest<'_>, i: usize, dim: usize, whole: i64, by: i64, sliding: &[(usize, Vec<i64>)]) {
         let pool = &self.points.ctx.exprs;
         self.phase = 0;
         self.at[dim] = Expr::ZERO;

@@ -38,7 +38,10 @@ impl Walk {
     pub fn new(c: &Contraction, point: Dataflow) -> Option<Walk> {
         let Dataflow { anchor, rows, columns, window, depth, slide } = point;
         let least = if anchor == Anchor::Input { c.windows.len() } else { 0 };
-        if window < least || window > c.windows.len() || (rows > 1 && c.rows.is_empty()) || (depth > 1 && c.depth.is_empty())
+        if window < least
+            || window > c.windows.len()
+            || (rows > 1 && c.rows.is_empty())
+            || (depth > 1 && c.depth.is_empty())
         {
             return None;
         }
