@@ -93,7 +93,8 @@ pub(crate) fn lower_under(
         buffers.insert(tensor, args[plan.inputs.len() + output]);
     }
     let mut options = options.clone();
-    if let Some(text) = module.attr_named(ctx, kernel, crate::explore_pass::ATTR).and_then(|a| ctx.as_string(a)) {
+    if let Some(attr) = module.attr_named(ctx, kernel, crate::explore_pass::ATTR) {
+        let text = ctx.as_string(attr).unwrap_or_default();
         options.dataflow = Some(text.parse().map_err(|why: String| Diagnostic::error("N0706", loc, why))?);
     }
     let options = &options;

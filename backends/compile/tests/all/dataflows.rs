@@ -104,7 +104,7 @@ impl Case {
             || wide < stride * (columns - 1) + dilation * (width - 1) + 1;
         Case {
             domain: vec![n, groups, outputs, rows, columns, inputs, height, width],
-            reads: [format!("$0, {inputs}*$1 + $5, {y}, {x}"), format!("$1, $2, $5, $6, $7")],
+            reads: [format!("$0, {inputs}*$1 + $5, {y}, {x}"), "$1, $2, $5, $6, $7".into()],
             write: "$0, $1, $2, $3, $4".into(),
             dims: [
                 vec![n, groups * inputs, high, wide],
