@@ -4,13 +4,14 @@
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
+#   make bench-dataflow   dataflows of convolutions: basic and extended, bytes and bits (QUICK=1: a small part)
 #   make demo    one real model through every level, compiled, run, compared (MODEL=<id> picks another)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-opt bench-overhead demo setup models fmt clippy unit
+.PHONY: build test bench bench-opt bench-overhead bench-dataflow demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -45,6 +46,12 @@ bench: build
 
 bench-overhead:
 	$(CARGO) run --release -p nim-vm --example overhead
+
+bench-dataflow: setup
+	$(CARGO) build --release -p nim-compiler --example dataflow
+	"$(abspath $(TARGET))/release/examples/dataflow" $(if $(QUICK),--quick) > "$(abspath $(TARGET))/dataflow.csv"
+	test-suite/bench/dataflow/report.py "$(abspath $(TARGET))/dataflow.csv" docs/benchmarks \
+	    "$$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
 
 test: setup fmt clippy models unit
 

@@ -96,6 +96,8 @@ pub struct Options {
     pub plan: bool,
     /// Plain loop nests instead of schedules: slow, for finding errors.
     pub naive: bool,
+    /// How contractions are walked, where this has a meaning for them; else as an estimate says.
+    pub dataflow: Option<nim_loops_passes::Dataflow>,
     /// Neither contracts products into sums nor changes the order of sums.
     pub strict: bool,
     /// Error of a convolution, as a part of its largest result, that may be taken for speed: see
@@ -122,6 +124,7 @@ impl Default for Options {
             fuse: true,
             plan: true,
             naive: false,
+            dataflow: None,
             strict: false,
             tolerance: 1e-5,
             verify: cfg!(debug_assertions),
@@ -258,6 +261,12 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.stage("graph-to-dataflow", module, |_, module| errors(nim_graph_passes::graph_to_dataflow(ctx, module)))?;
+        if !self.options.naive {
+            self.stage("dataflow-pack-signs", module, |_, module| {
+                nim_dataflow_passes::pack_signs(ctx, module);
+                Ok(())
+            })?;
+        }
         if self.options.fuse {
             self.stage("dataflow-fuse", module, |_, module| {
                 nim_dataflow_passes::fuse::fuse(ctx, module, FuseOptions::default());
@@ -288,6 +297,7 @@ impl<'a> Run<'a> {
             let options = nim_loops_passes::Options {
                 naive: run.options.naive,
                 winograd: false,
+                dataflow: run.options.dataflow,
                 target: target_info(run.options),
                 tolerance: if run.options.strict { 0.0 } else { run.options.tolerance },
             };

@@ -4,6 +4,7 @@
 //! * [`layouts`]: in which order containers lie in memory.
 //! * [`outline`]: maps become kernels that the host function invokes.
 //! * [`residues`]: dimensions that memlets take apart by remainders become two.
+//! * [`signs`]: sums of products of signs become counts of bits.
 //! * [`report()`]: what moves, as formulas.
 
 pub mod codes;
@@ -14,6 +15,7 @@ pub mod outline;
 mod register;
 pub mod report;
 pub mod residues;
+pub mod signs;
 
 pub use fuse::{FuseOptions, fuse};
 pub use layouts::choose_layouts;
@@ -21,3 +23,4 @@ pub use outline::outline;
 pub use register::register;
 pub use report::report;
 pub use residues::split_residues;
+pub use signs::pack_signs;

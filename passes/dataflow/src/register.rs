@@ -1,6 +1,6 @@
 //! The passes of this crate for pipelines.
 
-use crate::{fuse, layouts, outline, report, residues};
+use crate::{fuse, layouts, outline, report, residues, signs};
 use nim_ir::{Body, Diagnostic, Module, Severity};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
@@ -13,6 +13,7 @@ pub fn register(registry: &mut Registry) {
             epilogue: o.parsed("epilogue", defaults.epilogue)?,
         }))
     });
+    registry.body_pass(|_| Ok(PackSigns));
     registry.body_pass(|_| Ok(SplitResidues));
     registry.body_pass(|_| Ok(ChooseLayouts));
     registry.module_pass(|_| Ok(Outline));
@@ -40,6 +41,29 @@ impl Pass for Outline {
         let mut report = PassReport::new();
         report.count("kernels", done.kernels as u64);
         report.count("invocations", done.invokes as u64);
+        Ok(report)
+    }
+}
+
+/// `dataflow-pack-signs`.
+struct PackSigns;
+
+impl BodyPass for PackSigns {
+    fn name(&self) -> &'static str {
+        signs::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Make sums of products of two-valued numbers counts of bits: signs in words, xor and population count"
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["maps"]
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("contractions", signs::pack_in(pass.ctx, body) as u64);
         Ok(report)
     }
 }

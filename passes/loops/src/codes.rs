@@ -14,6 +14,11 @@ nim_ir::codes! {
     "N0704", "size is not known as an expression",
         "Loops need bounds: each dimension of a kernel's tensors is a number or an expression of its symbols, not \
          `?`.";
+    "N0705", "dataflow report",
+        "No mistake: `loops-explore-dataflow{report}` ranks the ways to hold a contraction's operands in registers.";
+    "N0706", "dataflow is malformed",
+        "The attribute `loops.dataflow` of a kernel names an anchor and the box of points that is written out, as in \
+         `output:rows4:columns2:window1:depth1`; `weight:...:slide` keeps what the next step needs.";
     "N0752", "constant cannot be packed",
         "The layout that a kernel asks for cannot be made of this constant: its elements are missing or of another \
          shape.",

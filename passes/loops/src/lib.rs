@@ -4,6 +4,7 @@
 //! never from the names of ops.
 
 pub mod codes;
+pub mod explore_pass;
 mod in_place;
 pub mod lower;
 pub mod map;
@@ -18,3 +19,4 @@ pub use lower::{LoopsKernel, Options, lower_kernel_to_loops};
 pub use mlir::{TargetInfo, function_name, loops_to_mlir_text, phases};
 pub use packing::Packing;
 pub use register::register;
+pub use schedule::explore::Dataflow;

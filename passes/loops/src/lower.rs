@@ -26,6 +26,8 @@ pub struct Options {
     /// Largest error of a result, as a part of the largest result, that may be taken for speed beyond that of plain `f32` sums
     /// (which is about 2e-7). 0: none.
     pub tolerance: f64,
+    /// How contractions are to be walked, where this has a meaning for them.
+    pub dataflow: Option<schedule::explore::Dataflow>,
 }
 
 /// A lowered kernel.
@@ -90,6 +92,12 @@ pub(crate) fn lower_under(
     for (&tensor, &output) in &plan.homes {
         buffers.insert(tensor, args[plan.inputs.len() + output]);
     }
+    let mut options = options.clone();
+    if let Some(attr) = module.attr_named(ctx, kernel, crate::explore_pass::ATTR) {
+        let text = ctx.as_string(attr).unwrap_or_default();
+        options.dataflow = Some(text.parse().map_err(|why: String| Diagnostic::error("N0706", loc, why))?);
+    }
+    let options = &options;
     let tensors: Vec<ValueId> = plan.inputs.iter().map(|i| i.0).collect();
     let constants = constant_args(ctx, module, kernel, &tensors);
     let mut facts = nim_builtin::assume::facts_of_kernel(ctx, module, kernel);
@@ -153,7 +161,7 @@ pub(crate) fn lower_under(
 }
 
 /// Arguments that the attribute `constant_args` (their numbers) says are constants.
-fn constant_args(ctx: &Context, module: &Body, kernel: OpId, tensors: &[ValueId]) -> Vec<ValueId> {
+pub(crate) fn constant_args(ctx: &Context, module: &Body, kernel: OpId, tensors: &[ValueId]) -> Vec<ValueId> {
     let named = |name: &str| module.attr_named(ctx, kernel, name).and_then(|a| ctx.as_ints(a));
     let numbers = named("constant_args").or_else(|| named("dataflow.constant_args")).unwrap_or_default();
     numbers.iter().filter_map(|&n| tensors.get(usize::try_from(n).ok()?).copied()).collect()

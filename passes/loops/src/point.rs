@@ -81,11 +81,27 @@ impl<'m> Points<'m> {
     /// # Errors
     /// An unknown tensor, or a body that does not end in `dataflow.yield`.
     pub fn body(&self, nest: &mut Nest<'_>, point: &[Expr]) -> Result<Vec<Yielded>, Diagnostic> {
+        self.body_given(nest, point, &[])
+    }
+
+    /// As [`Points::body`]; some reads, by their number, have a value already.
+    ///
+    /// # Errors
+    /// As [`Points::body`].
+    pub fn body_given(
+        &self,
+        nest: &mut Nest<'_>,
+        point: &[Expr],
+        given: &[(usize, ValueId)],
+    ) -> Result<Vec<Yielded>, Diagnostic> {
         let mut mapping = Mapping::default();
         let args = self.source.block_args(self.map.view.body).to_vec();
         for (i, (read, arg)) in self.map.view.reads.iter().zip(&args).enumerate() {
             if read.subset.is_some() && self.source.has_uses(*arg) {
-                let value = self.read_number(nest, i, point)?;
+                let value = match given.iter().find(|(r, _)| *r == i) {
+                    Some(&(_, value)) => value,
+                    None => self.read_number(nest, i, point)?,
+                };
                 mapping.map(*arg, value);
             }
         }
@@ -127,21 +143,44 @@ impl<'m> Points<'m> {
         if self.dot.is_some_and(|d| d.dim == k) { self.ctx.exprs.scale(4, i) } else { i }
     }
 
-    /// A sum and four products of bytes from a point on.
+    /// What a read contributes to one step: its element, or four bytes where [`Points::dot`] is set.
     ///
     /// # Errors
     /// An unknown tensor.
-    pub fn add_four(&self, nest: &mut Nest<'_>, dot: Dot, sum: ValueId, point: &[Expr]) -> Result<ValueId, Diagnostic> {
-        let mut operands = vec![sum];
-        for read in [dot.unsigned, dot.signed] {
-            let memlet = &self.map.view.reads[read];
-            let (buffer, indices) = match self.replaced.get(&read) {
-                Some(r) => (r.buffer, r.indices.as_slice()),
-                None => (self.buffer(memlet.value)?, memlet.subset.as_deref().unwrap_or_default()),
-            };
-            operands.push(nest.load4(buffer, &self.map.all_at(self.ctx, indices, point)));
+    pub fn operand(&self, nest: &mut Nest<'_>, read: usize, point: &[Expr]) -> Result<ValueId, Diagnostic> {
+        if self.dot.is_none() {
+            return self.read_number(nest, read, point);
         }
-        Ok(nest.builder().value("loops.dot4", &operands, self.ctx.int_type(32), &[]))
+        let memlet = &self.map.view.reads[read];
+        let (buffer, indices) = match self.replaced.get(&read) {
+            Some(r) => (r.buffer, r.indices.as_slice()),
+            None => (self.buffer(memlet.value)?, memlet.subset.as_deref().unwrap_or_default()),
+        };
+        Ok(nest.load4(buffer, &self.map.all_at(self.ctx, indices, point)))
+    }
+
+    /// A sum of the only write and one step from a point on; reads may have their value already.
+    ///
+    /// # Errors
+    /// As [`Points::body`].
+    pub fn sum(
+        &self,
+        nest: &mut Nest<'_>,
+        sum: ValueId,
+        point: &[Expr],
+        given: &[(usize, ValueId)],
+    ) -> Result<ValueId, Diagnostic> {
+        if let Some(dot) = self.dot {
+            let value = |nest: &mut Nest<'_>, read| match given.iter().find(|(r, _)| *r == read) {
+                Some(&(_, value)) => Ok(value),
+                None => self.operand(nest, read, point),
+            };
+            let operands = [sum, value(nest, dot.unsigned)?, value(nest, dot.signed)?];
+            return Ok(nest.builder().value("loops.dot4", &operands, self.ctx.int_type(32), &[]));
+        }
+        let yielded = self.body_given(nest, point, given)?.into_iter().next().ok_or_else(|| self.short_yield())?;
+        let value = self.convert(nest, yielded.value, self.accumulator_type(0));
+        Ok(self.combine(nest, 0, sum, value))
     }
 
     /// Roughly how many operations the epilogue is; functions count as what they are expanded to.

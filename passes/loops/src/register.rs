@@ -1,10 +1,11 @@
 //! The passes of this crate for pipelines.
 
+use crate::explore_pass::ExploreDataflow;
 use crate::lower::{Options, lower_under};
 use crate::mlir::TargetInfo;
 use crate::schedule;
 use nim_ir::{Builder, Diagnostic, Module, OpId};
-use nim_pass::{Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
+use nim_pass::{OptionError, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
@@ -22,7 +23,25 @@ pub fn register(registry: &mut Registry) {
                 // how sums and products are rounded is a matter of code generation
                 ..target
             },
+            dataflow: match o.string("dataflow", "").as_str() {
+                "" => None,
+                text => Some(text.parse().map_err(|message| OptionError { name: "dataflow".into(), message })?),
+            },
         }))
+    });
+    registry.module_pass(|o| {
+        let target = TargetInfo::default();
+        let target = TargetInfo {
+            vector_bits: o.parsed("vector-bits", target.vector_bits)?,
+            vector_registers: o.parsed("vector-registers", target.vector_registers)?,
+            ..target
+        };
+        Ok(ExploreDataflow {
+            options: Options { target, ..Options::default() },
+            report: o.bool("report", false)?,
+            top: o.parsed("top", 12)?,
+            basic: o.bool("basic", false)?,
+        })
     });
 }
 
@@ -48,8 +67,10 @@ impl Pass for ToLoops {
         };
         let schedules =
             "auto, naive: plain nests, or winograd: Winograd's algorithms wherever the tolerance allows them";
+        let dataflow = self.0.dataflow.map(|d| d.to_string()).unwrap_or_default();
         vec![
             PassOption::new("schedule", schedules, schedule),
+            PassOption::new("dataflow", "how contractions are walked, where this has a meaning for them", dataflow),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),

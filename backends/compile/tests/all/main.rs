@@ -2,6 +2,8 @@
 
 mod bytes;
 mod codes;
+mod dataflows;
 mod malformed;
 mod programs;
 mod random;
+mod signs;

@@ -4,7 +4,7 @@
 //! column; the other is read four bytes at a time, where they lie side by side, or from a copy with the reduction innermost, filled
 //! with zeros to a multiple of four. Everything else is a tile like any other ([`super::tile`]).
 
-use super::access::{self, Access, estimate};
+use super::access::{self, estimate};
 use super::copies::{self, overhang};
 use super::tile::{self, Group, Plan, collapsed};
 use super::{BYTES, Env, Tried, naive};
@@ -26,8 +26,6 @@ struct Choice {
     /// The factor whose bytes are packed, and the one that gives four bytes for all lanes.
     packed: usize,
     spread: usize,
-    /// The dimension of the spread factor's container that the products are summed along.
-    axis: usize,
     direct: bool,
     plan: Plan,
     cost: f64,
@@ -46,13 +44,31 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     };
     naive::fill_starts(points, nest)?;
     if !best.direct {
-        regroup(points, nest, env, &best)?;
+        let sides = overhang(points, best.spread).unwrap_or_default();
+        regroup(points, nest, env, best.spread, best.dot, &sides)?;
     }
-    pack(points, nest, env, &best)?;
+    let dims = |list: &[usize]| {
+        let access = access::read(points, &points.map.view.reads[best.packed]);
+        list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>()
+    };
+    let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
+    let (outer, inner) = (dims(&best.plan.batch), dims(&inner));
+    let packed = Packed { outer, columns: best.plan.columns.clone(), inner };
+    pack(points, nest, env, best.packed, best.dot, &packed)?;
     points.dot = Some(best.dot);
     let fixed = vec![None; points.map.view.rank()];
     tile::emit(points, nest, &best.plan, &fixed)?;
     Ok(Ok(()))
+}
+
+/// How a factor is packed: `[outer..., tiles, inner..., columns, 4]`.
+pub struct Packed {
+    /// Dimensions of the domain that come first.
+    pub outer: Vec<usize>,
+    /// The dimension that vectors run along.
+    pub columns: Group,
+    /// Reductions.
+    pub inner: Vec<usize>,
 }
 
 /// The reads that are the unsigned and the signed factor of a body that multiplies two widened bytes and does nothing else.
@@ -116,12 +132,7 @@ fn choose(
     let is_reduction = points.map.reductions(ctx);
     let walked = (0..view.rank()).filter(|&k| view.domain[k] != Expr::ONE);
     let (reductions, parallel): (Vec<usize>, Vec<usize>) = walked.partition(|&k| is_reduction[k]);
-    // The longest reduction that walks one dimension of both containers, and nothing else of the spread one.
-    let (dim, axis) = reductions
-        .iter()
-        .filter_map(|&k| Some((k, own_axis(points, spread, k)?)))
-        .filter(|&(k, _)| vectors.uses[k])
-        .max_by(|a, b| extent(a.0).total_cmp(&extent(b.0)))?;
+    let dim = summed_along(points, &reductions, packed, spread)?;
     let column = parallel.iter().copied().filter(|&k| vectors.uses[k] && !numbers.uses[k]);
     let column = column.max_by(|&a, &b| extent(a).total_cmp(&extent(b)))?;
     let rows: Vec<usize> = parallel.iter().copied().filter(|&k| !vectors.uses[k]).collect();
@@ -129,12 +140,8 @@ fn choose(
     if !constant && rows.iter().map(|&k| extent(k)).product::<f64>() < 8.0 {
         return None;
     }
-    // Where the copy cannot know what lies outside, nothing is copied.
-    overhang(points, spread).filter(|sides| sides[axis] == (Expr::ZERO, Expr::ZERO))?;
-    let facts = Facts::default();
-    let direct = numbers.contiguous(dim)
-        && pool.divisor(view.domain[dim], &facts) % 4 == 0
-        && !copies::may_be_outside(points, spread);
+    let found = Dot { dim, unsigned, signed };
+    let direct = in_fours(points, spread, found) && !copies::may_be_outside(points, spread);
     let lanes = i64::from((env.options.target.vector_bits / 32).max(1));
     let depth = reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / 4.0).ceil();
     let registers = i64::from(env.options.target.vector_registers)
@@ -174,7 +181,38 @@ fn choose(
     let reorders = env.reorders(points);
     let units = Group::new(ctx, &view.domain, vec![]);
     let plan = Plan { batch, units, rows, columns, lanes, reductions, row_block, reorders };
-    Some(Choice { dot: Dot { dim, unsigned, signed }, packed, spread, axis, direct, plan, cost })
+    Some(Choice { dot: found, packed, spread, direct, plan, cost })
+}
+
+/// The longest reduction that walks one dimension of both containers, and nothing else of the spread one.
+fn summed_along(points: &Points<'_>, reductions: &[usize], packed: usize, spread: usize) -> Option<usize> {
+    let view = &points.map.view;
+    let vectors = access::read(points, &view.reads[packed]);
+    let extent = |k: usize| estimate(points.ctx, view.domain[k], ASSUMED);
+    let (dim, axis) = reductions
+        .iter()
+        .filter_map(|&k| Some((k, own_axis(points, spread, k)?)))
+        .filter(|&(k, _)| vectors.uses[k])
+        .max_by(|a, b| extent(a.0).total_cmp(&extent(b.0)))?;
+    // Where the copy cannot know what lies outside, nothing is copied.
+    overhang(points, spread).filter(|sides| sides[axis] == (Expr::ZERO, Expr::ZERO))?;
+    Some(dim)
+}
+
+/// How a map that sums up products of bytes does so in fours, with this factor packed and the other spread.
+pub fn dot(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
+    let [unsigned, signed] = factors(points)?;
+    let is_reduction = points.map.reductions(points.ctx);
+    let reductions: Vec<usize> = (0..is_reduction.len()).filter(|&k| is_reduction[k]).collect();
+    let dim = summed_along(points, &reductions, packed, spread)?;
+    (packed != spread).then_some(Dot { dim, unsigned, signed })
+}
+
+/// Whether the bytes of a read lie in fours as they are.
+pub fn in_fours(points: &Points<'_>, read: usize, dot: Dot) -> bool {
+    let view = &points.map.view;
+    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % 4 == 0;
+    whole && access::read(points, &view.reads[read]).contiguous(dot.dim)
 }
 
 /// The dimension of a read's container whose index is the iteration variable itself, if no other index mentions it.
@@ -186,18 +224,29 @@ fn own_axis(points: &Points<'_>, read: usize, k: usize) -> Option<usize> {
 }
 
 /// A copy of the spread factor with the summed dimension innermost, filled with zeros to a multiple of four, and with its border.
-fn regroup(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, best: &Choice) -> Result<(), Diagnostic> {
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn regroup(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+    spread: usize,
+    dot: Dot,
+    sides: &[(Expr, Expr)],
+) -> Result<(), Diagnostic> {
     let ctx = points.ctx;
     let pool = &ctx.exprs;
-    let memlet = points.map.view.reads[best.spread].clone();
+    let memlet = points.map.view.reads[spread].clone();
     let ty = points.source.ty(memlet.value);
-    let (sides, dims) = (overhang(points, best.spread).unwrap_or_default(), ctx.dim_exprs(ty).unwrap_or_default());
+    let dims = ctx.dim_exprs(ty).unwrap_or_default();
+    let axis = own_axis(points, spread, dot.dim).unwrap_or_default();
     let element = ctx.element_type(ty).unwrap_or_else(|| ctx.none_type());
     let subset = memlet.subset.clone().unwrap_or_default();
     let four = pool.constant(4);
     // Where each dimension of the copy comes from.
-    let order: Vec<usize> = (0..dims.len()).filter(|&d| d != best.axis).chain([best.axis]).collect();
-    let count = points.map.view.domain[best.dot.dim];
+    let order: Vec<usize> = (0..dims.len()).filter(|&d| d != axis).chain([axis]).collect();
+    let count = points.map.view.domain[dot.dim];
     let mut sizes: Vec<Expr> = order.iter().map(|&d| pool.sum([dims[d], sides[d].0, sides[d].1])).collect();
     if let Some(last) = sizes.last_mut() {
         *last = pool.mul(pool.ceildiv(count, four), four);
@@ -246,20 +295,26 @@ fn regroup(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, best
         super::elementwise::along(nest, last, lanes, 1, &mut element);
     });
     let indices = order.iter().map(|&d| pool.add(subset[d], sides[d].0)).collect();
-    points.replaced.insert(best.spread, Replaced { buffer, indices });
+    points.replaced.insert(spread, Replaced { buffer, indices });
     Ok(())
 }
 
 /// Has the packed factor served by a copy `[outer..., tiles, reductions..., columns, 4]`, made at compile time if it is constant.
-fn pack(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, best: &Choice) -> Result<(), Diagnostic> {
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn pack(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+    read: usize,
+    dot: Dot,
+    packed: &Packed,
+) -> Result<(), Diagnostic> {
     let ctx = points.ctx;
     let pool = &ctx.exprs;
     let (four, domain) = (pool.constant(4), points.map.view.domain.clone());
-    let (columns, dim, read) = (&best.plan.columns, best.dot.dim, best.packed);
-    let access: Access = access::read(points, &points.map.view.reads[read]);
-    let used = |k: &usize| access.uses[*k];
-    let outer: Vec<usize> = best.plan.batch.iter().copied().filter(used).collect();
-    let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).filter(used).collect();
+    let (Packed { outer, columns, inner }, dim) = (packed, dot.dim);
     let fours = |k: usize| if k == dim { pool.ceildiv(domain[k], four) } else { domain[k] };
     let sizes: Vec<Expr> = outer
         .iter()

@@ -59,18 +59,34 @@ pub fn may_be_outside(points: &Points<'_>, read: usize) -> bool {
 /// # Errors
 /// What [`Points`] reports.
 pub fn pad(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, read: usize) -> Result<bool, Diagnostic> {
+    match overhang(points, read) {
+        Some(sides) if points.map.view.reads[read].border.is_some() => pad_by(points, nest, env, read, &sides),
+        _ => Ok(false),
+    }
+}
+
+/// As [`pad`], by so much on each side of each dimension; zeros where there is no border.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn pad_by(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+    read: usize,
+    sides: &[(Expr, Expr)],
+) -> Result<bool, Diagnostic> {
     let ctx = points.ctx;
     let pool = &ctx.exprs;
-    let Some(sides) = overhang(points, read) else { return Ok(false) };
     let memlet = points.map.view.reads[read].clone();
-    let (Some(border), Some(subset)) = (memlet.border, &memlet.subset) else { return Ok(false) };
+    let Some(subset) = &memlet.subset else { return Ok(false) };
     let ty = points.source.ty(memlet.value);
     let (Some(dims), Some(element)) = (ctx.dim_exprs(ty), ctx.element_type(ty)) else { return Ok(false) };
-    let sizes: Vec<Expr> = dims.iter().zip(&sides).map(|(&d, &(low, high))| pool.sum([d, low, high])).collect();
+    let sizes: Vec<Expr> = dims.iter().zip(sides).map(|(&d, &(low, high))| pool.sum([d, low, high])).collect();
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
     let from = points.buffer(memlet.value)?;
     let scalar = nim_dataflow::scalar_type(ctx, element);
-    let border = points.scalar(border, scalar);
+    let border = memlet.border.map_or_else(|| points.zero(scalar), |b| points.scalar(b, scalar));
     let lanes = env.lanes(element);
     let Some((&last, outer)) = sizes.split_last() else { return Ok(false) };
     // The last but one is walked by loops of its own, one for each side and one between them: what lies there is known without a
@@ -80,9 +96,9 @@ pub fn pad(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, read
         None => (outer, None),
     };
     let element = |nest: &mut Nest<'_>, place: &[Expr], known: Option<bool>| {
-        let index: Vec<Expr> = place.iter().zip(&sides).map(|(&p, &(low, _))| pool.sub(p, low)).collect();
+        let index: Vec<Expr> = place.iter().zip(sides).map(|(&p, &(low, _))| pool.sub(p, low)).collect();
         let mut inside = vec![];
-        for (k, ((&i, &d), &(low, high))) in index.iter().zip(&dims).zip(&sides).enumerate() {
+        for (k, ((&i, &d), &(low, high))) in index.iter().zip(&dims).zip(sides).enumerate() {
             if known.is_some() && k + 2 == dims.len() {
                 continue;
             }
@@ -115,7 +131,7 @@ pub fn pad(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, read
             }
         }
     });
-    let indices = subset.iter().zip(&sides).map(|(&e, &(low, _))| pool.add(e, low)).collect();
+    let indices = subset.iter().zip(sides).map(|(&e, &(low, _))| pool.add(e, low)).collect();
     points.replaced.insert(read, Replaced { buffer, indices });
     Ok(true)
 }

@@ -1,5 +1,6 @@
 //! How the points of a map are walked.
 //!
+//! * [`explore`]: contractions under a dataflow that somebody asked for;
 //! * [`bytes`]: sums of products of bytes, four at a time;
 //! * [`winograd`]: convolutions with fewer products, where the tolerance allows it;
 //! * [`contraction`]: maps with reductions, in register tiles;
@@ -13,6 +14,7 @@ pub mod contraction;
 pub mod cook_toom;
 pub mod copies;
 pub mod elementwise;
+pub mod explore;
 pub mod naive;
 pub mod rows;
 pub mod tile;
@@ -123,6 +125,12 @@ impl Env<'_> {
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
     let fixed: Vec<Option<Expr>> = vec![None; points.map.view.rank()];
     let empty = points.map.view.domain.contains(&Expr::ZERO);
+    if let Some(dataflow) = env.options.dataflow.filter(|_| !empty) {
+        match explore::emit(points, nest, env, dataflow)? {
+            Ok(()) => return Ok(()),
+            Err(Miss(why)) => env.rules.missed(TILES.name, env.ctx, points.source, points.map.view.op, why),
+        }
+    }
     if !env.options.naive && !empty {
         let rules = env.rules;
         for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {

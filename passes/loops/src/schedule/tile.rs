@@ -347,9 +347,9 @@ impl Tile<'_> {
             let first = pool.scale(self.rows, self.part);
             return self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let at = [pool.add(first, at[0]), at[1]];
-                if let Some(dot) = points.dot {
+                if points.dot.is_some() {
                     let old = nest.load(tile.slots[0], &at, &[]);
-                    let new = points.add_four(nest, dot, old, point)?;
+                    let new = points.sum(nest, old, point, &[])?;
                     nest.store(new, tile.slots[0], &at, &[]);
                     return Ok(());
                 }

@@ -1,0 +1,171 @@
+//! Dataflows of contractions: which operands are held in registers, over which loops.
+//!
+//! A [`Walk`] is an order of loops around a *box* of points that is written out, and for each operand the loop inside of which
+//! its elements are held. An operand is stationary over the loops further inside that do not move it; what the box asks for
+//! more than once is loaded once; where the loop just outside slides over elements that are held already, only new ones are
+//! loaded. Everything else follows: how many registers a walk needs, how often it loads and stores, what it moves between
+//! caches ([`count`]), and its code ([`emit`]).
+//!
+//! A [`Dataflow`] names the walks worth looking at, after YFlows (Zhou et al., Compiler Construction 2024): the *anchor* is the
+//! operand that is held over the most loops; the box gives the others their share of the registers.
+//!
+//! | anchor | loops, outermost first | held |
+//! | --- | --- | --- |
+//! | output | results, *reductions* | results over all reductions |
+//! | weight | columns, reductions, *rows* | weights over all rows |
+//! | input | reductions, rows, *columns* | inputs over all columns and all results that they are part of |
+//!
+//! Under the input anchor a window's rows are walked by input: where output `y` reads input `s*y + d*r`, the loop runs over
+//! `q = y + floor(d*r/s)`, for which all `r` read inputs `s*q ..`, so that results around `q` are added to where they lie. With
+//! `slide` the columns go outermost instead; the window's results are then held, and move along.
+//!
+//! Vectors run along the *columns*, a dimension of the results that the input does not depend on (in depthwise convolutions one
+//! that it does), so results need no sum across lanes and are the same as under any other schedule.
+
+mod contraction;
+pub mod count;
+mod emit;
+mod slots;
+mod walk;
+
+pub use contraction::Contraction;
+pub use emit::emit;
+pub use walk::{Loop, Walk};
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The operand that is held over the most loops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Anchor {
+    /// Results.
+    Output,
+    /// The operand that differs from column to column.
+    Weight,
+    /// The operand that rows differ in.
+    Input,
+}
+
+impl Anchor {
+    /// All of them.
+    pub const ALL: [Anchor; 3] = [Anchor::Output, Anchor::Weight, Anchor::Input];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Anchor::Output => "output",
+            Anchor::Weight => "weight",
+            Anchor::Input => "input",
+        }
+    }
+}
+
+/// One point of the space. As text: `output:rows4:columns2:window1:depth1`, with `:slide` behind where it slides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Dataflow {
+    /// The operand that is held longest.
+    pub anchor: Anchor,
+    /// Neighbours along the innermost dimension of rows in the box.
+    pub rows: i64,
+    /// Vectors of columns in the box.
+    pub columns: i64,
+    /// How many dimensions of the window, from the innermost on, are in the box.
+    pub window: usize,
+    /// Steps along the innermost reduction outside of the window that are in the box.
+    pub depth: i64,
+    /// Whether the loop over rows keeps what its next step needs too.
+    pub slide: bool,
+}
+
+impl Dataflow {
+    /// Nothing but the anchor is held: what the paper calls a basic dataflow.
+    pub fn is_basic(&self) -> bool {
+        self.rows == 1 && self.columns == 1 && self.depth == 1 && !self.slide && self.window_is_least()
+    }
+
+    /// The input anchor needs the window in the box.
+    fn window_is_least(&self) -> bool {
+        self.anchor == Anchor::Input || self.window == 0
+    }
+}
+
+impl fmt::Display for Dataflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Dataflow { anchor, rows, columns, window, depth, slide } = self;
+        write!(f, "{}:rows{rows}:columns{columns}:window{window}:depth{depth}", anchor.name())?;
+        f.write_str(if *slide { ":slide" } else { "" })
+    }
+}
+
+impl FromStr for Dataflow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Dataflow, String> {
+        let mut parts = text.split(':');
+        let name = parts.next().unwrap_or_default();
+        let anchor = Anchor::ALL.into_iter().find(|a| a.name() == name);
+        let anchor = anchor.ok_or_else(|| format!("`{name}` is no anchor: output, weight, input"))?;
+        let mut out = Dataflow { anchor, rows: 1, columns: 1, window: 0, depth: 1, slide: false };
+        for part in parts {
+            let digits = part.find(|c: char| c.is_ascii_digit()).unwrap_or(part.len());
+            let (key, number) = part.split_at(digits);
+            let count = || number.parse::<i64>().ok().filter(|n| (0..=64).contains(n)).ok_or_else(|| bad(part));
+            match key {
+                "rows" => out.rows = count()?.max(1),
+                "columns" => out.columns = count()?.max(1),
+                "window" => out.window = count()? as usize,
+                "depth" => out.depth = count()?.max(1),
+                "slide" if number.is_empty() => out.slide = true,
+                _ => return Err(bad(part)),
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn bad(part: &str) -> String {
+    format!("`{part}` is no part of a dataflow: rowsN, columnsN, windowN, depthN with N up to 64, slide")
+}
+
+/// All points whose operands fit the registers.
+pub fn space(contraction: &Contraction, registers: i64) -> Vec<Dataflow> {
+    const ROWS: [i64; 9] = [1, 2, 3, 4, 6, 7, 8, 12, 14];
+    const COLUMNS: [i64; 5] = [1, 2, 3, 4, 6];
+    const DEPTH: [i64; 3] = [1, 2, 4];
+    let mut out = vec![];
+    for anchor in Anchor::ALL {
+        for rows in ROWS {
+            for columns in COLUMNS {
+                for window in 0..=contraction.windows.len() {
+                    for depth in DEPTH {
+                        for slide in [false, true] {
+                            let point = Dataflow { anchor, rows, columns, window, depth, slide };
+                            if let Some(walk) = Walk::new(contraction, point)
+                                && walk.registers(contraction) <= registers
+                            {
+                                out.push(point);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_comes_back() {
+        for text in ["output:rows4:columns2:window1:depth2", "input:rows1:columns1:window2:depth1:slide"] {
+            let point: Dataflow = text.parse().expect("parses");
+            assert_eq!(point.to_string(), text);
+        }
+        for wrong in ["", "rows", "output:rows", "output:rows99", "output:slide2", "output:depth-1", "weight::"] {
+            assert!(wrong.parse::<Dataflow>().is_err(), "{wrong}");
+        }
+    }
+}
