@@ -123,7 +123,7 @@ pub struct Copy {
 }
 
 /// Runs a kernel, on the kernel's device, where all its buffers are.
-#[op(name = "dyn.invoke", traits(SymbolUser), parse = kernels::parse_invoke, print = kernels::print_invoke,
+#[op(name = "dyn.invoke", parse = kernels::parse_invoke, print = kernels::print_invoke,
      verify_use = device::verify_invoke)]
 pub struct Invoke {
     /// the kernel

@@ -182,7 +182,7 @@ impl<'a> Domains<'a> {
         for (function, called) in called.into_iter().enumerate() {
             let (name, op) = self.functions[function];
             if !called || self.ctx.str(name) == "main" {
-                self.pin_signature(module, op, function, "the program's caller has it");
+                self.pin_signature(module, op, function, "the program's caller gives or takes it");
             }
         }
     }
@@ -427,7 +427,7 @@ impl<'a> Domains<'a> {
             let rank = |&(device, sum): &(Device, u64)| (sum, device == Device::HOST, Reverse(device.name(self.ctx)));
             let best = list.iter().copied().max_by_key(rank);
             if let Some((device, _)) = best {
-                let why = "most of what it comes from and is read by is there".to_owned();
+                let why = "most of what it comes from, and is read by, is there".to_owned();
                 self.homes.entry(root).or_insert(Home { device, why });
             }
         }
