@@ -7,6 +7,7 @@ mod native;
 use clap::Parser;
 use emit::Emit;
 use indicatif::ProgressBar;
+use nim_text::RenderOptions;
 use nim_tools::{
     Failure, Stage,
     flags::{CompileFlags, ImportFlags, all_threads},
@@ -14,7 +15,6 @@ use nim_tools::{
     terminal,
 };
 use nim_tools_compiler::settings;
-use nim_text::RenderOptions;
 use std::{
     path::PathBuf,
     process::ExitCode,

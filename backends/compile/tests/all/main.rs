@@ -5,3 +5,4 @@ mod codes;
 mod malformed;
 mod programs;
 mod random;
+mod threads;

@@ -98,6 +98,7 @@ pub struct Session {
     scratch: run::Scratch,
     plans: memory::Plans,
     traces: trace::Traces,
+    turn: ops::Turn,
 }
 
 impl Session {
@@ -120,6 +121,7 @@ impl Session {
             scratch: run::Scratch::default(),
             plans: memory::Plans::default(),
             traces: trace::Traces::default(),
+            turn: ops::Turn::default(),
             options,
         }
     }

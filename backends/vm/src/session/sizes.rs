@@ -9,11 +9,7 @@ use crate::program::Inner;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `factor * symbol + offset`
-    Linear {
-        symbol: u32,
-        factor: i64,
-        offset: i64,
-    },
+    Linear { symbol: u32, factor: i64, offset: i64 },
     /// It reads these symbols; the same one twice if it is one.
     Kept([u32; 2]),
     /// Constants, and what reads more symbols.
@@ -29,7 +25,9 @@ impl Form {
             SizeExpr::Program(ops) => ops,
         };
         match *ops {
-            [Op::Sum(2), Op::Symbol(s), Op::Constant(b)] | [Op::Sum(2), Op::Constant(b), Op::Symbol(s)] => linear(s, 1, b),
+            [Op::Sum(2), Op::Symbol(s), Op::Constant(b)] | [Op::Sum(2), Op::Constant(b), Op::Symbol(s)] => {
+                linear(s, 1, b)
+            }
             [Op::Product(2), Op::Symbol(s), Op::Constant(a)] | [Op::Product(2), Op::Constant(a), Op::Symbol(s)] => {
                 linear(s, a, 0)
             }

@@ -7,7 +7,7 @@
 //! memory fails, the instructions run again from the start and say why.
 
 use super::Session;
-use super::ops::{Address, Launch};
+use super::ops::{Address, Launch, Walk};
 use crate::bytecode::{Function, Instr, Reg, Size};
 use crate::machine::pool::{ALIGN, Block};
 use crate::machine::slot::{Dims, Slot, TensorRef, byte_size};
@@ -62,17 +62,37 @@ enum Base {
 
 #[derive(Debug)]
 enum Step {
-    Take { block: usize, bytes: usize },
-    Give { block: usize },
-    Write { at: (Base, usize), bytes: Box<[u8]> },
-    Launch { kernel: usize, places: (usize, usize), symbols: (usize, usize), phases: (usize, usize), total: i64, parallel: bool },
+    Take {
+        block: usize,
+        bytes: usize,
+    },
+    Give {
+        block: usize,
+    },
+    Write {
+        at: (Base, usize),
+        bytes: Box<[u8]>,
+    },
+    Launch {
+        kernel: usize,
+        places: (usize, usize),
+        symbols: (usize, usize),
+        phases: (usize, usize),
+        total: i64,
+        parallel: bool,
+    },
 }
 
 #[derive(Debug)]
 enum Outcome {
     /// It is an input or a constant.
     Same(Base),
-    Part { block: usize, offset: usize, dtype: DType, dims: Dims },
+    Part {
+        block: usize,
+        offset: usize,
+        dtype: DType,
+        dims: Dims,
+    },
     /// An input or a constant under other dimensions.
     Reshaped(Base, Dims),
 }
@@ -147,13 +167,13 @@ impl Session {
                 Step::Launch { kernel, places, symbols, phases, total, parallel } => {
                     buffers.clear();
                     buffers.extend(trace.places[places.0..places.1].iter().map(|&at| address(&blocks, at)));
-                    let phases = if parallel { &trace.numbers[phases.0..phases.1] } else { &[] };
                     let launch = Launch {
                         kernel: inner.kernels[kernel],
                         buffers: &buffers,
                         symbols: &trace.numbers[symbols.0..symbols.1],
-                        phases,
+                        phases: &trace.numbers[phases.0..phases.1],
                         total,
+                        walk: if parallel { Walk::Shared } else { Walk::Onwards },
                     };
                     launch.run(&mut self.threads);
                 }
@@ -180,9 +200,20 @@ fn is_straight(function: &Function) -> bool {
     function.code.iter().all(|instr| {
         matches!(
             instr,
-            I::Const { .. } | I::Alloc { .. } | I::View { .. } | I::New { .. } | I::Reshape { .. } | I::Move { .. }
-            | I::Kill { .. } | I::Invoke { .. } | I::Dim { .. } | I::Eval { .. } | I::Index { .. } | I::Guard { .. }
-            | I::Check { .. } | I::Return { .. }
+            I::Const { .. }
+                | I::Alloc { .. }
+                | I::View { .. }
+                | I::New { .. }
+                | I::Reshape { .. }
+                | I::Move { .. }
+                | I::Kill { .. }
+                | I::Invoke { .. }
+                | I::Dim { .. }
+                | I::Eval { .. }
+                | I::Index { .. }
+                | I::Guard { .. }
+                | I::Check { .. }
+                | I::Return { .. }
         )
     })
 }
@@ -193,7 +224,11 @@ enum Held {
     #[default]
     Nothing,
     Storage(usize),
-    Tensor { at: (Base, usize), dtype: DType, dims: Dims },
+    Tensor {
+        at: (Base, usize),
+        dtype: DType,
+        dims: Dims,
+    },
     /// A constant that is no tensor of numbers.
     Host(usize),
 }
@@ -383,7 +418,7 @@ impl<'a> Writer<'a> {
             Instr::Eval { symbol, value } => self.symbols[symbol.index()] = self.size(*value)?,
             Instr::Index { to, values } => {
                 let (at, dtype, dims) = self.tensor(*to)?;
-                let fits = dims.iter().product::<i64>() == values.len() as i64;
+                let fits = byte_size(dtype, &dims)? == values.len() * dtype.size();
                 let plain = dtype.is_integer() || dtype == DType::Bool;
                 let (Base::Block(_), true, true) = (at.0, fits, plain) else { return None };
                 let mut bytes = vec![];

@@ -4,8 +4,8 @@
 //! loop's end. Values that may refer to the same memory form a class and live together.
 
 use nim_builtin::func;
-use nim_dyn::{Device, device_attr};
 use nim_dyn::{Alloc, Closure, Construct, If, Kill, Loop, Match, MatchCast, Reshape, Runtime, View, Yield};
+use nim_dyn::{Device, device_attr};
 use nim_ir::{Body, Context, Expr, OpId, TypeData, ValueId, verifier::operand_groups};
 use rustc_hash::FxHashMap;
 
