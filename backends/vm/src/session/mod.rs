@@ -98,7 +98,6 @@ pub struct Session {
     scratch: run::Scratch,
     plans: memory::Plans,
     traces: trace::Traces,
-    turn: ops::Turn,
 }
 
 impl Session {
@@ -121,7 +120,6 @@ impl Session {
             scratch: run::Scratch::default(),
             plans: memory::Plans::default(),
             traces: trace::Traces::default(),
-            turn: ops::Turn::default(),
             options,
         }
     }

@@ -30,76 +30,32 @@ pub(super) struct Launch<'a> {
     /// Its buffers, which live until it returns.
     pub(super) buffers: &'a [Address],
     pub(super) symbols: &'a [i64],
-    /// Iterations of its phases. Those of one phase may run in any order.
+    /// Iterations of its phases, where threads share them; else nothing.
     pub(super) phases: &'a [i64],
     /// Iterations of all phases.
     pub(super) total: i64,
-    pub(super) walk: Walk,
-}
-
-/// How the iterations of a kernel are gone through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Walk {
-    /// One after the other.
-    Onwards,
-    /// In pieces, the last one first.
-    Back,
-    /// Each phase by all threads.
-    Shared,
 }
 
 impl Launch<'_> {
     #[inline]
     pub(super) fn run(&self, threads: &mut Threads) {
-        /// Pieces of a phase that is gone through from its end: large enough not to matter, small against a cache.
-        const PIECES: i64 = 32;
         let call = |begin: i64, end: i64| {
             // SAFETY: the compiler made the kernel for buffers and symbols of this call; all of them live until it
             // returns. `Address` has the layout of a pointer.
             unsafe { (self.kernel)(self.buffers.as_ptr().cast(), self.symbols.as_ptr(), begin, end) };
         };
-        if self.walk == Walk::Onwards {
+        if self.phases.is_empty() {
             if self.total > 0 {
                 call(0, self.total);
             }
             return;
         }
         let mut begin = 0;
-        // Each phase may read what the one before has written.
         for &n in self.phases {
-            if self.walk == Walk::Shared {
-                threads.run(begin..begin + n, &|part| call(part.start, part.end));
-            } else {
-                let pieces = n.min(PIECES);
-                let at = |piece: i64| begin + (i128::from(n) * i128::from(piece) / i128::from(pieces)) as i64;
-                (0..pieces).rev().for_each(|piece| call(at(piece), at(piece + 1)));
-            }
+            // Each phase may read what the one before has written, so all threads wait between them.
+            threads.run(begin..begin + n, &|part| call(part.start, part.end));
             begin += n;
         }
-    }
-}
-
-/// The last kernel that read more than a cache holds. A kernel that reads the same much again, as a recurrent layer reads its
-/// weights at every step, finds the end of it in the cache, but nothing if it began at the front: so it turns round each time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Turn {
-    kernel: usize,
-    /// Where the largest of its buffers is.
-    largest: usize,
-    back: bool,
-}
-
-impl Turn {
-    /// Bytes that a kernel reads from where on it counts: about what the cache of one core holds.
-    const LARGE: usize = 1 << 20;
-
-    fn walk(&mut self, kernel: KernelId, (bytes, largest): (usize, usize)) -> Walk {
-        if bytes < Turn::LARGE {
-            return Walk::Onwards;
-        }
-        let again = (self.kernel, self.largest) == (kernel.index(), largest);
-        *self = Turn { kernel: kernel.index(), largest, back: again && !self.back };
-        if self.back { Walk::Back } else { Walk::Onwards }
     }
 }
 
@@ -318,13 +274,9 @@ impl Session {
         }
         let buffers = &mut self.scratch.buffers;
         buffers.clear();
-        let mut largest = (0, 0);
         for &r in ins {
-            let tensor = frame.tensor(site, r)?;
-            largest = largest.max((tensor.byte_len(), tensor.read_ptr().addr()));
-            buffers.push(Address(tensor.read_ptr().cast_mut().cast()));
+            buffers.push(Address(frame.tensor(site, r)?.read_ptr().cast_mut().cast()));
         }
-        self.scratch.largest = largest;
         for &r in outs {
             let at = frame.tensor(site, r)?.write_ptr();
             buffers.push(Address(at.ok_or_else(|| invalid("a kernel writes to what is not the program's"))?.cast()));
@@ -346,8 +298,8 @@ impl Session {
         let shared = self.threads.count() > 1 && phases.iter().any(|&n| n > 1);
         let parallel = shared && work(self)? >= self.options.parallel_work;
         let function = site.program.inner.kernels[kernel.index()];
-        let walk = if parallel { Walk::Shared } else { self.turn.walk(kernel, self.scratch.largest) };
-        let launch = Launch { kernel: function, buffers: &self.scratch.buffers, symbols, phases, total, walk };
+        let phases = if parallel { phases } else { &[] };
+        let launch = Launch { kernel: function, buffers: &self.scratch.buffers, symbols, phases, total };
         let start = self.profile.is_some().then(Instant::now);
         launch.run(&mut self.threads);
         if let (Some(start), Some(profile)) = (start, &mut self.profile) {

@@ -14,8 +14,6 @@ use nim_tensor::packing::pack;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) buffers: Vec<super::ops::Address>,
-    /// Bytes and address of the largest of them that is read.
-    pub(super) largest: (usize, usize),
     symbols: Vec<i64>,
     phases: Vec<i64>,
     /// Bytes of those buffers, while profiling.

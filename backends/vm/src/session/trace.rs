@@ -7,7 +7,7 @@
 //! memory fails, the instructions run again from the start and say why.
 
 use super::Session;
-use super::ops::{Address, Launch, Walk};
+use super::ops::{Address, Launch};
 use crate::bytecode::{Function, Instr, Reg, Size};
 use crate::machine::pool::{ALIGN, Block};
 use crate::machine::slot::{Dims, Slot, TensorRef, byte_size};
@@ -171,9 +171,8 @@ impl Session {
                         kernel: inner.kernels[kernel],
                         buffers: &buffers,
                         symbols: &trace.numbers[symbols.0..symbols.1],
-                        phases: &trace.numbers[phases.0..phases.1],
+                        phases: if parallel { &trace.numbers[phases.0..phases.1] } else { &[] },
                         total,
-                        walk: if parallel { Walk::Shared } else { Walk::Onwards },
                     };
                     launch.run(&mut self.threads);
                 }

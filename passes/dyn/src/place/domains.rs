@@ -241,8 +241,12 @@ impl<'a> Domains<'a> {
             }
             Loop::NAME => self.repeat(site),
             func::Call::NAME => {
-                let callee = callee().and_then(|name| self.by_name.get(&name)).copied()?;
-                let target = module.body.nested(self.functions[callee].1)?;
+                let known = callee().and_then(|name| self.by_name.get(&name)).copied();
+                let known = known.and_then(|callee| Some((callee, module.body.nested(self.functions[callee].1)?)));
+                let Some((callee, target)) = known else {
+                    self.on_host(site, func::Call::NAME);
+                    return None;
+                };
                 let args = target.entry().map(|entry| target.block_args(entry).to_vec()).unwrap_or_default();
                 for (i, arg) in args.into_iter().enumerate().take(operands.len()) {
                     let to = self.node(Key::Value(callee, arg));
@@ -263,9 +267,8 @@ impl<'a> Domains<'a> {
             }
             Yield::NAME => {}
             name => {
-                // Runtime functions, values that hold others, calls of functions that are values: all on the host.
-                self.read(site, 0..operands.len(), Device::HOST);
-                results.iter().for_each(|&v| self.pin(site, v, Device::HOST, format!("`{name}` makes it")));
+                // Runtime functions, values that hold others, calls of functions that are values.
+                self.on_host(site, name);
                 let callee = callee().filter(|_| name == Closure::NAME);
                 if let Some(&callee) = callee.and_then(|name| self.by_name.get(&name)) {
                     let op = self.functions[callee].1;
@@ -313,6 +316,12 @@ impl<'a> Domains<'a> {
             let node = self.node(Key::Value(site.function, value));
             self.pins.push((node, device, site.body.loc(site.op), why));
         }
+    }
+    /// All that an op takes and gives is on the host.
+    fn on_host(&mut self, site: &Site<'_>, name: &str) {
+        self.read(site, 0..site.body.operand_count(site.op), Device::HOST);
+        let results = site.body.results(site.op).to_vec();
+        results.into_iter().for_each(|v| self.pin(site, v, Device::HOST, format!("`{name}` makes it")));
     }
     fn same(&mut self, site: &Site<'_>, a: ValueId, b: ValueId) {
         let (a, b) = (self.node(Key::Value(site.function, a)), self.node(Key::Value(site.function, b)));
