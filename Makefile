@@ -48,7 +48,7 @@ bench-dynamic: build
 	@test-suite/models/fetch.sh resnet18 mobilenet_v2 bert_base --goldens
 	test -x "$(TARGET)/bench-venv/bin/python" || python3 -m venv "$(TARGET)/bench-venv"
 	"$(TARGET)/bench-venv/bin/pip" install --quiet --disable-pip-version-check -r test-suite/bench/dynamic/requirements.txt
-	"$(TARGET)/bench-venv/bin/python" test-suite/bench/dynamic/bench.py --tools "$(abspath $(TARGET))/release" $(WORKLOADS)
+	"$(TARGET)/bench-venv/bin/python" test-suite/bench/dynamic/dynamic.py --tools "$(abspath $(TARGET))/release" $(WORKLOADS)
 
 bench-overhead:
 	$(CARGO) run --release -p nim-vm --example overhead

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Dynamic models beside their peers and beside the same models compiled for one shape, in one run.
 
-    bench.py [--tools DIR] [--rounds N] [--full] [--cpu-time] [--json] [WORKLOAD...]
+    dynamic.py [--tools DIR] [--rounds N] [--full] [--cpu-time] [--json] [WORKLOAD...]
 
 Workloads: lstm, tree, forest (DyNet batches 64 trees), bert, static, dense; each runs in a process of its own (DyNet is configured
 once a process) on one pinned core, ours through libnim. For each sequence, tree
