@@ -14,7 +14,7 @@ func.func @main(%x: tensor<[S]x8xf32>) -> (tensor<[S]x8xf32>, tensor<1x8xf32>, t
   %s = graph.matmul %x, %t : (tensor<[S]x8xf32>, tensor<8x[S]xf32>) -> tensor<[S]x[S]xf32>
   %e = graph.tanh %s : (tensor<[S]x[S]xf32>) -> tensor<[S]x[S]xf32>
   %y = graph.matmul %e, %x : (tensor<[S]x[S]xf32>, tensor<[S]x8xf32>) -> tensor<[S]x8xf32>
-  %n = graph.index {exprs = [#sym.expr<"S">], scalar} : () -> tensor<i64>
+  %n = graph.index {exprs = [#sym.expr<"S">], scalar = true} : () -> tensor<i64>
   %z = graph.constant {value = dense<0.0> : tensor<1x8xf32>} : () -> tensor<1x8xf32>
   %h = "graph.loop"(%n, %z) ({
   ^bb0(%i: tensor<i64>, %a: tensor<1x8xf32>):
@@ -25,7 +25,7 @@ func.func @main(%x: tensor<[S]x8xf32>) -> (tensor<[S]x8xf32>, tensor<1x8xf32>, t
   }) {iv = "I", operandSegmentSizes = array<i32: 1, 0, 1>} : (tensor<i64>, tensor<1x8xf32>) -> tensor<1x8xf32>
   %zero = graph.constant {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
   %g = graph.compare %y, %zero {predicate = "gt"} : (tensor<[S]x8xf32>, tensor<f32>) -> tensor<[S]x8xi1>
-  %p = graph.nonzero %g : (tensor<[S]x8xi1>) -> tensor<2x[P]xi64>
+  %p = graph.nonzero %g {size = ["P"]} : (tensor<[S]x8xi1>) -> tensor<2x[P]xi64>
   return %y, %h, %p : tensor<[S]x8xf32>, tensor<1x8xf32>, tensor<2x[P]xi64>
 }
 "#;
