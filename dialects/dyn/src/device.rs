@@ -47,7 +47,7 @@ impl Device {
 
     /// Its name.
     pub fn name(self, ctx: &Context) -> &str {
-        self.0.and_then(|a| ctx.as_string(a)).unwrap_or(HOST)
+        self.0.map_or(HOST, |a| ctx.as_string(a).unwrap_or("?"))
     }
 
     /// As it stands in messages.
