@@ -5,6 +5,7 @@ use crate::pack::pack_constants;
 use crate::{KernelInfo, emit_program};
 use nim_builtin::func;
 use nim_dataflow_passes::fuse::FuseOptions;
+use nim_dyn_passes::place::Rule as PlaceRule;
 use nim_graph_passes::fold::{FoldOptions, fold_body};
 use nim_graph_passes::simplify::{SimplifyOptions, simplify_body};
 use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
@@ -13,7 +14,7 @@ use nim_llvm::{Dump, KernelSource, ObjectCache, Target};
 use nim_tensor::Value;
 use nim_vm::ProgramBuilder;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// All dialects that a module meets on its way.
@@ -92,6 +93,10 @@ pub struct Options {
     pub fold: bool,
     /// Whether maps are fused.
     pub fuse: bool,
+    /// Which kernels run on other devices.
+    pub place: Vec<PlaceRule>,
+    /// Where it is told where buffers are and why, if anybody wants to know.
+    pub placement: Option<Arc<Mutex<Vec<Diagnostic>>>>,
     /// Whether buffers share memory by plan, not only through the pool.
     pub plan: bool,
     /// Plain loop nests instead of schedules: slow, for finding errors.
@@ -122,6 +127,8 @@ impl Default for Options {
             entry: "main".into(),
             fold: true,
             fuse: true,
+            place: vec![],
+            placement: None,
             plan: true,
             naive: false,
             dataflow: None,
@@ -310,6 +317,13 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.stage("graph-to-dyn", module, |_, module| errors(nim_dyn_passes::graph_to_dyn(ctx, module).1))?;
+        self.stage("dyn-place-devices", module, |run, module| {
+            let placed = nim_dyn_passes::place_devices(ctx, module, &run.options.place)?;
+            if let Some(notes) = &run.options.placement {
+                notes.lock().unwrap_or_else(PoisonError::into_inner).extend(placed.explanation);
+            }
+            Ok(())
+        })?;
         if self.options.plan {
             self.stage("dyn-plan-memory", module, |_, module| {
                 nim_dyn_passes::plan_memory(ctx, module);

@@ -99,7 +99,8 @@ fn ten_thousand_calls_with_random_shapes() {
         let kept = session.stats().memory;
         assert_eq!(kept.in_use, 0);
         highest = highest.max(used.peak);
-        assert!(kept.cached <= 2 * highest, "{kept:?}");
+        // A few hundred kilobytes may always wait.
+        assert!(kept.cached <= (2 * highest).max(256 << 10), "{kept:?}");
         if call == 2000 {
             settled = resident();
         }

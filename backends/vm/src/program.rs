@@ -146,8 +146,8 @@ pub(crate) struct Inner {
     pub(crate) functions: Vec<Function>,
     /// For each function and symbol, where its value comes from.
     pub(crate) origins: Vec<Vec<Option<Origin>>>,
-    /// For each expression, the symbols it reads, if they are one or two.
-    pub(crate) size_reads: Vec<Option<[u32; 2]>>,
+    /// For each expression, how it is evaluated.
+    pub(crate) size_forms: Vec<session::Form>,
     /// Constants as registers hold them; strings stay host values.
     pub(crate) constants: Vec<Slot>,
     pub(crate) kernels: Vec<KernelFn>,
@@ -274,9 +274,9 @@ impl Program {
         }
         let origins = contents.origins.clone();
         let origins = origins.unwrap_or_else(|| contents.functions.iter().map(Function::origins).collect());
-        let size_reads = contents.sizes.iter().map(session::reads).collect();
+        let size_forms = contents.sizes.iter().map(session::Form::of).collect();
         let inner =
-            Inner { contents, functions, origins, size_reads, constants, kernels, native, library, _code: code };
+            Inner { contents, functions, origins, size_forms, constants, kernels, native, library, _code: code };
         Ok(Program { inner: Arc::new(inner) })
     }
 

@@ -121,6 +121,9 @@ pub struct Kernel {
     /// names of the symbols it is given
     #[attr(Array)]
     symbols: Optional,
+    /// where it runs; on the host when absent
+    #[attr(String)]
+    device: Optional,
     /// the maps
     #[region(single_block)]
     body: One,

@@ -135,6 +135,7 @@ pub(crate) fn parse_arena(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<(
         }
         p.expect("]")?;
     }
+    crate::data::parse_device(p, state)?;
     for (name, attr) in places.attrs(p.ctx()) {
         set(p, state, name, attr);
     }
@@ -165,7 +166,8 @@ pub(crate) fn print_arena(p: &mut dyn AsmPrinter, op: OpId) {
         }
     }
     p.text("]");
-    print_attrs(p, op, &["sizes", "apart", "symbols"]);
+    crate::data::print_device(p, op);
+    print_attrs(p, op, &["sizes", "apart", "symbols", "device"]);
 }
 
 pub(crate) fn verify_arena(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {

@@ -6,7 +6,7 @@ nim_ir::codes! {
     "N0582", "malformed constant",
         "A constant buffer holds elements of a ranked tensor type.";
     "N0583", "reshape changes the number of elements",
-        "A reshape copies nothing: element type and number of elements stay.";
+        "A reshape copies nothing: element type, number of elements and device stay.";
     "N0584", "copy between different shapes",
         "Both buffers of a copy have one shape and element type.";
     "N0585", "no vector of integers",
@@ -16,6 +16,11 @@ nim_ir::codes! {
     "N0587", "malformed arena",
         "Each buffer of an arena has a size, a symbol of its own that becomes its offset, and the numbers of those buffers \
          before it that it must not overlap.";
+    "N0588", "view of memory on another device",
+        "The type of a buffer says on which device it is (`memref<4xf32, \"npu\">`; on the host where it says nothing): the \
+         device of the memory that it is a view of.";
+    "N0589", "kernel on another device than its buffers",
+        "A kernel reads and writes buffers of its own device only. `dyn-place-devices` inserts copies.";
     "N0590", "no single element",
         "Conditions are buffers with one `i1`, trip counts with one `i64`.";
     "N0591", "yielded values do not fit",

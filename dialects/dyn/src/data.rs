@@ -1,6 +1,6 @@
 //! Memory, buffers, symbols and guards.
 
-use crate::{Bind, Index};
+use crate::{Bind, Device, Index};
 use nim_builtin::syntax::{attr, print_attrs, set, unknown_word};
 use nim_ir::{
     Body, Context, Diagnostic, Dim, InferInput, OpId, OpState, Type, TypeData, ValueId,
@@ -25,14 +25,27 @@ fn print_type_of(p: &mut dyn AsmPrinter, value: ValueId) {
     p.ty(ty);
 }
 
-/// `4*N on "cpu"`
-pub(crate) fn parse_alloc(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
-    expr_attr(p, state, "size")?;
+/// `on "npu"`, for what is not on the host.
+pub(crate) fn parse_device(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
     if p.accept("on") {
         let device = p.string()?;
         let device = p.ctx().string_attr(&device);
         set(p, state, "device", device);
     }
+    Ok(())
+}
+
+pub(crate) fn print_device(p: &mut dyn AsmPrinter, op: OpId) {
+    if let Some(device) = attr(p, op, "device") {
+        p.text(" on ");
+        p.attr(device);
+    }
+}
+
+/// `4*N on "npu"`
+pub(crate) fn parse_alloc(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    expr_attr(p, state, "size")?;
+    parse_device(p, state)?;
     p.attr_dict(&mut state.attrs)?;
     state.results = vec![crate::storage_type(p.ctx())];
     Ok(())
@@ -41,10 +54,7 @@ pub(crate) fn parse_alloc(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<(
 pub(crate) fn print_alloc(p: &mut dyn AsmPrinter, op: OpId) {
     p.text(" ");
     print_expr(p, op, "size");
-    if let Some(device) = attr(p, op, "device") {
-        p.text(" on ");
-        p.attr(device);
-    }
+    print_device(p, op);
     print_attrs(p, op, &["size", "device"]);
 }
 
@@ -121,8 +131,10 @@ fn buffer_of(ctx: &Context, ty: Type) -> Option<Type> {
 pub(crate) fn infer_constant(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
     let value = input.attrs.get(input.ctx.name("value"));
     let ty = value.and_then(|a| nim_builtin::arith::type_of_attr(input.ctx, a)).and_then(|t| buffer_of(input.ctx, t));
+    let device = input.attrs.get(input.ctx.name("device")).and_then(|a| input.ctx.as_string(a));
+    let device = device.map_or(Device::HOST, |name| Device::named(input.ctx, name));
     match ty {
-        Some(ty) => Ok(vec![ty]),
+        Some(ty) => Ok(vec![device.place(input.ctx, ty)]),
         None => Err(Diagnostic::error("N0582", input.loc, "a constant's elements are those of a ranked tensor")),
     }
 }
@@ -148,11 +160,12 @@ fn element_count(ctx: &Context, ty: Type) -> Option<nim_ir::Expr> {
 
 pub(crate) fn verify_reshape(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let (from, to) = (body.ty(body.operand(op, 0)), body.ty(body.result(op)));
+    let stays = Device::of_type(ctx, from) == Device::of_type(ctx, to);
     let same_size = match (element_count(ctx, from), element_count(ctx, to)) {
         (Some(a), Some(b)) => !ctx.exprs.prove_ne(a, b, &nim_ir::Facts::default()),
         _ => true,
     };
-    if !same_size || ctx.element_type(from) != ctx.element_type(to) {
+    if !same_size || !stays || ctx.element_type(from) != ctx.element_type(to) {
         let message = format!("{} cannot be seen as {}", ctx.display_type(from), ctx.display_type(to));
         found.push(Diagnostic::error("N0583", body.loc(op), message));
     }
@@ -185,7 +198,8 @@ pub(crate) fn print_copy(p: &mut dyn AsmPrinter, op: OpId) {
 
 pub(crate) fn verify_copy(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let (from, to) = (body.ty(body.operand(op, 0)), body.ty(body.operand(op, 1)));
-    if !nim_ir::verifier::compatible(ctx, from, to) {
+    let here = |ty| Device::HOST.place(ctx, ty);
+    if !nim_ir::verifier::compatible(ctx, here(from), here(to)) {
         let message = format!("{} is copied to {}", ctx.display_type(from), ctx.display_type(to));
         found.push(Diagnostic::error("N0584", body.loc(op), message));
     }

@@ -9,10 +9,12 @@ mod arena;
 pub mod codes;
 mod control;
 mod data;
+mod device;
 mod kernels;
 mod ops;
 
 pub use arena::Places;
+pub use device::{Device, HOST, device_attr};
 pub use ops::{
     Alloc, Arena, Bind, Check, Closure, Constant, Construct, Copy, DYN, Guard, If, Index, Invoke, Kill, Loop, Match,
     MatchCast, Reshape, Runtime, View, Yield,

@@ -1,6 +1,6 @@
 //! The op tables of the dialect.
 
-use crate::{arena, control, data, kernels};
+use crate::{arena, control, data, device, kernels};
 use nim_builtin::adt;
 use nim_builtin::syntax::{parse_values, print_values};
 use nim_ir_macros::{dialect, op};
@@ -19,9 +19,9 @@ pub struct Alloc {
     /// bytes
     #[attr(Expr)]
     size: Required,
-    /// where
-    #[attr(String, default = "\"cpu\"")]
-    device: Default,
+    /// where; on the host when absent
+    #[attr(String)]
+    device: Optional,
     /// the memory
     #[result(crate::STORAGE)]
     storage: One,
@@ -42,13 +42,17 @@ pub struct Arena {
     /// for each buffer, the symbol that becomes its offset
     #[attr(Array)]
     symbols: Required,
+    /// where; on the host when absent
+    #[attr(String)]
+    device: Optional,
     /// the memory
     #[result(crate::STORAGE)]
     storage: One,
 }
 
-/// A row-major buffer in memory.
-#[op(name = "dyn.view", traits(Pure), parse = data::parse_view, print = data::print_view)]
+/// A row-major buffer in memory, on the same device.
+#[op(name = "dyn.view", traits(Pure), parse = data::parse_view, print = data::print_view,
+     verify = device::verify_view)]
 pub struct View {
     /// the memory
     #[operand(crate::STORAGE)]
@@ -69,13 +73,16 @@ pub struct Kill {
     values: Variadic,
 }
 
-/// A constant in memory that is never written.
+/// A constant in memory that is never written; on another device than the host it is put there once, not in every run.
 #[op(name = "dyn.constant", traits(Pure, ConstantLike), infer = data::infer_constant, parse = data::parse_constant,
      print = data::print_constant)]
 pub struct Constant {
     /// its elements
     #[attr(Elements)]
     value: Required,
+    /// where; on the host when absent
+    #[attr(String)]
+    device: Optional,
     /// the buffer
     #[result(MEMREF)]
     result: One,
@@ -104,7 +111,7 @@ pub struct MatchCast {
     result: One,
 }
 
-/// Copies all elements of a buffer.
+/// Copies all elements of a buffer, from one device to another where they are on two.
 #[op(name = "dyn.copy", parse = data::parse_copy, print = data::print_copy, verify = data::verify_copy)]
 pub struct Copy {
     /// where they are
@@ -115,8 +122,9 @@ pub struct Copy {
     to: One,
 }
 
-/// Runs a kernel.
-#[op(name = "dyn.invoke", parse = kernels::parse_invoke, print = kernels::print_invoke)]
+/// Runs a kernel, on the kernel's device, where all its buffers are.
+#[op(name = "dyn.invoke", parse = kernels::parse_invoke, print = kernels::print_invoke,
+     verify_use = device::verify_invoke)]
 pub struct Invoke {
     /// the kernel
     #[attr(SymbolRef)]

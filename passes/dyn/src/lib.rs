@@ -2,16 +2,19 @@
 //!
 //! * [`graph_to_dyn`]: tensors become buffers in memory, calls of kernels get their destinations, guards stand where sizes
 //!   are first known.
+//! * [`place_devices`]: each buffer is on a device; copies stand where it is wanted on another one.
 //! * [`plan_memory`]: buffers that are not alive at the same time share memory.
 //! * [`insert_kills`]: memory goes back as soon as its last use is over.
 
 pub mod codes;
 pub mod kills;
+pub mod place;
 pub mod plan;
 mod register;
 pub mod to_dyn;
 
 pub use kills::insert_kills;
+pub use place::place_devices;
 pub use plan::plan_memory;
 pub use register::register;
 pub use to_dyn::graph_to_dyn;

@@ -1,12 +1,17 @@
 //! The passes of this crate for pipelines.
 
-use crate::{kills, plan, to_dyn};
+use crate::{kills, place, plan, to_dyn};
 use nim_ir::{Body, Diagnostic, Module};
-use nim_pass::{BodyPass, Owner, Pass, PassContext, PassReport, Registry};
+use nim_pass::{BodyPass, OptionError, Owner, Pass, PassContext, PassOption, PassReport, Registry};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
     registry.module_pass(|_| Ok(ToDyn));
+    registry.module_pass(|o| {
+        let rule = |text: String| text.parse().map_err(|message| OptionError { name: "kernels".into(), message });
+        let rules = o.strings("kernels").into_iter().map(rule).collect::<Result<_, _>>()?;
+        Ok(PlaceDevices { rules, explain: o.bool("explain", false)? })
+    });
     registry.module_pass(|_| Ok(PlanMemory));
     registry.body_pass(|_| Ok(InsertKills));
 }
@@ -33,6 +38,45 @@ impl Pass for ToDyn {
         report.count("functions", done.functions as u64);
         report.count("buffers", done.buffers as u64);
         if found.is_empty() { Ok(report) } else { Err(found) }
+    }
+}
+
+/// `dyn-place-devices`.
+struct PlaceDevices {
+    rules: Vec<place::Rule>,
+    explain: bool,
+}
+
+impl Pass for PlaceDevices {
+    fn name(&self) -> &'static str {
+        place::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Say on which device each buffer is, and copy what is wanted on another one"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        let rules: Vec<String> = self.rules.iter().map(place::Rule::to_string).collect();
+        let kernels = "PATTERN:DEVICE, ...: kernels that match run there; `*` stands for anything";
+        vec![
+            PassOption::new("kernels", kernels, rules.join(",")),
+            PassOption::new("explain", "tell where everything is and why", self.explain),
+        ]
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["host in memory"]
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let placed = place::place_devices(pass.ctx, module, &self.rules)?;
+        let mut report = PassReport::new();
+        report.count("kernels on devices", placed.kernels as u64);
+        report.count("copies", placed.copies as u64);
+        report.count("copies out of loops", placed.hoisted as u64);
+        report.count("uses of another's copy", placed.shared as u64);
+        report.count("constants on devices", placed.constants as u64);
+        if self.explain {
+            report.diagnostics = placed.explanation;
+        }
+        Ok(report)
     }
 }
 

@@ -2,7 +2,8 @@
 //! interpreter has real bytes behind every view and fills fresh memory with ones, so a buffer that is placed where another
 //! one still lives is seen.
 
-use nim_dyn_passes::{graph_to_dyn, insert_kills, plan_memory};
+use nim_dyn_passes::place::{Placed, Rule};
+use nim_dyn_passes::{graph_to_dyn, insert_kills, place_devices, plan_memory};
 use nim_ir::{Context, Module, verifier::verify_module};
 use nim_tensor::{Tensor, Value};
 use nim_text::{ParseOptions, PrintOptions, parse_module, print_module, render_all};
@@ -173,7 +174,15 @@ fn program(seed: u64) -> String {
     )
 }
 
-fn prepared(text: &str, plan: bool) -> (Context, Module, usize) {
+/// How a program is made ready.
+#[derive(Copy, Clone, Default)]
+struct Way<'a> {
+    plan: bool,
+    /// Rules for kernels.
+    place: &'a [&'a str],
+}
+
+fn prepared(text: &str, way: Way<'_>) -> (Context, Module, usize, Placed) {
     let ctx = Context::new(&[
         &nim_builtin::func::FUNC,
         &nim_builtin::arith::ARITH,
@@ -187,22 +196,23 @@ fn prepared(text: &str, plan: bool) -> (Context, Module, usize) {
     assert!(found.is_empty(), "{}\n{text}", render_all(&ctx, &found, &Default::default()));
     let (_, found) = graph_to_dyn(&ctx, &mut module);
     assert!(found.is_empty(), "{}\n{text}", render_all(&ctx, &found, &Default::default()));
-    let placed = if plan { plan_memory(&ctx, &mut module).iter().map(|(_, p)| p.buffers).sum() } else { 0 };
+    let rules: Vec<Rule> = way.place.iter().map(|rule| rule.parse().unwrap()).collect();
+    let devices = place_devices(&ctx, &mut module, &rules).unwrap_or_else(|found| panic!("{found:?}\n{text}"));
+    let planned = if way.plan { plan_memory(&ctx, &mut module).iter().map(|(_, p)| p.buffers).sum() } else { 0 };
     let main = module.lookup(&ctx, ctx.name("main")).unwrap();
     insert_kills(&ctx, module.body.nested_mut(main).unwrap());
     let found = verify_module(&ctx, &module);
     assert!(found.is_empty(), "{}", render_all(&ctx, &found, &Default::default()));
-    (ctx, module, placed)
+    (ctx, module, planned, devices)
 }
 
-#[test]
-fn planned_programs_give_the_same_numbers() {
-    let mut placed = 0;
-    for seed in 0..150 {
+/// Runs random programs made ready in two ways on the same inputs.
+fn compare(seeds: std::ops::Range<u64>, way: Way<'_>, mut count: impl FnMut(usize, Placed)) {
+    for seed in seeds {
         let text = program(seed);
-        let (plain_ctx, plain, _) = prepared(&text, false);
-        let (ctx, planned, buffers) = prepared(&text, true);
-        placed += buffers;
+        let (plain_ctx, plain, ..) = prepared(&text, Way::default());
+        let (ctx, module, planned, placed) = prepared(&text, way);
+        count(planned, placed);
         for (flag, trips, n, m) in [(false, 0, 3, 1), (true, 1, 1, 7), (true, 3, 2, 2), (false, 2, 9, 0)] {
             let ramp =
                 |count: usize, from: i64| Tensor::new(&[count], (0..count as i64).map(|i| 7 * i + from).collect());
@@ -215,11 +225,35 @@ fn planned_programs_give_the_same_numbers() {
                 ramp(n, 5).into(),
             ];
             let expected = nim_interp::exec::run(&plain_ctx, &plain, "main", &inputs).map_err(|d| d.message);
-            let found = nim_interp::exec::run(&ctx, &planned, "main", &inputs).map_err(|d| d.message);
-            let shown = || print_module(&ctx, &planned, &PrintOptions::default());
+            let found = nim_interp::exec::run(&ctx, &module, "main", &inputs).map_err(|d| d.message);
+            let shown = || print_module(&ctx, &module, &PrintOptions::default());
             assert!(expected.is_ok(), "seed {seed}: {expected:?}\n{text}");
             assert_eq!(found, expected, "seed {seed}: if {flag}, {trips} trips, N = {n}, M = {m}\n{}", shown());
         }
     }
-    assert!(placed > 1000, "only {placed} buffers were placed");
+}
+
+#[test]
+fn planned_programs_give_the_same_numbers() {
+    let mut sum = 0;
+    compare(0..150, Way { plan: true, place: &[] }, |planned, _| sum += planned);
+    assert!(sum > 1000, "only {sum} buffers were placed");
+}
+
+/// Buffers of a device are out of reach of all others, and of the host.
+#[test]
+fn programs_on_several_devices_give_the_same_numbers() {
+    let (mut copies, mut hoisted, mut shared) = (0, 0, 0);
+    let ways: [&[&str]; 3] = [&["mix:npu"], &["*:npu"], &["twice:npu", "mix:gpu"]];
+    for (i, place) in ways.into_iter().enumerate() {
+        for plan in [false, true] {
+            let first = 200 * (2 * i as u64 + u64::from(plan));
+            compare(first..first + 40, Way { plan, place }, |_, placed| {
+                copies += placed.copies;
+                hoisted += placed.hoisted;
+                shared += placed.shared;
+            });
+        }
+    }
+    assert!(copies > 1000 && hoisted > 50 && shared > 100, "{copies} copies, {hoisted} hoisted, {shared} shared");
 }

@@ -398,10 +398,13 @@ pub fn compatible(ctx: &Context, a: Type, b: Type) -> bool {
             })
     };
     match (ctx.type_data(a), ctx.type_data(b)) {
-        (TypeData::Tensor { dims: x, element: e, .. }, TypeData::Tensor { dims: y, element: f, .. })
-        | (TypeData::MemRef { dims: x, element: e, .. }, TypeData::MemRef { dims: y, element: f, .. }) => {
+        (TypeData::Tensor { dims: x, element: e, .. }, TypeData::Tensor { dims: y, element: f, .. }) => {
             e == f && dims_fit(x, y)
         }
+        (
+            TypeData::MemRef { dims: x, element: e, space: s, .. },
+            TypeData::MemRef { dims: y, element: f, space: t, .. },
+        ) => e == f && s == t && dims_fit(x, y),
         (TypeData::UnrankedMemRef { element: e, .. }, TypeData::MemRef { element: f, .. })
         | (TypeData::MemRef { element: e, .. }, TypeData::UnrankedMemRef { element: f, .. })
         | (TypeData::UnrankedTensor(e), TypeData::Tensor { element: f, .. })

@@ -51,6 +51,10 @@ pub struct CompileFlags {
     /// Do not fuse maps.
     #[arg(long)]
     pub no_fuse: bool,
+    /// Run kernels on another device: those whose names match PATTERN, in which * stands for anything. The interpreter takes
+    /// any name for a device, with memory of its own.
+    #[arg(long, value_name = "PATTERN:DEVICE")]
+    pub place: Vec<String>,
     /// Give each buffer memory of its own instead of planning what shares it: for finding errors.
     #[arg(long)]
     pub no_plan: bool,
@@ -77,6 +81,7 @@ impl Default for CompileFlags {
         CompileFlags {
             target: "host".into(),
             no_fuse: false,
+            place: vec![],
             no_plan: false,
             naive: false,
             strict: false,
@@ -99,7 +104,9 @@ impl CompileFlags {
             (self.no_cache, "--no-cache"),
         ];
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
-        set.chain([format!("--target={}", self.target), format!("--tolerance={}", self.tolerance)]).collect()
+        let place = self.place.iter().map(|rule| format!("--place={rule}"));
+        let values = [format!("--target={}", self.target), format!("--tolerance={}", self.tolerance)];
+        set.chain(place).chain(values).collect()
     }
 }
 

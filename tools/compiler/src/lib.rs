@@ -18,6 +18,8 @@ use std::time::Instant;
 /// An unknown target.
 pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure> {
     let target = Target::parse(&flags.target).map_err(|e| Failure::new(Stage::Compile, e.to_string()))?;
+    let rule = |text: &String| text.parse().map_err(|message| Failure::new(Stage::Compile, message));
+    let place = flags.place.iter().map(rule).collect::<Result<_, _>>()?;
     let default = Options::default();
     let cache = if flags.no_cache { None } else { FileCache::of_user() };
     Ok(Options {
@@ -25,6 +27,7 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
         cache: cache.map(|cache| -> Arc<dyn ObjectCache> { Arc::new(cache) }),
         threads: threads.max(1),
         fuse: !flags.no_fuse,
+        place,
         plan: !flags.no_plan,
         naive: flags.naive,
         strict: flags.strict,

@@ -7,6 +7,7 @@ mod native;
 use clap::Parser;
 use emit::Emit;
 use indicatif::ProgressBar;
+use nim_text::RenderOptions;
 use nim_tools::{
     Failure, Stage,
     flags::{CompileFlags, ImportFlags, all_threads},
@@ -14,7 +15,12 @@ use nim_tools::{
     terminal,
 };
 use nim_tools_compiler::settings;
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 /// Compiles a model to one file that nim-run runs, or shows it at any level on the way.
 #[derive(Parser, Debug)]
@@ -40,6 +46,9 @@ struct Cli {
     /// Say how long each stage took, on standard error.
     #[arg(long)]
     timing: bool,
+    /// Say on which device each buffer is, why, and what is copied, on standard error.
+    #[arg(long)]
+    explain_placement: bool,
     #[command(flatten)]
     import: ImportFlags,
     #[command(flatten)]
@@ -61,10 +70,18 @@ fn compile(cli: &Cli) -> Result<(), Failure> {
     let ctx = context();
     let mut module = Source::read(&cli.model)?.module(&ctx, &cli.import.options()?)?;
     bar.set_message("compiling");
-    let settings = settings(&cli.compile, cli.threads)?;
+    let mut settings = settings(&cli.compile, cli.threads)?;
+    settings.placement = cli.explain_placement.then(Arc::default);
     let done = emit::emit(&ctx, &mut module, &settings, cli.emit, &cli.output, cli.constants.as_deref());
     bar.finish_and_clear();
     let times = done?;
+    if let Some(notes) = &settings.placement {
+        let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        match notes.is_empty() {
+            true => eprintln!("nim-compile: all is on the host: --place says otherwise"),
+            false => eprint!("{}", nim_text::render_all(&ctx, &notes, &RenderOptions { color: terminal::color() })),
+        }
+    }
     if cli.timing {
         for (stage, time) in times {
             eprintln!("{:10.1} ms  {stage}", time.as_secs_f64() * 1e3);

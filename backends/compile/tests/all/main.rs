@@ -7,3 +7,4 @@ mod malformed;
 mod programs;
 mod random;
 mod signs;
+mod threads;

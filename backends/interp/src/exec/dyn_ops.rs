@@ -5,13 +5,13 @@
 
 use super::{
     Frame, Run,
-    buffer::{Buffer, Storage},
+    buffer::{Buffer, Memory},
     graph, loops,
 };
+use nim_dyn::{Device, device_attr};
 use nim_ir::{OpId, ValueId, verifier::operand_groups};
 use nim_tensor::{Tensor, Value};
 use rustc_hash::FxHashMap;
-use std::{cell::RefCell, rc::Rc};
 
 /// Runs one op; true if it was one of these.
 pub(super) fn run(frame: &mut Frame<'_>, op: OpId, name: &str) -> Run<bool> {
@@ -19,7 +19,7 @@ pub(super) fn run(frame: &mut Frame<'_>, op: OpId, name: &str) -> Run<bool> {
         "dyn.alloc" => {
             let bytes = frame.expr_attr(op, "size")?;
             let bytes = usize::try_from(bytes).map_err(|_| frame.error(op, format!("memory of {bytes} bytes")))?;
-            let storage: Storage = Rc::new(RefCell::new(vec![0xff; bytes]));
+            let storage = Memory::fresh(device_of(frame, op), bytes);
             frame.storages.insert(frame.body.result(op), storage);
         }
         "dyn.arena" => {
@@ -36,7 +36,8 @@ pub(super) fn run(frame: &mut Frame<'_>, op: OpId, name: &str) -> Run<bool> {
             let bytes = usize::try_from(packing.size).ok().filter(|&bytes| bytes <= isize::MAX as usize);
             let bytes = bytes.ok_or_else(|| frame.error(op, format!("memory of {} bytes", packing.size)))?;
             frame.symbols.extend(places.symbols.iter().copied().zip(packing.offsets));
-            frame.storages.insert(frame.body.result(op), Rc::new(RefCell::new(vec![0xff; bytes])));
+            let storage = Memory::fresh(device_of(frame, op), bytes);
+            frame.storages.insert(frame.body.result(op), storage);
         }
         "dyn.view" => {
             let (ctx, result) = (frame.ctx(), frame.body.result(op));
@@ -92,6 +93,7 @@ pub(super) fn run(frame: &mut Frame<'_>, op: OpId, name: &str) -> Run<bool> {
             let out = frame.body.operand(op, 0);
             let dims = frame.shape(op, frame.body.ty(out))?;
             let dtype = ctx.dtype_of(frame.body.ty(out)).ok_or_else(|| frame.error(op, "a buffer of this type"))?;
+            all_on(frame, op, &[out], Device::HOST)?;
             let tensor = Tensor::from_i64s(dtype, &dims, &values).map_err(|e| frame.error(op, e.to_string()))?;
             write(frame, op, out, &tensor)?;
         }
@@ -132,6 +134,8 @@ fn invoke(frame: &mut Frame<'_>, op: OpId) -> Run {
     let operands = frame.body.operands(op).to_vec();
     let ins = operand_groups(ctx, frame.body, op).and_then(|g| Some(g.first()?.len()));
     let (ins, outs) = operands.split_at(ins.unwrap_or(operands.len()).min(operands.len()));
+    let device = device_attr(ctx, &interpreter.module.body, callee).unwrap_or_default();
+    all_on(frame, op, &operands, device)?;
     stay_apart(frame, op, callee, &operands, ins.len())?;
     let inputs = ins.iter().map(|&v| operand(frame, op, v)).collect::<Run<Vec<_>>>()?;
     let mut symbols = frame.given_symbols(callee);
@@ -153,6 +157,22 @@ fn invoke(frame: &mut Frame<'_>, op: OpId) -> Run {
         return Err(frame.error(op, format!("the kernel gives {} results, {} are taken", results.len(), outs.len())));
     }
     outs.iter().zip(&results).try_for_each(|(&out, tensor)| write(frame, op, out, tensor))
+}
+
+/// The device that memory is made on.
+fn device_of(frame: &Frame<'_>, op: OpId) -> Device {
+    device_attr(frame.ctx(), frame.body, op).unwrap_or_default()
+}
+
+/// Buffers that an op looks at or writes to are on the device where it runs: nothing else is within its reach.
+fn all_on(frame: &Frame<'_>, op: OpId, values: &[ValueId], device: Device) -> Run {
+    for (i, value) in values.iter().enumerate() {
+        if let Some(buffer) = frame.buffers.get(value).filter(|b| b.device() != device) {
+            let (there, here) = (buffer.device().describe(frame.ctx()), device.describe(frame.ctx()));
+            return Err(frame.error(op, format!("buffer {i} is on {there}, out of reach of {here}")));
+        }
+    }
+    Ok(())
 }
 
 /// What a kernel writes overlaps nothing that it reads or writes elsewhere, unless it says that it works in place.
@@ -181,9 +201,20 @@ pub(super) fn by_value(frame: &mut Frame<'_>, op: OpId, name: &str, operands: &[
         "dyn.runtime" => {
             let ctx = frame.ctx();
             let name = frame.body.attr_named(ctx, op, "name").and_then(|a| ctx.as_string(a))?.to_string();
-            return Some(graph::run_named(frame, op, &name, operands));
+            let values = frame.body.operands(op).to_vec();
+            let run = all_on(frame, op, &values, Device::HOST);
+            return Some(run.and_then(|()| graph::run_named(frame, op, &name, operands)));
         }
         _ => return None,
     };
-    Some(graph::run_named(frame, op, graph_name, operands))
+    // The host looks at conditions, counts and sizes; what a loop or a branch passes on stays where it is.
+    let looked_at = match name {
+        "dyn.loop" => operand_groups(frame.ctx(), frame.body, op).and_then(|g| Some(g.get(2)?.start)).unwrap_or(0),
+        _ => operands.len(),
+    };
+    let values = frame.body.operands(op).to_vec();
+    Some(
+        all_on(frame, op, &values[..looked_at.min(values.len())], Device::HOST)
+            .and_then(|()| graph::run_named(frame, op, graph_name, operands)),
+    )
 }

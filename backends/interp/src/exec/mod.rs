@@ -201,7 +201,9 @@ impl<'a> Frame<'a> {
                 }
             }
         }
-        if let (TypeData::MemRef { .. }, Some(buffer)) = (ctx.type_data(ty), value.as_tensor().and_then(Buffer::of)) {
+        if let (TypeData::MemRef { .. }, Some(tensor)) = (ctx.type_data(ty), value.as_tensor())
+            && let Some(buffer) = Buffer::of(nim_dyn::Device::of_type(ctx, ty), tensor)
+        {
             self.buffers.insert(id, buffer);
             return Ok(());
         }

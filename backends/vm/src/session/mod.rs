@@ -10,6 +10,7 @@ mod prepare;
 mod profile;
 mod run;
 mod sizes;
+mod trace;
 
 use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::{Pool, PoolStats};
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use bound::BoundSession;
 pub(crate) use prepare::{immediate, prepare};
 pub use profile::{Profile, SiteTime, Span};
-pub(crate) use sizes::reads;
+pub(crate) use sizes::Form;
 
 /// How a session runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,7 @@ pub struct Session {
     sizes: sizes::Sizes,
     scratch: run::Scratch,
     plans: memory::Plans,
+    traces: trace::Traces,
 }
 
 impl Session {
@@ -117,6 +119,7 @@ impl Session {
             sizes: sizes::Sizes::new(&program.inner),
             scratch: run::Scratch::default(),
             plans: memory::Plans::default(),
+            traces: trace::Traces::default(),
             options,
         }
     }
@@ -141,7 +144,10 @@ impl Session {
         let program = self.program.clone();
         let args = arguments(&program, inputs)?;
         let start = self.profile.is_some().then(Instant::now);
-        let results = self.main(&program, args)?;
+        let results = match self.replay(&program, &args) {
+            Some(results) => results,
+            None => self.main(&program, args)?,
+        };
         if let (Some(start), Some(profile)) = (start, &mut self.profile) {
             profile.run(start);
         }

@@ -6,6 +6,8 @@ use super::run::{Fault, Frame, Step, invalid};
 use crate::bytecode::{Callee, ConstId, KernelId, Maker, Reg, Size, Sym, Text};
 use crate::error::RunErrorKind;
 use crate::machine::slot::{Dims, Made, Slot, TensorRef};
+use crate::machine::threads::Threads;
+use crate::program::KernelFn;
 use crate::runtime::Call;
 use nim_tensor::{DType, Value, f64_of, i64_of};
 use std::ffi::c_void;
@@ -21,6 +23,41 @@ pub(super) struct Address(pub(super) *mut c_void);
 unsafe impl Send for Address {}
 // SAFETY: as above.
 unsafe impl Sync for Address {}
+
+/// A kernel and what it is given.
+pub(super) struct Launch<'a> {
+    pub(super) kernel: KernelFn,
+    /// Its buffers, which live until it returns.
+    pub(super) buffers: &'a [Address],
+    pub(super) symbols: &'a [i64],
+    /// Iterations of its phases, where threads share them; else nothing.
+    pub(super) phases: &'a [i64],
+    /// Iterations of all phases.
+    pub(super) total: i64,
+}
+
+impl Launch<'_> {
+    #[inline]
+    pub(super) fn run(&self, threads: &mut Threads) {
+        let call = |begin: i64, end: i64| {
+            // SAFETY: the compiler made the kernel for buffers and symbols of this call; all of them live until it
+            // returns. `Address` has the layout of a pointer.
+            unsafe { (self.kernel)(self.buffers.as_ptr().cast(), self.symbols.as_ptr(), begin, end) };
+        };
+        if self.phases.is_empty() {
+            if self.total > 0 {
+                call(0, self.total);
+            }
+            return;
+        }
+        let mut begin = 0;
+        for &n in self.phases {
+            // Each phase may read what the one before has written, so all threads wait between them.
+            threads.run(begin..begin + n, &|part| call(part.start, part.end));
+            begin += n;
+        }
+    }
+}
 
 /// A call that is about to happen.
 pub(super) struct Called {
@@ -260,26 +297,11 @@ impl Session {
         let total = total.ok_or_else(|| invalid("a kernel has too many iterations"))?;
         let shared = self.threads.count() > 1 && phases.iter().any(|&n| n > 1);
         let parallel = shared && work(self)? >= self.options.parallel_work;
-        let run = site.program.inner.kernels[kernel.index()];
-        let buffers: &[Address] = &self.scratch.buffers;
-        let call = |begin: i64, end: i64| {
-            // SAFETY: the compiler made the kernel for buffers and symbols of this call; all of them live until it
-            // returns. `Address` has the layout of a pointer.
-            unsafe { run(buffers.as_ptr().cast(), symbols.as_ptr(), begin, end) };
-        };
+        let function = site.program.inner.kernels[kernel.index()];
+        let phases = if parallel { phases } else { &[] };
+        let launch = Launch { kernel: function, buffers: &self.scratch.buffers, symbols, phases, total };
         let start = self.profile.is_some().then(Instant::now);
-        if !parallel {
-            if total > 0 {
-                call(0, total);
-            }
-        } else {
-            let mut begin = 0;
-            for &n in phases {
-                // Each phase may read what the one before has written, so all threads wait between them.
-                self.threads.run(begin..begin + n, &|part| call(part.start, part.end));
-                begin += n;
-            }
-        }
+        launch.run(&mut self.threads);
         if let (Some(start), Some(profile)) = (start, &mut self.profile) {
             profile.kernel(site, kernel, symbols, self.scratch.handed, start);
         }

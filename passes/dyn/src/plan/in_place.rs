@@ -3,7 +3,7 @@
 use super::InPlace;
 use super::liveness::{Interval, Survey};
 use super::scopes::Anchor;
-use nim_dyn::{Invoke, Kill, View};
+use nim_dyn::{Device, Invoke, Kill, View};
 use nim_ir::{Body, Context, Expr, OpId, ValueId, verifier::operand_groups};
 use rustc_hash::FxHashMap;
 
@@ -12,6 +12,8 @@ use rustc_hash::FxHashMap;
 pub(super) struct Place {
     /// Bytes of each of them.
     pub(super) size: Expr,
+    /// Where it is.
+    pub(super) device: Device,
     /// Where the size is known.
     pub(super) anchor: Anchor,
     /// The buffers in order.
@@ -52,7 +54,7 @@ pub(super) fn places(
             // Whatever else refers to the same memory must be as careful.
             let all = classes[..inputs].iter().enumerate().filter(|(_, c)| **c == a.class);
             let careful = all.map(|(i, _)| i).all(|i| pairs.contains(&(i, output)));
-            let fits = anchor == other && a.size == b.size && a.end == survey.begin[&op];
+            let fits = anchor == other && (a.device, a.size) == (b.device, b.size) && a.end == survey.begin[&op];
             if input < inputs
                 && inputs <= output
                 && fits
@@ -74,7 +76,7 @@ pub(super) fn places(
         home.push(place);
         match places.get_mut(place) {
             Some(known) => known.buffers.push(buffer),
-            None => places.push(Place { size: buffer.size, anchor, buffers: vec![buffer] }),
+            None => places.push(Place { device: buffer.device, size: buffer.size, anchor, buffers: vec![buffer] }),
         }
     }
     places

@@ -5,6 +5,7 @@
 
 use nim_builtin::func;
 use nim_dyn::{Alloc, Closure, Construct, If, Kill, Loop, Match, MatchCast, Reshape, Runtime, View, Yield};
+use nim_dyn::{Device, device_attr};
 use nim_ir::{Body, Context, Expr, OpId, TypeData, ValueId, verifier::operand_groups};
 use rustc_hash::FxHashMap;
 
@@ -15,6 +16,8 @@ pub(super) struct Interval {
     pub(super) alloc: OpId,
     /// What stands for the class of values that may refer to it.
     pub(super) class: ValueId,
+    /// Where it is.
+    pub(super) device: Device,
     /// Bytes.
     pub(super) size: Expr,
     /// Number of the op where it begins to live.
@@ -120,7 +123,7 @@ pub(super) fn candidates(ctx: &Context, body: &Body) -> (Vec<Interval>, Survey) 
             continue;
         }
         let Some(size) = body.attr_named(ctx, op, "size").and_then(|a| ctx.as_expr(a)) else { continue };
-        let device = body.attr_named(ctx, op, "device").and_then(|a| ctx.as_string(a)).unwrap_or("cpu");
+        let device = device_attr(ctx, body, op).unwrap_or_default();
         let class = survey.classes.find(body.result(op));
         // A loop that is entered again writes the memory while the state of before is still read.
         let across = survey
@@ -129,7 +132,7 @@ pub(super) fn candidates(ctx: &Context, body: &Body) -> (Vec<Interval>, Survey) 
             .into_iter()
             .any(|(v, owner)| body.is_inside(op, owner) && survey.classes.find(v) == class);
         let plain = body.uses(body.result(op)).all(|u| View::is(ctx, body, u.op) || Kill::is(ctx, body, u.op));
-        if escaped.contains(&class) || across || !plain || device != "cpu" {
+        if escaped.contains(&class) || across || !plain {
             continue;
         }
         let begin = survey.begin[&op];
@@ -141,7 +144,7 @@ pub(super) fn candidates(ctx: &Context, body: &Body) -> (Vec<Interval>, Survey) 
                 }
             }
         }
-        found.push(Interval { alloc: op, class, size, begin, end, branches: branches(ctx, body, op) });
+        found.push(Interval { alloc: op, class, device, size, begin, end, branches: branches(ctx, body, op) });
     }
     (found, survey)
 }

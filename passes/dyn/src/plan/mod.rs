@@ -1,6 +1,6 @@
 //! `dyn-plan-memory`: buffers that are never alive at the same time share memory, in one arena a call.
 //!
-//! Every `dyn.alloc` whose buffer nobody outside gets to see is replaced by a view into an arena, which is made where its
+//! Every `dyn.alloc` whose buffer nobody outside gets to see is replaced by a view into an arena of its device, which is made where its
 //! size is known: where the function begins, unless the size follows from data. The order of events is fixed when
 //! compiling, so is which buffers must not overlap. Where all sizes are numbers, offsets are too: they are found here. Where
 //! sizes have symbols, the best places depend on their values: `dyn.arena` finds them when it meets new ones
@@ -19,7 +19,7 @@ mod scopes;
 use in_place::Place;
 use liveness::candidates;
 use nim_builtin::func;
-use nim_dyn::{Alloc, Arena, Places, View};
+use nim_dyn::{Alloc, Arena, Device, Places, View};
 use nim_ir::{Body, Builder, Context, Expr, ExprPool, Facts, Module, Name, OpId, ValueId};
 use nim_tensor::packing::pack;
 use rustc_hash::FxHashMap;
@@ -81,17 +81,19 @@ pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace) -> Plann
     let (buffers, mut survey) = candidates(ctx, body);
     let known = buffers.into_iter().filter_map(|b| Some((scopes.anchor(ctx, body, &b)?, b))).collect();
     // In the order of the text.
-    let (mut groups, mut order): (FxHashMap<Anchor, Vec<Place>>, Vec<Anchor>) = Default::default();
+    type Pool = (Device, Anchor);
+    let (mut groups, mut order): (FxHashMap<Pool, Vec<Place>>, Vec<Pool>) = Default::default();
     for place in in_place::places(ctx, body, kernels, known, &mut survey) {
-        if !groups.contains_key(&place.anchor) {
-            order.push(place.anchor);
+        let pool = (place.device, place.anchor);
+        if !groups.contains_key(&pool) {
+            order.push(pool);
         }
-        groups.entry(place.anchor).or_default().push(place);
+        groups.entry(pool).or_default().push(place);
     }
     let taken = scopes.names(ctx);
     let mut names = (0usize..).map(|n| format!("at{n}")).filter(|name| !taken.contains(name.as_str()));
-    for anchor in order {
-        let group = &groups[&anchor];
+    for (device, anchor) in order {
+        let group = &groups[&(device, anchor)];
         let buffers = || group.iter().flat_map(|place| &place.buffers);
         // One buffer alone is served by the pool as well.
         if buffers().count() < 2 {
@@ -103,7 +105,7 @@ pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace) -> Plann
         let places = Places { sizes: group.iter().map(|p| p.size).collect(), apart: apart(group), symbols };
         let bytes = ctx.exprs.sum(buffers().map(|b| b.size));
         let count = buffers().count();
-        let (arena, offsets) = arena(&mut Builder::before(ctx, body, first), &places);
+        let (arena, offsets) = arena(&mut Builder::before(ctx, body, first), device, &places);
         for (place, offset) in group.iter().zip(offsets) {
             for buffer in &place.buffers {
                 for view in views(ctx, body, buffer.alloc) {
@@ -123,7 +125,7 @@ pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace) -> Plann
 }
 
 /// Makes an arena; gives the offset of each buffer.
-fn arena(builder: &mut Builder<'_>, places: &Places) -> (ValueId, Vec<Expr>) {
+fn arena(builder: &mut Builder<'_>, device: Device, places: &Places) -> (ValueId, Vec<Expr>) {
     let ctx = builder.ctx;
     builder.loc = ctx.derived_loc(NAME, builder.loc);
     let numbers: Option<Vec<i64>> = places.sizes.iter().map(|&size| ctx.exprs.as_const(size)).collect();
@@ -131,14 +133,17 @@ fn arena(builder: &mut Builder<'_>, places: &Places) -> (ValueId, Vec<Expr>) {
     let fits = |n: &i64| isize::try_from(*n).is_ok_and(|n| n < isize::MAX);
     let packing = numbers.map(|sizes| pack(&sizes, &places.apart, ALIGN)).filter(|packing| fits(&packing.size));
     let ty = nim_dyn::storage_type(ctx);
+    let device = device.attr().map(|device| ("device", device));
     let (value, offsets) = match packing {
         Some(packing) => {
             let size = ctx.expr_attr(ctx.exprs.constant(packing.size));
             let offsets = packing.offsets.iter().map(|&at| ctx.exprs.constant(at)).collect();
-            (builder.value(Alloc::NAME, &[], ty, &[("size", size)]), offsets)
+            let attrs: Vec<_> = std::iter::once(("size", size)).chain(device).collect();
+            (builder.value(Alloc::NAME, &[], ty, &attrs), offsets)
         }
         None => {
-            let value = builder.value(Arena::NAME, &[], ty, &places.attrs(ctx));
+            let attrs: Vec<_> = places.attrs(ctx).into_iter().chain(device).collect();
+            let value = builder.value(Arena::NAME, &[], ty, &attrs);
             (value, places.symbols.iter().map(|&s| ctx.exprs.var(s)).collect())
         }
     };

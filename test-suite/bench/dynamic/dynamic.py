@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Dynamic models beside their peers and beside the same models compiled for one shape, in one run.
+
+    dynamic.py [--tools DIR] [--rounds N] [--full] [--cpu-time] [--json] [WORKLOAD...]
+
+Workloads: lstm, tree, forest (DyNet batches 64 trees), bert, static, dense; each runs in a process of its own (DyNet is configured
+once a process) on one pinned core, ours through libnim. For each sequence, tree
+or shape all sides take their turns, so that what else happens on the machine happens to all of them. A figure is the median of the rounds,
+a ratio the median of the rounds' ratios. Results are compared with the peer's. `bar` is what the ratio has to stay below. Peers are what
+requirements.txt names; one that is not installed is left out.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ALL = ["lstm", "tree", "forest", "bert", "static", "dense"]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import models  # noqa: E402
+import tree  # noqa: E402
+from bench import OpenVino, Theirs, difference, folder, fresh, goldens  # noqa: E402
+from nim import Library, Session  # noqa: E402
+
+
+def lengths(rng, count):
+    """Lengths of sentences: N(53, 13), at least 4, at most 100."""
+    return np.clip(np.rint(rng.normal(53, 13, count)), 4, 100).astype(int)
+
+
+class Bench:
+    def __init__(self, args, work):
+        self.args, self.work, self.library = args, work, Library(args.tools)
+        self.rng = np.random.default_rng(args.seed)
+        self.bad = []
+        self.clock = time.process_time if args.cpu_time else time.perf_counter
+
+    def session(self, path):
+        return Session(self.library, path, clock=self.clock)
+
+    def compile(self, model, name, *flags):
+        os.sched_setaffinity(0, self.args.cores)
+        path = self.work / f"{name}.nimx"
+        seconds = self.library.compile(model, path, *flags)
+        os.sched_setaffinity(0, self.args.cores[-1:])
+        return path, seconds
+
+    def row(self, name, ours, others, bar, unit, wrong=None, note=""):
+        """`ours` and each of `others` are lists of one figure a round."""
+        rows = {who: statistics.median(list) for who, list in others.items()}
+        best = [min(t) for t in zip(*others.values())]
+        ratio = statistics.median(a / b for a, b in zip(ours, best))
+        held = ratio <= bar and not wrong
+        if not held:
+            self.bad.append(f"{name}: {wrong or f'{ratio:.2f}, the bar is {bar}'}")
+        if self.args.json:
+            print(json.dumps({"workload": name, "ours": statistics.median(ours), **rows, "unit": unit, "ratio": ratio, "bar": bar, "wrong": wrong}), flush=True)
+            return
+        peers = "  ".join(f"{who} {t:9.2f}" for who, t in rows.items())
+        mark = "wrong" if wrong else "" if held else "over"
+        print(f"{name:<34} nim {statistics.median(ours):9.2f}  {peers:<42} {unit:<9} ratio {ratio:5.2f}  bar {bar:4.2f} {mark:<5} {note}", flush=True)
+
+    def sequences(self, name, model, feeds, tokens, bar):
+        """A model over many lengths of its input with one compiled file; microseconds a token."""
+        path, compiled = self.compile(model, name.replace(" ", "-"))
+        ours, ort = self.session(path), Theirs(model, 1)
+        names = [one.name for one in ort.session.get_inputs()]
+        peers = {"ort": lambda feed: ort.session.run(None, feed)}
+        try:
+            vino = OpenVino(model, names, 1)
+            peers["ov"] = lambda feed: vino.request.infer([feed[n] for n in names], share_inputs=True)
+        except Exception as why:  # it is not there, or refuses the model
+            print(f"bench: no OpenVINO for {name}: {str(why).splitlines()[0]}", file=sys.stderr)
+        wrong, times = None, {who: [] for who in ["nim", *peers]}
+        for round in range(self.args.rounds + 1):
+            sums = dict.fromkeys(times, 0.0)
+            for feed in feeds:
+                ours.set_arrays([feed[n] for n in names])
+                sums["nim"] += ours.run()
+                for who, run in peers.items():
+                    start = self.clock()
+                    found = run(feed)
+                    sums[who] += self.clock() - start
+                    if who == "ort" and round == 0:
+                        wrong = wrong or difference(ours.output(), found[0])
+            if round > 0:
+                for who, seconds in sums.items():
+                    times[who].append(seconds * 1e6 / tokens)
+        ours_times = times.pop("nim")
+        self.row(name, ours_times, times, bar, "us/token", wrong, f"compiled once in {compiled:.1f} s")
+
+    def lstm(self):
+        for layers in (1, 2):
+            model = self.work / f"lstm{layers}.onnx"
+            models.lstm(model, layers)
+            sizes = lengths(self.rng, 200 if self.args.full else 60)
+            feeds = [{"x": self.rng.standard_normal((n, 1, 300)).astype(np.float32)} for n in sizes]
+            self.sequences(f"lstm 300->512, {layers} layer(s)", model, feeds, int(sizes.sum()), 0.75)
+
+    def bert(self):
+        model = folder(self.args.models, "bert_base") / "model.onnx"
+        sizes = lengths(self.rng, 200 if self.args.full else 12)
+        feeds = []
+        for n in sizes:
+            ids = self.rng.integers(0, 30000, (1, n))
+            feeds.append({"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)})
+        self.sequences("bert_base", model, feeds, int(sizes.sum()), 0.8)
+
+    def tree(self):
+        self.beside_dynet(False, 1, 0.5)
+
+    def forest(self):
+        self.beside_dynet(True, 64, 1.0)
+
+    def beside_dynet(self, autobatch, batch, bar):
+        weights = tree.weights(self.rng)
+        source = self.work / "tree.nir"
+        source.write_text(tree.module(weights))
+        path, _ = self.compile(source, "tree")
+        ours = self.session(path)
+        forest = tree.trees(self.rng, 500 if self.args.full else 128)
+        values = [tree.value(self.library, one) for one in forest]
+        total = sum(map(tree.leaves, forest))
+        wrong = None
+        for one, value in list(zip(forest, values))[:40]:
+            ours.set(0, value)
+            ours.run()
+            wrong = wrong or difference(ours.output(), tree.reference(one, weights)[0])
+        try:
+            dynet = tree.DyNet(weights, autobatch)
+        except ImportError:
+            print("bench: dynet38 is not there", file=sys.stderr)
+            return
+        wrong = wrong or difference(dynet.run(forest[:2])[1], tree.reference(forest[1], weights)[0])
+        times = {"nim": [], "dynet": []}
+        for _ in range(self.args.rounds):
+            sums = {"nim": 0.0, "dynet": 0.0}
+            for first in range(0, len(forest), batch):
+                for value in values[first : first + batch]:
+                    ours.set(0, value)
+                    sums["nim"] += ours.run()
+                start = self.clock()
+                dynet.run(forest[first : first + batch])
+                sums["dynet"] += self.clock() - start
+            for who, seconds in sums.items():
+                times[who].append(seconds * 1e6 / total)
+        name = f"tree-lstm, dynet {'batches 64 trees' if autobatch else 'tree by tree'}"
+        self.row(name, times.pop("nim"), times, bar, "us/leaf", wrong, f"{len(forest)} trees")
+
+    def pair(self, dynamic, static, feed, seconds):
+        """Microseconds of both on one input, by turns; a figure a round. Also what is wrong, if anything is."""
+        for session in (dynamic, static):
+            session.set_arrays(feed)
+            session.run()
+        wrong = difference(dynamic.output(), static.output())
+        count = max(3, int(seconds / max(static.run(), 1e-6)))
+        times = ([], [])
+        for _ in range(self.args.rounds):
+            turns = ([], [])
+            for _ in range(count):
+                turns[0].append(dynamic.run())
+                turns[1].append(static.run())
+            for list, turn in zip(times, turns):
+                list.append(statistics.median(turn) * 1e6)
+        return times, wrong
+
+    def static(self):
+        for name in ("resnet18", "mobilenet_v2", "bert_base"):
+            source = folder(self.args.models, name)
+            ort_inputs = Theirs(source / "model.onnx", 1).session.get_inputs()
+            golden = goldens(source / "test_data_set_0", ort_inputs)
+            feed = {n: fresh(self.rng, tensor) for n, tensor in golden.items()}
+            fixed = self.work / f"{name}.onnx"
+            models.fixed(source / "model.onnx", fixed, {n: t.shape for n, t in feed.items()})
+            data = source / "model.onnx.data"
+            if data.exists():
+                # The importer follows no link out of the model's folder.
+                shutil.copyfile(data, self.work / data.name)
+            dynamic, _ = self.compile(source / "model.onnx", f"{name}-dynamic", "--symbolic-inputs")
+            static, _ = self.compile(fixed, f"{name}-static")
+            sessions = self.session(dynamic), self.session(static)
+            times, wrong = self.pair(*sessions, list(feed.values()), 0.6)
+            self.row(f"{name}, all dimensions symbolic", times[0], {"static": times[1]}, 1.05, "us", wrong)
+            dynamic.unlink()
+            static.unlink()
+
+    def dense(self):
+        some = sorted({*range(1, 17), *range(16, 257, 16), 17, 31, 33, 47, 63, 65, 95, 97, 127, 129, 191, 193, 255})
+        for k, n in ((768, 768), (768, 3072), (3072, 768)):
+            model = self.work / "dense.onnx"
+            models.dense(model, "M", k, n)
+            dynamic = self.session(self.compile(model, "dense")[0])
+            points, wrong = [], None
+            for rows in range(1, 257) if self.args.full else some:
+                models.dense(model, rows, k, n)
+                static = self.session(self.compile(model, "dense-static")[0])
+                feed = [self.rng.standard_normal((rows, k)).astype(np.float32)]
+                times, found = self.pair(dynamic, static, feed, 0.02)
+                wrong = wrong or found
+                ratio = statistics.median(a / b for a, b in zip(*times))
+                points.append((rows, ratio, statistics.median(times[0]) * 1e3 / (rows * k * n)))
+            rows, ratio, _ = max(points, key=lambda p: p[1])
+            over = sum(p[1] > 1.05 for p in points)
+            self.row(f"dense {k}x{n}, worst of M=1..256", [ratio], {"static": [1.0]}, 1.05, "ratio", wrong, f"at M={rows}; {over} of {len(points)} over")
+            if not self.args.json:
+                plot(points)
+
+
+def plot(points):
+    """Time a multiply-add over M, as bars."""
+    best, worst = min(p[2] for p in points), max(p[2] for p in points)
+    print(f"  ns a multiply-add by M: best {best:.5f}, worst {worst:.5f}, {worst / best:.2f} times the best")
+    for rows, ratio, cost in points:
+        print(f"  M={rows:<4} {cost:.5f} {'#' * max(1, round(40 * cost / worst)):<40} dynamic/static {ratio:.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tools", type=Path, default=HERE / "../../../target/release", help="where nim-compile and libnim lie")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--full", action="store_true", help="all sequences, trees and sizes: takes an hour or so")
+    parser.add_argument("--seed", type=int, default=None, help="of everything random; printed")
+    parser.add_argument("--cpu-time", action="store_true", help="processor time instead of time: for a machine that is busy with other things")
+    parser.add_argument("--json", action="store_true", help="one object per row instead of the table")
+    parser.add_argument("workloads", nargs="*", choices=[*ALL, []], default=[])
+    args = parser.parse_args()
+    args.tools = args.tools.resolve()
+    args.models = Path(os.environ.get("NIM_MODELS", Path.home() / ".cache/nim-models"))
+    args.seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little")
+    args.cores = sorted(os.sched_getaffinity(0))
+    if len(args.workloads) != 1:
+        print(f"seed {args.seed}, {args.rounds} rounds, one core", flush=True)
+        flags = ["--tools", args.tools, "--rounds", str(args.rounds), "--seed", str(args.seed)]
+        flags += ["--full"] * args.full + ["--json"] * args.json + ["--cpu-time"] * args.cpu_time
+        runs = [subprocess.run([sys.executable, __file__, *flags, name]) for name in args.workloads or ALL]
+        sys.exit(max(run.returncode for run in runs))
+    with tempfile.TemporaryDirectory() as work:
+        bench = Bench(args, Path(work))
+        getattr(bench, args.workloads[0])()
+    if bench.bad:
+        sys.exit("bench: " + "; ".join(bench.bad))
+
+
+if __name__ == "__main__":
+    main()
