@@ -65,7 +65,7 @@ impl<K: EntityId, V> PrimaryMap<K, V> {
     pub fn reserve(&mut self, additional: usize) {
         self.items.reserve_exact(additional);
     }
-    /// Moves the items to a map that has room for them only; the room of this one stays.
+    /// Moves the items to a map that has little more room than they need; the room of this one stays.
     pub(crate) fn take_fitted(&mut self) -> PrimaryMap<K, V> {
         PrimaryMap { items: fitted(&mut self.items), key: PhantomData }
     }
@@ -79,9 +79,9 @@ impl<K: EntityId, V> PrimaryMap<K, V> {
     }
 }
 
-/// Moves items to a vector that has room for them only.
+/// Moves items to a vector that has room for them, and for a few more: a full one would double when a pass adds one.
 pub(crate) fn fitted<T>(items: &mut Vec<T>) -> Vec<T> {
-    let mut fitted = Vec::with_capacity(items.len());
+    let mut fitted = Vec::with_capacity(items.len() + items.len() / 8);
     fitted.append(items);
     fitted
 }

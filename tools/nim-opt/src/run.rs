@@ -307,6 +307,7 @@ fn one(
     }
     if let Some(timing) = config.timing {
         let text = match timing {
+            Timing::Text if config.timing_list => report.timing_list(),
             Timing::Text => report.timing_table(),
             Timing::Json => report.timing_json(),
             Timing::Chrome => report.timing_chrome(),
@@ -317,7 +318,8 @@ fn one(
         }
     }
     if config.statistics {
-        eprint!("{}", report.statistics_table());
+        let list = config.statistics_list;
+        eprint!("{}", if list { report.statistics_list() } else { report.statistics_table() });
     }
     if let Some(which) = config.verify_diagnostics {
         if let Some(said) = &mut out.said {

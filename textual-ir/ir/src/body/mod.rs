@@ -167,7 +167,7 @@ impl Body {
     pub fn new() -> Body {
         Body::default()
     }
-    /// Moves what is in a body to one that has room for just that. This one is empty then and keeps its room, to be filled
+    /// Moves what is in a body to one that has little more room than that. This one is empty then and keeps its room, to be filled
     /// again; a large body is moved as it is.
     pub fn take_fitted(&mut self) -> Body {
         if self.ops.len() > LARGE {

@@ -106,6 +106,7 @@ impl<'c> Parser<'c> {
         self.expect_token("=")
     }
 
+    #[inline(never)]
     pub(super) fn name_results(&mut self, op: OpId, names: &[ResultName], loc: Loc) {
         let results: SmallVec<[ValueId; 4]> = SmallVec::from_slice(self.body_now().results(op));
         let named: usize = names.iter().map(|n| n.count).sum();
@@ -155,6 +156,8 @@ impl<'c> Parser<'c> {
 
     // ---- generic form
 
+    // Not part of its caller, and neither are the others: what recurses should need little of the stack.
+    #[inline(never)]
     fn generic_op(&mut self, loc: Loc) -> Parse<Parsed> {
         let token = self.tokens.peek();
         let op_name = match self.known.ops.get(self.tokens.text(token)) {
@@ -275,6 +278,7 @@ impl<'c> Parser<'c> {
         Ok(())
     }
 
+    #[cold]
     pub(super) fn unknown_op(&mut self, token: Token, name: &str, code: &'static str) -> Reported {
         let loc = self.loc_of(token);
         let mut diagnostic = Diagnostic::error(code, loc, format!("there is no op `{}`", shorten(name)));
@@ -316,6 +320,7 @@ impl<'c> Parser<'c> {
 
     // ---- pretty forms
 
+    #[inline(never)]
     fn pretty_op(&mut self, token: Token, loc: Loc) -> Parse<Parsed> {
         let word = self.tokens.text(token);
         let Some((name, def)) = self.op_of_word(word) else {
