@@ -208,6 +208,7 @@ pub fn command(registry: &Registry) -> Command {
         )
         .arg(
             option("mlir-timing-display")
+                .value_name("VIEW")
                 .value_parser(PossibleValuesParser::new(["list", "tree"]))
                 .default_value("tree")
                 .help("`list` adds up the runs of each pass, the longest first; `tree` has them in their order"),
@@ -269,6 +270,7 @@ pub fn command(registry: &Registry) -> Command {
         .arg(flag("mlir-pass-statistics", "Tell what passes did").visible_alias("statistics"))
         .arg(
             option("mlir-pass-statistics-display")
+                .value_name("VIEW")
                 .value_parser(PossibleValuesParser::new(["list", "pipeline"]))
                 .default_value("pipeline")
                 .help("`list` adds up the runs of each pass, by name; `pipeline` has them in their order"),
