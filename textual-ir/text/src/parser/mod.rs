@@ -336,7 +336,7 @@ impl<'c> Parser<'c> {
     /// Items separated by commas up to a closing token, which is taken.
     fn list_until<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
         let mut items = vec![];
-        self.each_until(close, |p| Ok(items.push(item(p)?)))?;
+        self.each_until(close, |p| item(p).map(|item| items.push(item)))?;
         Ok(items)
     }
     /// As [`Self::list_until`], where what is read is put away by whoever reads it.

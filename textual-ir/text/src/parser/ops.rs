@@ -106,7 +106,6 @@ impl<'c> Parser<'c> {
         self.expect_token("=")
     }
 
-    #[inline(never)]
     pub(super) fn name_results(&mut self, op: OpId, names: &[ResultName], loc: Loc) {
         let results: SmallVec<[ValueId; 4]> = SmallVec::from_slice(self.body_now().results(op));
         let named: usize = names.iter().map(|n| n.count).sum();
@@ -156,8 +155,6 @@ impl<'c> Parser<'c> {
 
     // ---- generic form
 
-    // Not part of its caller, and neither are the others: what recurses should need little of the stack.
-    #[inline(never)]
     fn generic_op(&mut self, loc: Loc) -> Parse<Parsed> {
         let token = self.tokens.peek();
         let op_name = match self.known.ops.get(self.tokens.text(token)) {
@@ -181,7 +178,7 @@ impl<'c> Parser<'c> {
         }
         self.expect_token("(")?;
         let mut operands = SmallVec::<[OperandName; 4]>::new();
-        self.each_until(")", |p| Ok(operands.push(p.operand_name()?)))?;
+        self.each_until(")", |p| p.operand_name().map(|name| operands.push(name)))?;
         self.successor_list(&mut state)?;
         let mut properties = None;
         if self.accept_token("<") {
@@ -213,11 +210,11 @@ impl<'c> Parser<'c> {
         let at = self.tokens.peek();
         let mut inputs = SmallVec::<[Type; 4]>::new();
         self.expect_token("(")?;
-        self.each_until(")", |p| Ok(inputs.push(p.ty()?)))?;
+        self.each_until(")", |p| p.ty().map(|ty| inputs.push(ty)))?;
         self.expect_token("->")?;
         state.results = std::mem::take(&mut self.spare.results);
         if self.accept_token("(") {
-            self.each_until(")", |p| Ok(state.results.push(p.ty()?)))?;
+            self.each_until(")", |p| p.ty().map(|ty| state.results.push(ty)))?;
         } else {
             state.results.push(self.ty()?);
         }
@@ -320,7 +317,6 @@ impl<'c> Parser<'c> {
 
     // ---- pretty forms
 
-    #[inline(never)]
     fn pretty_op(&mut self, token: Token, loc: Loc) -> Parse<Parsed> {
         let word = self.tokens.text(token);
         let Some((name, def)) = self.op_of_word(word) else {
