@@ -135,8 +135,8 @@ pub const SAME: &[&str] = &[
     "graph-infer-shapes,graph-lift-lambdas,dce",
     "graph-fold,graph-simplify,cse",
     "graph-to-dataflow,dataflow-fuse,canonicalize,cse",
-    "graph-to-dataflow,dataflow-split-residues,dataflow-choose-layouts,dataflow-fuse,dataflow-report",
-    "graph-simplify,graph-to-dataflow,dataflow-outline,dataflow-to-loops,canonicalize",
+    "graph-to-dataflow,dataflow-pack-signs,dataflow-split-residues,dataflow-choose-layouts,dataflow-fuse,dataflow-report",
+    "graph-simplify,graph-to-dataflow,dataflow-outline,loops-explore-dataflow,dataflow-to-loops,canonicalize",
     "graph-to-dataflow,dataflow-fuse,dataflow-outline,graph-to-dyn,dyn-plan-memory,dyn-insert-kills",
 ];
 
