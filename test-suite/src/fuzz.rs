@@ -128,13 +128,15 @@ pub fn pipeline(data: &[u8]) {
     }
 }
 
-/// Pipelines that must not change what a program computes.
-const SAME: &[&str] = &[
+/// Pipelines that must not change what a program computes; all passes are in them.
+pub const SAME: &[&str] = &[
     "canonicalize,cse,dce",
     "inline,strip-debuginfo",
+    "graph-infer-shapes,graph-lift-lambdas,dce",
     "graph-fold,graph-simplify,cse",
     "graph-to-dataflow,dataflow-fuse,canonicalize,cse",
-    "graph-simplify,graph-to-dataflow,dataflow-outline,dataflow-to-loops,canonicalize",
+    "graph-to-dataflow,dataflow-pack-signs,dataflow-split-residues,dataflow-choose-layouts,dataflow-fuse,dataflow-report",
+    "graph-simplify,graph-to-dataflow,dataflow-outline,loops-explore-dataflow,dataflow-to-loops,canonicalize",
     "graph-to-dataflow,dataflow-fuse,dataflow-outline,graph-to-dyn,dyn-plan-memory,dyn-insert-kills",
 ];
 

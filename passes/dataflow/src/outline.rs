@@ -11,6 +11,7 @@ use nim_ir::{
     Attr, Body, Builder, Context, Name, OpId, OpName, OpState, Symbol, Type, ValueDef, ValueId, clone::Mapping,
 };
 use nim_ir::{Loc, Module};
+use nim_pass::{RuleInfo, Rules};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The name of the pass.
@@ -25,9 +26,17 @@ pub struct Outlined {
     pub invokes: usize,
 }
 
+/// The rule: held back, the map has a kernel of its own.
+pub(crate) const SHARE: RuleInfo =
+    RuleInfo { name: "share-kernel", description: "maps of the same structure are calls of one kernel" };
+
 /// Outlines the maps of all functions.
 pub fn outline(ctx: &Context, module: &mut Module) -> Outlined {
-    let mut kernels = Kernels::new(ctx, module);
+    outline_under(ctx, module, Rules::default())
+}
+
+pub(crate) fn outline_under(ctx: &Context, module: &mut Module, rules: Rules<'_>) -> Outlined {
+    let mut kernels = Kernels::new(ctx, module, rules);
     let mut done = Outlined::default();
     for func in module.ops().collect::<Vec<_>>() {
         // The bodies of kernels are outlined already.
@@ -112,16 +121,17 @@ fn invoke(ctx: &Context, body: &mut Body, group: &[OpId], callee: Name, argument
 }
 
 /// Kernels of a module by structure.
-struct Kernels {
+struct Kernels<'a> {
+    rules: Rules<'a>,
     by_structure: FxHashMap<Vec<Token>, Name>,
     taken: FxHashSet<Name>,
     made: usize,
 }
 
-impl Kernels {
-    fn new(ctx: &Context, module: &Module) -> Kernels {
+impl<'a> Kernels<'a> {
+    fn new(ctx: &Context, module: &Module, rules: Rules<'a>) -> Kernels<'a> {
         let taken = module.ops().filter_map(|op| module.symbol_name(ctx, op)).map(|n| ctx.name(n)).collect();
-        Kernels { by_structure: FxHashMap::default(), taken, made: 0 }
+        Kernels { rules, by_structure: FxHashMap::default(), taken, made: 0 }
     }
 
     fn fresh(&mut self, ctx: &Context, base: &str) -> Name {
@@ -172,7 +182,9 @@ impl Kernels {
         let known: Vec<Attr> = known.map(|a| a.to_attr(ctx)).collect();
         let mut structure = structure(ctx, &body);
         structure.extend(known.iter().map(|&a| Token::Attr(ctx.name(assume::KERNEL_ATTR), a)));
-        if let Some(&known) = self.by_structure.get(&structure) {
+        if let Some(&known) = self.by_structure.get(&structure)
+            && self.rules.may(SHARE.name, ctx, source, group[0])
+        {
             return (known, arguments, result_types);
         }
         let name = self.fresh(ctx, &kernel_name(ctx, &locs));

@@ -36,8 +36,11 @@ impl Pass for Outline {
     fn gives(&self) -> &'static [&'static str] {
         &["kernels outlined"]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![outline::SHARE]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
-        let done = outline::outline(pass.ctx, module);
+        let done = outline::outline_under(pass.ctx, module, pass.rules);
         let mut report = PassReport::new();
         report.count("kernels", done.kernels as u64);
         report.count("invocations", done.invokes as u64);
@@ -78,12 +81,15 @@ impl BodyPass for SplitResidues {
     fn description(&self) -> &'static str {
         "Make two dimensions of one that memlets take apart by remainders: strided transposed convolutions become plain ones"
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![residues::SPLIT]
+    }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        report.count("dimensions", residues::split_in(pass.ctx, body) as u64);
+        report.count("dimensions", residues::split_in(pass.ctx, body, pass.rules) as u64);
         Ok(report)
     }
 }

@@ -6,22 +6,28 @@
 
 use nim_dataflow::{MapView, iv, iv_symbol, mentioned_ivs, substitute_block_ivs, substitute_ivs};
 use nim_ir::{Attr, Body, Context, Expr, ExprNode, Facts, Module};
+use nim_pass::{RuleInfo, Rules};
 
 /// The name of the pass.
 pub const NAME: &str = "dataflow-split-residues";
 
+/// The rule.
+pub(crate) const SPLIT: RuleInfo =
+    RuleInfo { name: "split-dimension", description: "a dimension whose remainder is an index becomes two" };
+
 /// Splits in all functions of a module; answers how many dimensions were.
 pub fn split_residues(ctx: &Context, module: &mut Module) -> usize {
-    module.body.nested_bodies_mut().map(|(_, body)| split_in(ctx, body)).sum()
+    module.body.nested_bodies_mut().map(|(_, body)| split_in(ctx, body, Rules::default())).sum()
 }
 
 /// Splits in one function; answers how many dimensions were.
-pub fn split_in(ctx: &Context, body: &mut Body) -> usize {
+pub fn split_in(ctx: &Context, body: &mut Body, rules: Rules<'_>) -> usize {
     let mut done = 0;
     for op in body.walk() {
         // One at a time: what is left of the others is seen in the new form.
         while let Some(view) = MapView::new(ctx, body, op)
             && let Some((k, modulus)) = candidate(ctx, &view)
+            && rules.may(SPLIT.name, ctx, body, op)
         {
             split(ctx, body, &view, k, modulus);
             done += 1;

@@ -7,14 +7,37 @@ use crate::{Pipeline, Registry, Step};
 use nim_ir::{Body, Context, Diagnostic, Loc, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a statement holds for a module: `no_dialect(graph)` (no op of the dialect) and `no_op(graph.lstm)` are looked up;
-/// `None` for other words, which only passes can give.
+/// Whether a statement holds for a module: `no_dialect(graph)` (no op of the dialect), `no_dialect(graph except graph.adt)` and
+/// `no_op(graph.lstm)` are looked up; `None` for other words, which only passes can give.
 pub fn holds(ctx: &Context, module: &Module, statement: &str) -> Option<bool> {
-    let (kind, name) = statement.strip_suffix(')')?.split_once('(')?;
-    match kind {
-        "no_dialect" => Some(!any_op(ctx, &module.body, &|op| op.split_once('.').map(|(d, _)| d) == Some(name))),
-        "no_op" => Some(!any_op(ctx, &module.body, &|op| op == name)),
-        _ => None,
+    let absent = Absent::of(statement)?;
+    Some(!any_op(ctx, &module.body, &|op| absent.is(op)))
+}
+
+/// Ops that a statement says are not there.
+struct Absent<'s> {
+    whole_dialect: bool,
+    name: &'s str,
+    except: Option<&'s str>,
+}
+
+impl<'s> Absent<'s> {
+    fn of(statement: &'s str) -> Option<Absent<'s>> {
+        let (kind, inside) = statement.strip_suffix(')')?.split_once('(')?;
+        let (name, except) = match inside.split_once(" except ") {
+            Some((name, except)) => (name, Some(except)),
+            None => (inside, None),
+        };
+        let whole_dialect = match kind {
+            "no_dialect" => true,
+            "no_op" => false,
+            _ => return None,
+        };
+        Some(Absent { whole_dialect, name, except })
+    }
+    fn is(&self, op: &str) -> bool {
+        let named = if self.whole_dialect { op.split_once('.').map_or("", |(dialect, _)| dialect) } else { op };
+        named == self.name && Some(op) != self.except
     }
 }
 
@@ -43,7 +66,9 @@ pub(crate) fn leftovers(
     let mut diagnostic: Option<Diagnostic> = None;
     for give in broken {
         let mut left: BTreeMap<&str, (usize, Loc)> = BTreeMap::new();
-        collect(ctx, &module.body, give, &mut left);
+        if let Some(absent) = Absent::of(give) {
+            collect(ctx, &module.body, &absent, &mut left);
+        }
         let name = step.pass.name();
         let first = left.values().next().map_or(Loc::UNKNOWN, |(_, loc)| *loc);
         let message = format!("`{name}` promises `{give}`, but left ops that it should have removed");
@@ -69,16 +94,14 @@ pub(crate) fn leftovers(
 }
 
 /// Counts ops that a statement says are not there.
-fn collect<'c>(ctx: &'c Context, body: &Body, statement: &str, out: &mut BTreeMap<&'c str, (usize, Loc)>) {
-    let name = statement.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+fn collect<'c>(ctx: &'c Context, body: &Body, absent: &Absent<'_>, out: &mut BTreeMap<&'c str, (usize, Loc)>) {
     for op in body.walk() {
         let text = ctx.op_str(body.op_name(op));
-        let meant = text == name || text.split_once('.').is_some_and(|(dialect, _)| dialect == name);
-        if meant {
+        if absent.is(text) {
             out.entry(text).or_insert((0, body.loc(op))).0 += 1;
         }
         if let Some(nested) = body.nested(op) {
-            collect(ctx, nested, statement, out);
+            collect(ctx, nested, absent, out);
         }
     }
 }

@@ -103,6 +103,9 @@ impl fmt::Display for Pipeline {
     }
 }
 
+/// Mistakes after which a text is read no further.
+const MOST_MISTAKES: usize = 100;
+
 struct Reader<'a> {
     ctx: &'a Context,
     registry: &'a Registry,
@@ -186,6 +189,9 @@ impl Reader<'_> {
     }
 
     fn element(&mut self, anchor: Option<&str>) -> Option<()> {
+        if self.found.len() >= MOST_MISTAKES {
+            return None;
+        }
         let range = self.word();
         if range.is_empty() {
             let at = range.start;
@@ -285,6 +291,10 @@ impl Reader<'_> {
             let name = self.text[name].to_string();
             if options.given.iter().any(|g| g.name == name) {
                 self.error("N0800", span.clone(), format!("the option `{name}` is given twice"));
+            }
+            if self.found.len().max(options.given.len()) >= MOST_MISTAKES {
+                self.error("N0800", span, format!("more than {MOST_MISTAKES} options"));
+                return None;
             }
             options.given.push(Given { name, value, span, used: false });
         }

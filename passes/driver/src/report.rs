@@ -52,6 +52,13 @@ pub struct RunReport {
     pub steps: Vec<StepReport>,
 }
 
+impl StepReport {
+    /// The pass without its options.
+    pub fn pass(&self) -> &str {
+        self.step.split('{').next().unwrap_or_default()
+    }
+}
+
 impl RunReport {
     /// All warnings and notes in order.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
@@ -74,6 +81,24 @@ impl RunReport {
         }
         let _ = writeln!(out, "{:>7.3} s {:>6.3} s  total", time.as_secs_f64(), verify.as_secs_f64());
         out
+    }
+    /// The same with one line a pass, whatever its options and however often it ran, the longest first.
+    pub fn timing_list(&self) -> String {
+        let mut passes: BTreeMap<&str, StepReport> = BTreeMap::new();
+        for step in &self.steps {
+            let sum = passes.entry(step.pass()).or_insert_with(|| StepReport {
+                step: step.pass().into(),
+                report: PassReport::new(),
+                time: Duration::ZERO,
+                verify_time: Duration::ZERO,
+                bodies: None,
+            });
+            sum.time += step.time;
+            sum.verify_time += step.verify_time;
+        }
+        let mut steps: Vec<StepReport> = passes.into_values().collect();
+        steps.sort_by_key(|s| std::cmp::Reverse(s.time));
+        RunReport { steps }.timing_table()
     }
     /// The times as JSON: a list of passes with seconds of the pass and of the verifier.
     pub fn timing_json(&self) -> String {
@@ -111,6 +136,19 @@ impl RunReport {
             }
         }
         out
+    }
+    /// The same with the numbers of all runs of a pass added up, sorted by its name.
+    pub fn statistics_list(&self) -> String {
+        let mut passes: BTreeMap<&str, PassReport> = BTreeMap::new();
+        for step in &self.steps {
+            step.report.statistics.iter().for_each(|(name, n)| passes.entry(step.pass()).or_default().count(name, *n));
+        }
+        let lines =
+            passes.iter().flat_map(|(pass, report)| report.statistics.iter().map(move |(name, n)| (pass, name, n)));
+        lines.fold(String::new(), |mut out, (pass, name, n)| {
+            let _ = writeln!(out, "{n:>9}  {pass}: {name}");
+            out
+        })
     }
 }
 

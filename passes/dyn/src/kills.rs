@@ -6,13 +6,22 @@
 
 use nim_dyn::Kill;
 use nim_ir::{BlockId, Body, Builder, Context, OpId, RegionId, ValueId};
+use nim_pass::{RuleInfo, Rules};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The name of the pass.
 pub const NAME: &str = "dyn-insert-kills";
 
+/// The rule: held back, a value lives until the function ends.
+pub(crate) const KILL: RuleInfo =
+    RuleInfo { name: "kill-after-last-use", description: "a value is given up right after its last use" };
+
 /// Inserts the kills of a function; returns how many values are killed. Kills that are there already are replaced.
 pub fn insert_kills(ctx: &Context, body: &mut Body) -> usize {
+    insert_kills_under(ctx, body, Rules::default())
+}
+
+pub(crate) fn insert_kills_under(ctx: &Context, body: &mut Body, rules: Rules<'_>) -> usize {
     for op in body.walk() {
         if Kill::is(ctx, body, op) {
             body.erase(op);
@@ -21,25 +30,25 @@ pub fn insert_kills(ctx: &Context, body: &mut Body) -> usize {
     let regions: Vec<RegionId> = body.root_regions().to_vec();
     let mut done = 0;
     for region in regions {
-        done += in_region(ctx, body, region);
+        done += in_region(ctx, body, region, rules);
     }
     done
 }
 
-fn in_region(ctx: &Context, body: &mut Body, region: RegionId) -> usize {
+fn in_region(ctx: &Context, body: &mut Body, region: RegionId, rules: Rules<'_>) -> usize {
     let mut done = 0;
     for block in body.blocks(region).to_vec() {
-        done += in_block(ctx, body, block);
+        done += in_block(ctx, body, block, rules);
     }
     done
 }
 
-fn in_block(ctx: &Context, body: &mut Body, block: BlockId) -> usize {
+fn in_block(ctx: &Context, body: &mut Body, block: BlockId, rules: Rules<'_>) -> usize {
     let mut done = 0;
     let ops: Vec<OpId> = body.block_ops(block).collect();
     for &op in &ops {
         for region in body.regions(op).to_vec() {
-            done += in_region(ctx, body, region);
+            done += in_region(ctx, body, region, rules);
         }
     }
     // The last op of this block in which each value of this block is used.
@@ -71,9 +80,15 @@ fn in_block(ctx: &Context, body: &mut Body, block: BlockId) -> usize {
         }
         dying.entry(at).or_default().push(v);
     }
-    for (at, values) in
+    for (at, mut values) in
         [None].into_iter().chain(ops.iter().map(|&op| Some(op))).filter_map(|at| Some((at, dying.remove(&at)?)))
     {
+        if let Some(op) = at.or(ops.first().copied()) {
+            values.retain(|_| rules.may(KILL.name, ctx, body, op));
+        }
+        if values.is_empty() {
+            continue;
+        }
         done += values.len();
         let mut builder = match (at, ops.first()) {
             (Some(op), _) => Builder::after(ctx, body, op),

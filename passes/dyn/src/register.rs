@@ -2,7 +2,7 @@
 
 use crate::{kills, place, plan, to_dyn};
 use nim_ir::{Body, Diagnostic, Module};
-use nim_pass::{BodyPass, OptionError, Owner, Pass, PassContext, PassOption, PassReport, Registry};
+use nim_pass::{BodyPass, OptionError, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
 /// Adds all passes of this crate.
 pub fn register(registry: &mut Registry) {
@@ -30,7 +30,8 @@ impl Pass for ToDyn {
         &["kernels outlined"]
     }
     fn gives(&self) -> &'static [&'static str] {
-        &["no_dialect(graph)", "host in memory"]
+        // Data types stay: they are what values are made of at every level.
+        &["no_dialect(graph except graph.adt)", "host in memory"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let (done, found) = to_dyn::graph_to_dyn(pass.ctx, module);
@@ -94,12 +95,15 @@ impl BodyPass for InsertKills {
         // A planned buffer is given back with its arena.
         &["host in memory", "memory planned"]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![kills::KILL]
+    }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        report.count("kills", kills::insert_kills(pass.ctx, body) as u64);
+        report.count("kills", kills::insert_kills_under(pass.ctx, body, pass.rules) as u64);
         Ok(report)
     }
 }
@@ -120,9 +124,12 @@ impl Pass for PlanMemory {
     fn gives(&self) -> &'static [&'static str] {
         &["memory planned"]
     }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![plan::TAKE_PLACE]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
-        for (_, done) in plan::plan_memory(pass.ctx, module) {
+        for (_, done) in plan::plan_memory_under(pass.ctx, module, pass.rules) {
             report.count("buffers", done.buffers as u64);
             report.count("in place", done.in_place as u64);
             report.count("arenas", done.arenas.len() as u64);

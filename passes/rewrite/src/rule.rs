@@ -114,13 +114,15 @@ pub struct RuleSet<'a> {
     rules: Rules<'a>,
     all: Vec<&'a Rule>,
     by_op: HashMap<OpName, Vec<&'a Rule>>,
+    /// Why rules were not applied, as far as somebody was told: the next round finds the same.
+    told: HashMap<(OpId, &'static str), Miss>,
 }
 
 impl<'a> RuleSet<'a> {
     /// Those of some rules that are not left out.
     pub fn new(rules: Rules<'a>, all: impl IntoIterator<Item = &'a Rule>) -> RuleSet<'a> {
         let all = all.into_iter().filter(|rule| rules.enabled(rule.info.name)).collect();
-        RuleSet { rules, all, by_op: HashMap::new() }
+        RuleSet { rules, all, by_op: HashMap::new(), told: HashMap::new() }
     }
     /// Applies the first rule that fits the op; answers which one.
     pub fn apply(&mut self, ctx: &Context, body: &mut Body, op: OpId) -> Option<&'static str> {
@@ -140,7 +142,12 @@ impl<'a> RuleSet<'a> {
                 Err(_) if site.fired => debug_assert!(false, "`{}` gives up after it asked", rule.info.name),
                 // Who wants to know was told when the rule asked.
                 Err(why) if why == HELD => {}
-                Err(Miss(why)) => self.rules.missed(rule.info.name, ctx, body, op, why),
+                Err(why) => {
+                    let name = rule.info.name;
+                    if self.rules.wants_reasons(name) && self.told.insert((op, name), why) != Some(why) {
+                        self.rules.missed(name, ctx, body, op, why.0);
+                    }
+                }
             }
         }
         None

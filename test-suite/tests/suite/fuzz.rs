@@ -117,6 +117,15 @@ fn passes() {
     }
 }
 
+/// No pass is left out of what programs are compared before and after.
+#[test]
+fn passes_are_all_run() {
+    let run: Vec<&str> = fuzz::SAME.iter().flat_map(|pipeline| pipeline.split(',')).collect();
+    let registry = fuzz::registry();
+    let missing: Vec<&str> = registry.passes().map(|p| p.name).filter(|name| !run.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// Each target has a program under cargo-fuzz, and each of those is a target.
 #[test]
 fn targets_are_programs() {

@@ -22,6 +22,7 @@ impl Out {
         self.number(n as u64);
     }
     /// A number with a sign in the lowest bit.
+    #[inline]
     pub fn signed(&mut self, n: i64) {
         self.number(((n << 1) ^ (n >> 63)) as u64);
     }
@@ -104,6 +105,7 @@ impl<'a> In<'a> {
             shift += 7;
         }
     }
+    #[inline]
     pub fn number32(&mut self) -> Read<u32> {
         u32::try_from(self.number()?).map_err(|_| Damage("a number is too large"))
     }
@@ -112,6 +114,7 @@ impl<'a> In<'a> {
         Ok((n >> 1) as i64 ^ -((n & 1) as i64))
     }
     /// How many things follow; each of them takes a byte at least.
+    #[inline]
     pub fn count(&mut self) -> Read<usize> {
         let n = self.number()?;
         match usize::try_from(n) {
@@ -147,6 +150,7 @@ impl<'a> In<'a> {
         usize::try_from(n).ok().and_then(|n| table.get(n).copied()).ok_or(Damage("a reference leads nowhere"))
     }
     /// The entity of an index, or nothing for 0.
+    #[inline]
     pub fn option<T: Copy>(&mut self, table: &[T]) -> Read<Option<T>> {
         match self.number()? {
             0 => Ok(None),

@@ -107,8 +107,16 @@ pub enum AttrData {
 }
 
 /// Attributes of one op, sorted by the text of their names.
-#[derive(Clone, Default, Debug, PartialEq, Eq)]
+#[derive(Default, Debug, PartialEq, Eq)]
 pub struct AttrList(pub(crate) smallvec::SmallVec<[(Name, Attr); 2]>);
+
+impl Clone for AttrList {
+    #[inline]
+    fn clone(&self) -> AttrList {
+        // One copy of bytes, where the vector's own would go item by item.
+        AttrList(smallvec::SmallVec::from_slice(&self.0))
+    }
+}
 
 impl AttrList {
     /// No attribute.

@@ -1,6 +1,6 @@
 //! The context: everything interned, and the dialects that are registered.
 
-use crate::{AttrData, DialectDef, Loc, LocData, OpDef, SourceId, TypeData, interner::Interner, location};
+use crate::{AttrData, AttrDef, DialectDef, Loc, LocData, OpDef, SourceId, TypeData, interner::Interner, location};
 use nim_expr::ExprPool;
 use nim_tensor::Blob;
 use rustc_hash::FxHashMap;
@@ -36,6 +36,8 @@ pub struct OpName(u32);
 struct OpNameData {
     name: Name,
     def: Option<&'static OpDef>,
+    /// The names of the attributes of `def`, in its order.
+    attrs: Box<[Name]>,
 }
 impl PartialEq for OpNameData {
     fn eq(&self, other: &Self) -> bool {
@@ -146,7 +148,11 @@ impl Context {
     /// Interns the name of an op, registered or not.
     pub fn op_name(&self, name: &str) -> OpName {
         let def = self.ops.get(name).copied();
-        OpName(self.op_names.intern(OpNameData { name: self.name(name), def }))
+        let mut data = OpNameData { name: self.name(name), def, attrs: Box::default() };
+        OpName(self.op_names.find(&data).unwrap_or_else(|| {
+            data.attrs = def.iter().flat_map(|d| d.attrs).map(|a| self.name(a.name)).collect();
+            self.op_names.intern(data)
+        }))
     }
     /// The full name: `graph.add`.
     #[inline]
@@ -157,6 +163,18 @@ impl Context {
     #[inline]
     pub fn op_def(&self, op: OpName) -> Option<&'static OpDef> {
         self.op_names.get(op.0).def
+    }
+    /// What the definition says of its attributes, each with its interned name; nothing of ops that are not registered.
+    pub fn attr_defs(&self, op: OpName) -> impl Iterator<Item = (Name, &'static AttrDef)> + '_ {
+        let OpNameData { def, attrs, .. } = self.op_names.get(op.0);
+        attrs.iter().copied().zip(def.iter().flat_map(|d| d.attrs))
+    }
+    /// What the definition says of one attribute.
+    #[inline]
+    pub fn attr_def(&self, op: OpName, name: Name) -> Option<&'static AttrDef> {
+        let OpNameData { def, attrs, .. } = self.op_names.get(op.0);
+        let at = attrs.iter().position(|&n| n == name)?;
+        def.and_then(|d| d.attrs.get(at))
     }
     /// The part of an op's name before the first dot.
     pub fn op_dialect(&self, op: OpName) -> &str {

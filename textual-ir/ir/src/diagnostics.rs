@@ -109,17 +109,39 @@ macro_rules! codes {
     };
 }
 
-/// Names that [`did_you_mean`] looks at: of more than these, in a text that was not typed by hand, none is a likely one.
-const MOST_CANDIDATES: usize = 2000;
+/// Names that [`did_you_mean`] looks at, and those that it compares letter by letter: a text may have a million names, and as
+/// many mistakes.
+const MOST_NAMES: usize = 100_000;
+const MOST_COMPARED: usize = 2000;
 
-/// The name in `candidates` that `name` was most likely meant to be.
+/// The name in `candidates` that `name` was most likely meant to be. Of very many it compares the first thousand, and of the
+/// others those that begin or end as `name` does.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near_length = |c: &&str| name.len().abs_diff(c.len()) <= 1 + name.len().min(c.len()) / 4;
+    let ends = |text: &str| (text.bytes().next(), text.bytes().next_back());
+    let (first, last) = ends(name);
+    let alike = |c: &str| ends(c).0 == first || ends(c).1 == last;
+    let candidates = candidates.into_iter().take(MOST_NAMES).filter(near_length).enumerate();
     candidates
-        .into_iter()
-        .take(MOST_CANDIDATES)
-        .filter(|c| name.len().abs_diff(c.len()) <= 1 + name.len().min(c.len()) / 4)
-        .map(|c| (strsim::osa_distance(name, c), c))
+        .filter(|(i, c)| *i < MOST_COMPARED / 2 || alike(c))
+        .take(MOST_COMPARED)
+        .map(|(_, c)| (strsim::osa_distance(name, c), c))
         .filter(|(distance, c)| *distance <= 1 + name.len().min(c.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::did_you_mean;
+
+    #[test]
+    fn one_of_many_names_is_meant() {
+        let mut names: Vec<String> = (0..50_000).map(|i| format!("value_{i}")).collect();
+        names[40_000] = "attention_mask".into();
+        let meant = |name: &str| did_you_mean(name, names.iter().map(String::as_str)).map(str::to_owned);
+        assert_eq!(meant("atention_mask").as_deref(), Some("attention_mask"));
+        assert_eq!(meant("bttention_mask").as_deref(), Some("attention_mask"));
+        assert_eq!(meant("hidden_states"), None);
+    }
 }

@@ -21,10 +21,12 @@ macro_rules! entity_id {
         #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub struct $name(std::num::NonZero<u32>);
         impl $crate::entity::EntityId for $name {
+            #[inline]
             fn from_index(index: usize) -> Self {
                 // One more than the position, so that an optional id is no larger than an id.
                 $name(std::num::NonZero::<u32>::MIN.saturating_add(index as u32))
             }
+            #[inline]
             fn index(self) -> usize {
                 self.0.get() as usize - 1
             }
@@ -63,6 +65,10 @@ impl<K: EntityId, V> PrimaryMap<K, V> {
     pub fn reserve(&mut self, additional: usize) {
         self.items.reserve_exact(additional);
     }
+    /// Moves the items to a map that has little more room than they need; the room of this one stays.
+    pub(crate) fn take_fitted(&mut self) -> PrimaryMap<K, V> {
+        PrimaryMap { items: fitted(&mut self.items), key: PhantomData }
+    }
     /// Ids and items.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.items.iter().enumerate().map(|(i, v)| (K::from_index(i), v))
@@ -73,13 +79,22 @@ impl<K: EntityId, V> PrimaryMap<K, V> {
     }
 }
 
+/// Moves items to a vector that has room for them, and for a few more: a full one would double when a pass adds one.
+pub(crate) fn fitted<T>(items: &mut Vec<T>) -> Vec<T> {
+    let mut fitted = Vec::with_capacity(items.len() + items.len() / 8);
+    fitted.append(items);
+    fitted
+}
+
 impl<K: EntityId, V> Index<K> for PrimaryMap<K, V> {
     type Output = V;
+    #[inline]
     fn index(&self, key: K) -> &V {
         &self.items[key.index()]
     }
 }
 impl<K: EntityId, V> IndexMut<K> for PrimaryMap<K, V> {
+    #[inline]
     fn index_mut(&mut self, key: K) -> &mut V {
         &mut self.items[key.index()]
     }

@@ -241,6 +241,7 @@ impl OpDef {
         }
     }
     /// True when the op has a trait.
+    #[inline]
     pub fn has(&self, t: Trait) -> bool {
         self.traits.contains(&t)
     }

@@ -1,8 +1,8 @@
 //! Checks of the IR: structure, dominance, op tables, types, symbols. All findings of a body in one run.
 
 use crate::{
-    Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, Name, OpDef, OpId, Presence, RegionId,
-    Trait, Type, TypeData, ValueId, builder::infer_types, diagnostics::did_you_mean,
+    Arity, AttrData, AttrKind, BlockId, Body, Context, Diagnostic, Dim, Module, Name, OpDef, OpId, OperandDef,
+    Presence, RegionId, Trait, Type, TypeData, ValueId, builder::infer_types, diagnostics::did_you_mean,
 };
 use rustc_hash::FxHashMap;
 
@@ -179,9 +179,9 @@ impl Verifier<'_> {
         let operands = self.body.operand_count(op);
         let results = self.body.results(op).len();
         let regions = self.body.regions(op).len() + self.body.nested(op).map_or(0, |b| b.root_regions().len());
-        self.count(op, def, "operands", operands, &mut def.operands.iter().map(|o| o.arity));
-        self.count(op, def, "results", results, &mut def.results.iter().map(|o| o.arity));
-        self.count(op, def, "regions", regions, &mut def.regions.iter().map(|o| o.arity));
+        self.count(op, def, "operands", operands, def.operands.iter().map(|o| o.arity));
+        self.count(op, def, "results", results, def.results.iter().map(|o| o.arity));
+        self.count(op, def, "regions", regions, def.regions.iter().map(|o| o.arity));
         if let Some(n) = def.successors
             && self.body.successors(op).len() != n
         {
@@ -190,7 +190,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn count(&mut self, op: OpId, def: &OpDef, what: &str, found: usize, arities: &mut dyn Iterator<Item = Arity>) {
+    fn count(&mut self, op: OpId, def: &OpDef, what: &str, found: usize, arities: impl Iterator<Item = Arity>) {
         let (mut least, mut most) = (0, Some(0));
         for arity in arities {
             least += (arity == Arity::One) as usize;
@@ -210,8 +210,9 @@ impl Verifier<'_> {
     }
 
     fn attributes(&mut self, op: OpId, def: &OpDef) {
-        for attr in def.attrs {
-            match self.body.attr_named(self.ctx, op, attr.name) {
+        let op_name = self.body.op_name(op);
+        for (name, attr) in self.ctx.attr_defs(op_name) {
+            match self.body.attr(op, name) {
                 None if attr.presence == Presence::Required => {
                     let message = format!("`{}` needs the attribute `{}` ({})", def.name, attr.name, attr.doc);
                     self.error("N0305", op, message);
@@ -226,9 +227,11 @@ impl Verifier<'_> {
         }
         // An undotted attribute that the table does not know is most likely a slip.
         for (name, _) in self.body.attrs(op).iter() {
+            if self.ctx.attr_def(op_name, name).is_some() {
+                continue;
+            }
             let text = self.ctx.str(name);
-            if def.attr(text).is_none() && !text.contains('.') && !KNOWN_EVERYWHERE.contains(&text) && !is_upstream(def)
-            {
+            if !text.contains('.') && !KNOWN_EVERYWHERE.contains(&text) && !is_upstream(def) {
                 let mut diagnostic =
                     Diagnostic::error("N0307", self.body.loc(op), format!("`{}` has no attribute `{text}`", def.name));
                 if let Some(near) = did_you_mean(text, def.attrs.iter().map(|a| a.name)) {
@@ -240,37 +243,24 @@ impl Verifier<'_> {
     }
 
     fn types(&mut self, op: OpId, def: &'static OpDef) {
-        let operands = self.body.operands(op);
-        let plain = operands.len() == def.operands.len() && def.operands.iter().all(|o| o.arity == Arity::One);
-        let groups = match plain {
-            true => Some((0..operands.len()).map(|i| i..i + 1).collect()),
-            false => operand_groups(self.ctx, self.body, op).map(smallvec::SmallVec::<[_; 4]>::from_vec),
-        };
-        if let Some(groups) = groups {
+        let body = self.body;
+        let plain = body.operand_count(op) == def.operands.len() && def.operands.iter().all(|o| o.arity == Arity::One);
+        if plain {
+            for (field, value) in def.operands.iter().zip(body.operands_iter(op)) {
+                self.operand_type(op, def, field, value);
+            }
+        } else if let Some(groups) = operand_groups(self.ctx, body, op) {
             for (field, range) in def.operands.iter().zip(groups) {
-                for &value in &operands[range] {
-                    let ty = self.body.ty(value);
-                    if !(field.constraint.check)(self.ctx, ty) {
-                        let message = format!(
-                            "operand `{}` of `{}` must be {}",
-                            field.name, def.name, field.constraint.description
-                        );
-                        let found = self.ctx.display_type(ty);
-                        self.found.push(
-                            Diagnostic::error(WRONG_TYPE, self.body.loc(op), message).note(format!("found {found}")),
-                        );
-                    }
-                }
+                range.for_each(|i| self.operand_type(op, def, field, body.operand(op, i)));
             }
         } else {
             let message = format!("`operandSegmentSizes` of `{}` does not fit its operands", def.name);
             self.error("N0304", op, message);
             return;
         }
-        let result_types: smallvec::SmallVec<[Type; 4]> =
-            self.body.results(op).iter().map(|&v| self.body.ty(v)).collect();
+        let result_types = || body.results(op).iter().map(|&v| body.ty(v));
         let fixed = def.results.iter().all(|r| r.arity == Arity::One);
-        for (i, &ty) in result_types.iter().enumerate() {
+        for (i, ty) in result_types().enumerate() {
             let field = if fixed { def.results.get(i) } else { def.results.last() };
             if let Some(field) = field
                 && !(field.constraint.check)(self.ctx, ty)
@@ -282,21 +272,31 @@ impl Verifier<'_> {
                     .push(Diagnostic::error(WRONG_TYPE, self.body.loc(op), message).note(format!("found {found}")));
             }
         }
-        let operand_types: smallvec::SmallVec<[Type; 4]> = operands.iter().map(|&v| self.body.ty(v)).collect();
-        let mut same = smallvec::SmallVec::<[Type; 4]>::new();
-        if def.has(Trait::SameTypeOperands) || def.has(Trait::SameOperandsAndResultType) {
-            same.extend_from_slice(&operand_types);
-        }
-        if def.has(Trait::SameOperandsAndResultType) {
-            same.extend_from_slice(&result_types);
-        }
-        if let Some(w) = same.windows(2).find(|w| w[0] != w[1]) {
-            let (a, b) = (self.ctx.display_type(w[0]), self.ctx.display_type(w[1]));
-            self.error(UNEQUAL_TYPES, op, format!("`{}` needs equal types, found {a} and {b}", def.name));
+        let operand_types = || body.operands_iter(op).map(|v| body.ty(v));
+        let all_same = def.has(Trait::SameOperandsAndResultType);
+        if all_same || def.has(Trait::SameTypeOperands) {
+            let results = result_types().take(if all_same { usize::MAX } else { 0 });
+            let types = operand_types().chain(results);
+            if let Some((before, other)) = types.clone().zip(types.skip(1)).find(|(a, b)| a != b) {
+                let (a, b) = (self.ctx.display_type(before), self.ctx.display_type(other));
+                self.error(UNEQUAL_TYPES, op, format!("`{}` needs equal types, found {a} and {b}", def.name));
+            }
         }
         if def.infer.is_some() {
-            self.inferred(op, def, &operand_types, &result_types);
+            let operands: Vec<Type> = operand_types().collect();
+            let results: Vec<Type> = result_types().collect();
+            self.inferred(op, def, &operands, &results);
         }
+    }
+
+    fn operand_type(&mut self, op: OpId, def: &OpDef, field: &OperandDef, value: ValueId) {
+        let ty = self.body.ty(value);
+        if (field.constraint.check)(self.ctx, ty) {
+            return;
+        }
+        let message = format!("operand `{}` of `{}` must be {}", field.name, def.name, field.constraint.description);
+        let found = self.ctx.display_type(ty);
+        self.found.push(Diagnostic::error(WRONG_TYPE, self.body.loc(op), message).note(format!("found {found}")));
     }
 
     fn inferred(&mut self, op: OpId, def: &OpDef, operands: &[Type], results: &[Type]) {

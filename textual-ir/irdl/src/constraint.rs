@@ -3,6 +3,7 @@
 use crate::define::{Constraint, Definition, Definitions};
 use nim_ir::{Attr, AttrData, Context, FloatKind, TypeData};
 use nim_text::print_attr;
+use rustc_hash::FxHashMap;
 
 /// Built-in types and attributes by upstream's names, and whether something is one of them.
 type Is = fn(&AttrData, Option<&TypeData>) -> bool;
@@ -75,11 +76,21 @@ pub struct Assignment<'a> {
     pub all: &'a Definitions,
     pub definition: &'a Definition,
     assigned: Vec<Option<Attr>>,
+    /// What does not satisfy a constraint, and why: constraints share parts, which are looked at once each. What is assigned
+    /// later allows nothing more.
+    failed: FxHashMap<(usize, Attr), String>,
+    depth: u32,
 }
+
+/// Longest reason that is told in full.
+const LONGEST_REASON: usize = 400;
+/// Most alternatives of which it is told why they do not hold.
+const MOST_REASONS: usize = 16;
 
 impl<'a> Assignment<'a> {
     pub fn new(ctx: &'a Context, all: &'a Definitions, definition: &'a Definition) -> Assignment<'a> {
-        Assignment { ctx, all, definition, assigned: vec![None; definition.constraints.len()] }
+        let assigned = vec![None; definition.constraints.len()];
+        Assignment { ctx, all, definition, assigned, failed: FxHashMap::default(), depth: 0 }
     }
 
     fn show(&self, attr: Attr) -> String {
@@ -109,9 +120,30 @@ impl<'a> Assignment<'a> {
                 false => Err(format!("expected `{}`, which the same value stands for before", self.show(before))),
             };
         }
-        self.constraint(attr, n)?;
-        self.assigned[n] = Some(attr);
-        Ok(())
+        if let Some(why) = self.failed.get(&(n, attr)) {
+            return Err(why.clone());
+        }
+        if self.depth >= nim_text::max_depth() {
+            return Err("its constraints are nested too deeply".into());
+        }
+        self.depth += 1;
+        let holds = self.constraint(attr, n);
+        self.depth -= 1;
+        match holds {
+            Ok(()) => {
+                self.assigned[n] = Some(attr);
+                Ok(())
+            }
+            Err(mut why) => {
+                if why.len() > LONGEST_REASON {
+                    let end = (0..=LONGEST_REASON).rev().find(|&at| why.is_char_boundary(at));
+                    why.truncate(end.unwrap_or(0));
+                    why.push_str("...");
+                }
+                self.failed.insert((n, attr), why.clone());
+                Err(why)
+            }
+        }
     }
 
     fn constraint(&mut self, attr: Attr, n: usize) -> Result<(), String> {
@@ -153,10 +185,11 @@ impl<'a> Assignment<'a> {
                 Ok(())
             }
             Constraint::AnyOf(inner) => {
-                let mut whys = vec![];
+                let mut whys: Vec<String> = vec![];
                 for &inner in inner {
                     match self.verify(attr, inner) {
                         Ok(()) => return Ok(()),
+                        Err(why) if whys.len() >= MOST_REASONS || whys.contains(&why) => {}
                         Err(why) => whys.push(why),
                     }
                 }

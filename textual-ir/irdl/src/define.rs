@@ -292,7 +292,8 @@ impl Definitions {
                 if stream.accept("with") {
                     stream.expect("size")?;
                     let (_, number) = stream.of_kind(Kind::Integer, "a number of blocks")?;
-                    blocks = number.parse().ok();
+                    // No region has as many blocks as do not fit.
+                    blocks = Some(number.parse().unwrap_or(u64::MAX));
                 }
                 return Ok(Value::Region(Region { name: String::new(), arguments, blocks }));
             }

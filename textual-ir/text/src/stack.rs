@@ -23,23 +23,22 @@ pub fn max_depth() -> u32 {
 }
 
 /// Runs a function on a stack that has room for deeply nested texts; on this one where the system gives no such stack.
-pub fn on_deep_stack<T: Send>(f: impl FnOnce() -> T + Send) -> T {
-    let mut f = Some(f);
-    let made = std::thread::scope(|scope| {
-        let run = || {
-            LEVELS.set(DEEP);
-            f.take().map(|f| f())
-        };
-        let thread = std::thread::Builder::new().name("main".into()).stack_size(DEEP_STACK).spawn_scoped(scope, run);
-        match thread.map(|t| t.join()) {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(_) => None,
-        }
-    });
-    match (made, f) {
-        (Some(result), _) => result,
-        (None, Some(f)) => f(),
-        (None, None) => unreachable!("the function was run and gave a result"),
+///
+/// It stays on this thread: memory that glibc gives to the first thread grows by the piece, that of others by the page, each
+/// with a call of the kernel.
+pub fn on_deep_stack<T>(f: impl FnOnce() -> T) -> T {
+    let before = LEVELS.get();
+    if before >= DEEP || !has_room() {
+        return f();
     }
+    LEVELS.set(DEEP);
+    let result = stacker::grow(DEEP_STACK, f);
+    LEVELS.set(before);
+    result
+}
+
+/// True when the system gives a stack of that size. `stacker` panics where it does not; making a thread says so.
+fn has_room() -> bool {
+    let thread = std::thread::Builder::new().stack_size(DEEP_STACK).spawn(|| ());
+    thread.is_ok_and(|thread| thread.join().is_ok())
 }

@@ -65,12 +65,12 @@ fn every_token_of_the_suite_is_known() {
             // What is meant to be no token is none.
             if ["N0101", "N0102"].iter().any(|code| part.contains(code))
                 || path.ends_with("diagnostics/Inputs/text.nir")
-                // Bodies of dialects that nobody knows hold any character.
-                || path.ends_with("interop/odd.mlir")
             {
                 continue;
             }
-            for line in part.lines() {
+            // Bodies of dialects that nobody knows hold any character.
+            let opaque = |line: &&str| path.ends_with("interop/odd.mlir") && line.contains("#foo");
+            for line in part.lines().filter(|line| !opaque(line)) {
                 let bad = tokeniser.line(line).into_iter().filter(|(name, _)| name.starts_with("invalid"));
                 unknown.extend(bad.map(|(_, token)| format!("{}: `{token}` in {line}", path.display())));
             }

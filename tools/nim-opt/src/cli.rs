@@ -42,7 +42,11 @@ pub struct Config {
     pub rewrites: Rewrites,
     /// `--bisect`
     pub bisect: Option<Oracle>,
+    /// Times of a pass are added up, as `--mlir-timing-display=list` wants it.
+    pub timing_list: bool,
     pub statistics: bool,
+    /// Numbers of a pass are added up.
+    pub statistics_list: bool,
     pub dump_pipeline: bool,
     pub no_output: bool,
     pub bytecode: bool,
@@ -203,6 +207,13 @@ pub fn command(registry: &Registry) -> Command {
                 .help("Tell how long passes took; `chrome` is a trace for its viewer"),
         )
         .arg(
+            option("mlir-timing-display")
+                .value_name("VIEW")
+                .value_parser(PossibleValuesParser::new(["list", "tree"]))
+                .default_value("tree")
+                .help("`list` adds up the runs of each pass, the longest first; `tree` has them in their order"),
+        )
+        .arg(
             value("mlir-output-format", "FORM", "How times are told, as `--mlir-timing=FORM`")
                 .value_parser(PossibleValuesParser::new(TIMINGS))
                 .hide(true),
@@ -257,6 +268,13 @@ pub fn command(registry: &Registry) -> Command {
                 .requires("bisect"),
         )
         .arg(flag("mlir-pass-statistics", "Tell what passes did").visible_alias("statistics"))
+        .arg(
+            option("mlir-pass-statistics-display")
+                .value_name("VIEW")
+                .value_parser(PossibleValuesParser::new(["list", "pipeline"]))
+                .default_value("pipeline")
+                .help("`list` adds up the runs of each pass, by name; `pipeline` has them in their order"),
+        )
         .arg(flag("dump-pass-pipeline", "Print the pipeline as it is understood"))
         .arg(flag("no-output", "Print no module"))
         .arg(
@@ -393,7 +411,9 @@ impl Config {
             check_pipeline: set("check-pipeline"),
             rewrites,
             bisect,
+            timing_list: text("mlir-timing-display").as_deref() == Some("list"),
             statistics: set("mlir-pass-statistics"),
+            statistics_list: text("mlir-pass-statistics-display").as_deref() == Some("list"),
             dump_pipeline: set("dump-pass-pipeline"),
             no_output: set("no-output"),
             bytecode: set("emit-bytecode"),

@@ -64,7 +64,7 @@ impl<'a> Printer<'a> {
     fn show(&mut self, when: &str, step: &str, text: &str) {
         let name = step.split(['{', '(']).next().unwrap_or(step);
         let Some(folder) = &self.config.dumps.folder else {
-            eprint!("// -----// IR Dump {when} {step} //----- //\n{text}\n");
+            crate::say(&format!("// -----// IR Dump {when} {step} //----- //\n{text}\n"));
             return;
         };
         let kind = if self.config.dumps.as_diff { "diff" } else { "nir" };

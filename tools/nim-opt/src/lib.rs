@@ -87,6 +87,17 @@ pub fn register_passes(registry: &mut Registry) {
     nim_dataflow_passes::register(registry);
     nim_loops_passes::register(registry);
     nim_dyn_passes::register(registry);
+    registry.pipeline("cpu", "From whole tensors to loops and a host program in memory, as nim-compile does it", CPU);
+}
+
+/// What nim-compile runs, as far as these are passes; it also packs constants as the loops want them.
+const CPU: &str = "graph-fold,graph-simplify,graph-fold,cse,dce,graph-to-dataflow,dataflow-pack-signs,dataflow-fuse,dce,\
+                   dataflow-split-residues,dataflow-choose-layouts,dataflow-outline,dataflow-to-loops,graph-to-dyn,dyn-plan-memory,\
+                   dyn-insert-kills";
+
+/// Says something on the standard error stream. Whoever listened may have gone.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
 }
 
 /// Reads the command line and does what it says. The exit code is 0 when all went well, 1 when something was found, 2 when the
@@ -118,7 +129,7 @@ fn run_on(registry: Registry, dialects: &[&'static DialectDef], args: Vec<std::f
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {
-            eprintln!("error: {message}");
+            say(&format!("error: {message}\n"));
             ExitCode::from(2)
         }
     }

@@ -80,7 +80,7 @@ impl Rewrites {
                     Outcome::Held => "was held back by a counter".to_string(),
                 };
                 let place = nim_text::place_of(event.ctx, event.loc);
-                eprintln!("{place}: {}: `{}` on `{}` {what}", event.pass, event.rule, event.op);
+                crate::say(&format!("{place}: {}: `{}` on `{}` {what}\n", event.pass, event.rule, event.op));
             }));
         }
         Some(Arc::new(RuleControl::new(settings)))

@@ -5,7 +5,7 @@ use crate::{
     cli::{Config, List, SPLIT, Timing, Verify},
     dims, dump, expect, explain, named,
     oracle::Oracle,
-    reproducer, rewrites,
+    reproducer, rewrites, say,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_irdl::Definitions;
@@ -26,7 +26,7 @@ use std::{
 /// Files cannot be read or written, or the command line makes no sense.
 pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Config) -> Result<bool, String> {
     if let Some(code) = &config.explain {
-        return explain(code);
+        return explain(config, code);
     }
     if let Some(list) = config.list {
         let text = match list {
@@ -89,7 +89,7 @@ fn explain_dim(
         let source = ctx.add_source(name, part);
         let options = ParseOptions { blob_dir: None, ..parse_options(config) };
         let (module, found, index) = parse_indexed(&ctx, source, &options);
-        eprint!("{}", render(&ctx, config, &found));
+        say(&render(&ctx, config, &found));
         match dims::explain(&ctx, &module, &index, &ctx.source(source).text, asked) {
             Ok(steps) => {
                 write(config, &render(&ctx, config, &steps))?;
@@ -294,7 +294,7 @@ fn one(
         found.extend(check_irdl(&ctx, config, definitions, &module));
     }
     if config.dump_pipeline {
-        eprintln!("{pipeline}");
+        say(&format!("{pipeline}\n"));
     }
     let mut report = RunReport::default();
     if !found.iter().any(Diagnostic::is_error) {
@@ -307,17 +307,19 @@ fn one(
     }
     if let Some(timing) = config.timing {
         let text = match timing {
+            Timing::Text if config.timing_list => report.timing_list(),
             Timing::Text => report.timing_table(),
             Timing::Json => report.timing_json(),
             Timing::Chrome => report.timing_chrome(),
         };
         match &config.timing_file {
             Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write `{}`: {e}", path.display()))?,
-            None => eprint!("{text}"),
+            None => say(&text),
         }
     }
     if config.statistics {
-        eprint!("{}", report.statistics_table());
+        let list = config.statistics_list;
+        say(&if list { report.statistics_list() } else { report.statistics_table() });
     }
     if let Some(which) = config.verify_diagnostics {
         if let Some(said) = &mut out.said {
@@ -326,10 +328,10 @@ fn one(
             return Ok(true);
         }
         let problems = expect::compare(&ctx, &ctx.source(source).text, &found, which == Verify::OnlyExpected);
-        problems.iter().for_each(|p| eprintln!("{name}: {p}"));
+        problems.iter().for_each(|p| say(&format!("{name}: {p}\n")));
         return Ok(problems.is_empty());
     }
-    eprint!("{}", render(&ctx, config, &found));
+    say(&render(&ctx, config, &found));
     if found.iter().any(Diagnostic::is_error) {
         return Ok(false);
     }
@@ -378,7 +380,7 @@ fn read_pipeline(ctx: &Context, registry: &Registry, config: &Config, text: Opti
     match text.map_or(Ok(Pipeline::default()), |text| Pipeline::parse(ctx, registry, text)) {
         Ok(pipeline) => Some(pipeline),
         Err(found) => {
-            eprint!("{}", render(ctx, config, &found));
+            say(&render(ctx, config, &found));
             None
         }
     }
@@ -400,7 +402,7 @@ fn bisect(
     }
     let found = load(&ctx, config, name, input.clone()).1;
     if found.iter().any(Diagnostic::is_error) {
-        eprint!("{}", render(&ctx, config, &found));
+        say(&render(&ctx, config, &found));
         return Ok(false);
     }
     let load = |ctx: &Context| Ok(load(ctx, config, name, input.clone()).0);
@@ -416,7 +418,7 @@ fn check_pipeline(registry: &Registry, dialects: &[&'static DialectDef], config:
     let ctx = Context::new(dialects);
     let Some(pipeline) = read_pipeline(&ctx, registry, config, config.pipeline.as_deref()) else { return Ok(false) };
     let found = pipeline.check(&ctx, Some(registry));
-    eprint!("{}", render(&ctx, config, &found));
+    say(&render(&ctx, config, &found));
     if found.is_empty() {
         write(config, &format!("{pipeline}\n"))?;
     }
@@ -454,7 +456,7 @@ impl Run<'_> {
         let result = self.pipeline.run(ctx, Some(self.registry), module, &options, &mut dump);
         dump.problem.map_or(Ok(()), Err)?;
         if let Some(rules) = rules {
-            eprint!("{}", config.rewrites.table(&rules));
+            say(&config.rewrites.table(&rules));
         }
         match result {
             Ok(report) => {
@@ -493,17 +495,14 @@ impl Run<'_> {
         };
         let pipeline = self.pipeline.to_string();
         reproducer::write(self.dialects, self.config.verify_each, &load, &pipeline, path)?;
-        eprintln!("note: `nim-opt --run-reproducer {}` does it again", path.display());
+        say(&format!("note: `nim-opt --run-reproducer {}` does it again\n", path.display()));
         Ok(())
     }
 }
 
-fn explain(code: &str) -> Result<bool, String> {
+fn explain(config: &Config, code: &str) -> Result<bool, String> {
     match explain::explain(code) {
-        Some(text) => {
-            println!("{text}");
-            Ok(true)
-        }
+        Some(text) => write(config, &format!("{text}\n")).map(|()| true),
         None => Err(format!("no diagnostic has the code `{code}`")),
     }
 }

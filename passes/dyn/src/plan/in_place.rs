@@ -5,7 +5,14 @@ use super::liveness::{Interval, Survey};
 use super::scopes::Anchor;
 use nim_dyn::{Device, Invoke, Kill, View};
 use nim_ir::{Body, Context, Expr, OpId, ValueId, verifier::operand_groups};
+use nim_pass::{RuleInfo, Rules};
 use rustc_hash::FxHashMap;
+
+/// The rule: held back, the result has memory of its own.
+pub(crate) const TAKE_PLACE: RuleInfo = RuleInfo {
+    name: "take-place",
+    description: "what a kernel makes takes the place of an operand that is not needed any more",
+};
 
 /// Memory that serves one buffer after the other, each made of the one before.
 #[derive(Debug)]
@@ -34,6 +41,7 @@ pub(super) fn places(
     kernels: &InPlace,
     buffers: Vec<(Anchor, Interval)>,
     survey: &mut Survey,
+    rules: Rules<'_>,
 ) -> Vec<Place> {
     // What makes each buffer: the buffer of its class, if there is just one.
     let mut of_class: FxHashMap<ValueId, Option<usize>> = FxHashMap::default();
@@ -63,6 +71,7 @@ pub(super) fn places(
                 && !source.contains_key(&to)
                 && begins_here(ctx, body, survey, b, op)
                 && [a, b].into_iter().all(|x| is_whole(ctx, body, x))
+                && rules.may(TAKE_PLACE.name, ctx, body, op)
             {
                 used.push(from);
                 source.insert(to, from);

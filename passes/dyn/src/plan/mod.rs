@@ -17,10 +17,12 @@ mod liveness;
 mod scopes;
 
 use in_place::Place;
+pub(crate) use in_place::TAKE_PLACE;
 use liveness::candidates;
 use nim_builtin::func;
 use nim_dyn::{Alloc, Arena, Device, Places, View};
 use nim_ir::{Body, Builder, Context, Expr, ExprPool, Facts, Module, Name, OpId, ValueId};
+use nim_pass::Rules;
 use nim_tensor::packing::pack;
 use rustc_hash::FxHashMap;
 use scopes::{Anchor, Scopes};
@@ -59,6 +61,10 @@ impl Planned {
 
 /// Plans the memory of each function of a module.
 pub fn plan_memory(ctx: &Context, module: &mut Module) -> Vec<(Name, Planned)> {
+    plan_memory_under(ctx, module, Rules::default())
+}
+
+pub(crate) fn plan_memory_under(ctx: &Context, module: &mut Module, rules: Rules<'_>) -> Vec<(Name, Planned)> {
     let name = |op: OpId| module.symbol_name(ctx, op).map(|name| ctx.name(name));
     let pairs = |op: OpId| Some((name(op)?, nim_loops::in_place(ctx, &module.body, op)));
     let kernels: InPlace = module.ops().filter_map(pairs).filter(|(_, pairs)| !pairs.is_empty()).collect();
@@ -67,14 +73,14 @@ pub fn plan_memory(ctx: &Context, module: &mut Module) -> Vec<(Name, Planned)> {
     let mut done = vec![];
     for (name, op) in functions {
         if let Some(body) = module.body.nested_mut(op) {
-            done.push((name, plan_function(ctx, body, &kernels)));
+            done.push((name, plan_function(ctx, body, &kernels, rules)));
         }
     }
     done
 }
 
 /// Plans the memory of a function that calls these kernels.
-pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace) -> Planned {
+pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace, rules: Rules<'_>) -> Planned {
     let mut planned = Planned::NOTHING;
     let Some(entry) = body.entry() else { return planned };
     let scopes = Scopes::new(ctx, body, entry);
@@ -83,7 +89,7 @@ pub fn plan_function(ctx: &Context, body: &mut Body, kernels: &InPlace) -> Plann
     // In the order of the text.
     type Pool = (Device, Anchor);
     let (mut groups, mut order): (FxHashMap<Pool, Vec<Place>>, Vec<Pool>) = Default::default();
-    for place in in_place::places(ctx, body, kernels, known, &mut survey) {
+    for place in in_place::places(ctx, body, kernels, known, &mut survey, rules) {
         let pool = (place.device, place.anchor);
         if !groups.contains_key(&pool) {
             order.push(pool);

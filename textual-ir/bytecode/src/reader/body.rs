@@ -7,8 +7,7 @@ use crate::{
     stream::{Damage, In, Read},
 };
 use nim_ir::{
-    AttrList, BlockId, Body, Context, Loc, Name, OpDef, OpId, OpName, RegionId, Sizes, Trait, Type, ValueId,
-    entity::EntityId,
+    AttrList, BlockId, Body, Context, Loc, Name, OpId, OpName, RegionId, Sizes, Trait, Type, ValueId, entity::EntityId,
 };
 use smallvec::SmallVec;
 
@@ -16,8 +15,12 @@ use smallvec::SmallVec;
 pub struct Reader<'a> {
     ctx: &'a Context,
     tables: &'a Tables<'a>,
-    /// Op names and their tables by the numbers of their strings, as far as they were used.
-    ops: Vec<Option<(OpName, Option<&'static OpDef>)>>,
+    /// Op names by the numbers of their strings, as far as they were used, and whether tables say that they have bodies of
+    /// their own.
+    ops: Vec<Option<(OpName, bool)>>,
+    /// Operands and types of results of the op that is read now.
+    operands: Vec<ValueId>,
+    types: Vec<Type>,
     next_position: u32,
     allow_unregistered: bool,
     /// The first op that no dialect has.
@@ -50,7 +53,7 @@ struct Frame {
     body: Body,
     next: Vec<Next>,
     /// Operands that stand before their values.
-    later: Vec<(OpId, SmallVec<[u32; 4]>)>,
+    later: Vec<(OpId, Vec<ValueId>)>,
     defined: u32,
     last_name: u32,
     /// The op around it, in the frame below.
@@ -78,10 +81,9 @@ impl Frame {
     }
     fn finish(mut self) -> Read<Body> {
         for (op, operands) in self.later {
-            if operands.iter().any(|&n| n >= self.defined) {
+            if operands.iter().any(|v| v.index() >= self.defined as usize) {
                 return Err(Damage("an operand is no value of its body"));
             }
-            let operands: SmallVec<[ValueId; 4]> = operands.iter().map(|&n| Body::value_at(n as usize)).collect();
             self.body.set_operands(op, &operands);
         }
         Ok(self.body)
@@ -97,6 +99,8 @@ impl<'a> Reader<'a> {
             ctx,
             tables,
             ops,
+            operands: vec![],
+            types: vec![],
             next_position: 0,
             allow_unregistered,
             unknown: None,
@@ -200,7 +204,7 @@ impl<'a> Reader<'a> {
         Ok(Blocks { blocks, left, at: 0 })
     }
 
-    fn op_name(&mut self, stream: &mut In<'_>) -> Read<(OpName, Option<&'static OpDef>)> {
+    fn op_name(&mut self, stream: &mut In<'_>) -> Read<(OpName, bool)> {
         let n = stream.number32()? as usize;
         let known = self.ops.get(n).ok_or(Damage("a reference leads nowhere"))?;
         if let Some(known) = known {
@@ -215,8 +219,9 @@ impl<'a> Reader<'a> {
         if def.is_none() && !self.allow_unregistered {
             self.unknown.get_or_insert_with(|| text.to_string());
         }
-        self.ops[n] = Some((name, def));
-        Ok((name, def))
+        let isolated = def.is_some_and(|d| d.has(Trait::IsolatedFromAbove));
+        self.ops[n] = Some((name, isolated));
+        Ok((name, isolated))
     }
 
     fn list(&mut self, stream: &mut In<'_>) -> Read<AttrList> {
@@ -228,23 +233,23 @@ impl<'a> Reader<'a> {
 
     /// Reads an op; answers it when a nested body follows.
     fn op(&mut self, frame: &mut Frame, block: BlockId, stream: &mut In<'_>) -> Read<Option<OpId>> {
-        let (name, def) = self.op_name(stream)?;
+        // Tables say which ops have bodies of their own; whoever handles them counts on it.
+        let (name, isolated) = self.op_name(stream)?;
         let flags = stream.byte()?;
         let is = |bit: u8| flags & bit != 0;
         let loc = if is(has::LOCATION) { self.tables.loc(stream)? } else { self.position()? };
-        let count = stream.count()?;
-        let mut operands: SmallVec<[u32; 4]> = SmallVec::with_capacity(count);
         let mut known = true;
-        for _ in 0..count {
+        self.operands.clear();
+        for _ in 0..stream.count()? {
             let n = i64::from(frame.defined).checked_sub(stream.signed()?).and_then(|n| u32::try_from(n).ok());
-            let n = n.ok_or(Damage("an operand is no value of its body"))?;
+            let n = n.filter(|&n| n < u32::MAX).ok_or(Damage("an operand is no value of its body"))?;
             known &= n < frame.defined;
-            operands.push(n);
+            self.operands.push(Body::value_at(n as usize));
         }
-        let mut types: SmallVec<[Type; 4]> = SmallVec::new();
+        self.types.clear();
         if is(has::RESULTS) {
             for _ in 0..stream.count()? {
-                types.push(stream.of(self.tables.types())?);
+                self.types.push(stream.of(self.tables.types())?);
             }
         }
         let attrs = if is(has::ATTRS) { self.list(stream)? } else { AttrList::new() };
@@ -258,36 +263,34 @@ impl<'a> Reader<'a> {
                 successors.push(stream.of(&around.blocks)?);
             }
         }
-        // Tables say which ops have bodies of their own; whoever handles them counts on it.
-        let isolated = def.is_some_and(|d| d.has(Trait::IsolatedFromAbove));
         if isolated != is(has::NESTED) || isolated && regions > 0 {
             return Err(Damage("an op has a body of its own and should not, or has none and should"));
         }
-        let values: SmallVec<[ValueId; 4]> = match known {
-            true => operands.iter().map(|&n| Body::value_at(n as usize)).collect(),
-            false => SmallVec::new(),
-        };
+        let results = self.types.len();
+        let first = frame.defined as usize;
+        frame.defined = u32::try_from(first + results).map_err(|_| Damage("a body has too many values"))?;
         let body = &mut frame.body;
-        let op = body.create_op(name, loc, &values, &types, attrs, &[], &successors, None);
+        let operands = if known { self.operands.as_slice() } else { &[] };
+        let op = body.create_op(name, loc, operands, &self.types, attrs, &[], &successors, None);
         if !known {
-            frame.later.push((op, operands));
+            frame.later.push((op, self.operands.clone()));
         }
         if properties.is_some() {
             body.set_properties(op, properties);
         }
         body.append(block, op);
-        let first = frame.defined as usize;
-        frame.defined = u32::try_from(first + types.len()).map_err(|_| Damage("a body has too many values"))?;
-        debug_assert!(types.is_empty() || body.result(op).index() == first);
+        debug_assert!(results == 0 || body.result(op).index() == first);
         if is(has::NAMES) {
-            for i in 0..types.len() {
+            for i in 0..results {
                 let name = self.name(frame, stream)?;
                 frame.body.set_value_name(Body::value_at(first + i), name);
             }
         }
-        let body = &mut frame.body;
-        let made: Vec<RegionId> = (0..regions).map(|_| body.add_region(op)).collect();
-        frame.next.extend(made.into_iter().rev().map(Next::Region));
+        if regions > 0 {
+            let body = &mut frame.body;
+            let made: Vec<RegionId> = (0..regions).map(|_| body.add_region(op)).collect();
+            frame.next.extend(made.into_iter().rev().map(Next::Region));
+        }
         Ok(isolated.then_some(op))
     }
 }

@@ -32,7 +32,19 @@ impl Body {
     }
     /// Puts an op at the end of a block.
     pub fn append(&mut self, block: BlockId, op: OpId) {
-        self.insert_between(block, self.blocks[block].last, None, op);
+        debug_assert!(self.layout[op].block.is_none(), "an op stands in one place");
+        let place = &mut self.blocks[block];
+        let prev = place.last.replace(op);
+        let mut order = ORDER_STEP;
+        match prev {
+            Some(prev) => {
+                let before = &mut self.layout[prev];
+                before.next = Some(op);
+                order += before.order;
+            }
+            None => place.first = Some(op),
+        }
+        self.layout[op] = OpLayout { block: Some(block), prev, next: None, order, erased: false };
     }
     /// Puts an op before another.
     pub fn insert_before(&mut self, anchor: OpId, op: OpId) {

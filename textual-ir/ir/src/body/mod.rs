@@ -12,7 +12,11 @@ mod walk;
 
 pub use blocks::Sizes;
 
-use crate::{AttrList, Loc, Name, OpName, Type, entity::PrimaryMap, entity_id};
+use crate::{
+    AttrList, Loc, Name, OpName, Type,
+    entity::{PrimaryMap, fitted},
+    entity_id,
+};
 use smallvec::SmallVec;
 
 entity_id!(
@@ -141,6 +145,9 @@ pub struct Body {
     roots: SmallVec<[RegionId; 1]>,
 }
 
+/// Ops of a body that is not copied for the sake of its size.
+const LARGE: usize = 1 << 12;
+
 impl Drop for Body {
     /// Bodies inside are dropped one after the other, not one inside the other: nesting may be deep.
     fn drop(&mut self) {
@@ -159,5 +166,22 @@ impl Body {
     /// An empty body without regions.
     pub fn new() -> Body {
         Body::default()
+    }
+    /// Moves what is in a body to one that has little more room than that. This one is empty then and keeps its room, to be filled
+    /// again; a large body is moved as it is.
+    pub fn take_fitted(&mut self) -> Body {
+        if self.ops.len() > LARGE {
+            return std::mem::take(self);
+        }
+        Body {
+            ops: self.ops.take_fitted(),
+            layout: self.layout.take_fitted(),
+            operands: fitted(&mut self.operands),
+            values: self.values.take_fitted(),
+            value_ids: fitted(&mut self.value_ids),
+            blocks: self.blocks.take_fitted(),
+            regions: self.regions.take_fitted(),
+            roots: std::mem::take(&mut self.roots),
+        }
     }
 }

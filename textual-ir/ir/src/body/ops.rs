@@ -1,6 +1,6 @@
 //! What ops are: name, place, attributes, results, regions, successors, nested bodies.
 
-use super::{BlockId, Body, OpData, OpId, OpLayout, RegionId, Rest, ValueId};
+use super::{BlockId, Body, OpData, OpId, OpLayout, RegionId, Rest, Slot, ValueId};
 use crate::{Attr, AttrList, Context, Loc, Name, OpName, Type, entity::EntityId};
 use smallvec::SmallVec;
 
@@ -30,8 +30,8 @@ impl Body {
         let op = self.ops.push(OpData {
             name,
             loc,
-            first_operand: 0,
-            operand_count: 0,
+            first_operand: self.operands.len() as Slot,
+            operand_count: operands.len() as u32,
             first_result: self.values.len() as u32,
             result_count: result_types.len() as u32,
             attrs,
@@ -44,7 +44,7 @@ impl Body {
         for (i, &ty) in result_types.iter().enumerate() {
             self.add_value(ty, op.index() as u32, i as u32, None);
         }
-        self.set_operands(op, operands);
+        self.add_operands(op, operands);
         op
     }
     /// Its name.

@@ -22,12 +22,24 @@ impl Body {
     }
     /// All operands, one after the other.
     #[inline]
-    pub fn operands_iter(&self, op: OpId) -> impl ExactSizeIterator<Item = ValueId> + '_ {
+    pub fn operands_iter(&self, op: OpId) -> impl ExactSizeIterator<Item = ValueId> + Clone + '_ {
         self.operand_slots(op).iter().map(|o| o.value)
     }
+    #[inline]
     fn operand_slots(&self, op: OpId) -> &[Operand] {
         let OpData { first_operand, operand_count, .. } = self.ops[op];
         &self.operands[first_operand as usize..(first_operand + operand_count) as usize]
+    }
+    /// The operands of an op behind all others.
+    pub(super) fn add_operands(&mut self, op: OpId, operands: &[ValueId]) {
+        for &value in operands {
+            let slot = self.operands.len() as Slot;
+            let next = std::mem::replace(&mut self.values[value].first_use, slot);
+            if let Some(next) = self.operands.get_mut(next as usize) {
+                next.prev = slot;
+            }
+            self.operands.push(Operand { value, op, prev: NO_SLOT, next });
+        }
     }
     /// Replaces all operands.
     pub fn set_operands(&mut self, op: OpId, operands: &[ValueId]) {

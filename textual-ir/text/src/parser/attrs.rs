@@ -354,7 +354,7 @@ impl Parser<'_> {
 
     fn dictionary_into(&mut self, list: &mut AttrList, rest: &mut FxHashMap<Name, Attr>, sugar: bool) -> Parse<()> {
         self.expect_token("{")?;
-        self.list_until("}", |p| {
+        self.each_until("}", |p| {
             let token = p.tokens.peek();
             let name = p.attribute_key()?;
             let kind = if sugar { p.op.and_then(|op| op.attr(p.ctx.str(name))).map(|a| a.kind) } else { None };
@@ -376,8 +376,7 @@ impl Parser<'_> {
                 rest.insert(name, attr);
             }
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     /// Behind a value that could not be read: moves to the next `,` or `}` of the dictionary, if it is near.

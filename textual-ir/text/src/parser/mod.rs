@@ -31,7 +31,7 @@ use crate::{
     upstream::Upstream,
 };
 use nim_ir::{
-    Body, Context, Diagnostic, Loc, LocData, Module, Name, OpDef, OpName, SourceId, Type, TypeData,
+    Body, Context, Diagnostic, Loc, LocData, Module, Name, OpDef, OpName, SourceId, Type, TypeData, ValueId,
     syntax::{Parse, Reported},
 };
 use rustc_hash::FxHashMap;
@@ -123,6 +123,14 @@ struct Known<'c> {
     attrs: FxHashMap<&'c str, nim_ir::Attr>,
 }
 
+/// What was filled and emptied before: room for what comes next.
+#[derive(Default)]
+struct Spare {
+    bodies: Vec<Body>,
+    operands: Vec<ValueId>,
+    results: Vec<Type>,
+}
+
 pub(crate) struct Parser<'c> {
     ctx: &'c Context,
     opts: &'c ParseOptions,
@@ -140,6 +148,7 @@ pub(crate) struct Parser<'c> {
     trying: u32,
     /// The body that ops are parsed into now, and those around it.
     bodies: Vec<Body>,
+    spare: Spare,
     scopes: Vec<scope::Scope>,
     table: scope::Table,
     aliases: aliases::Aliases,
@@ -167,6 +176,7 @@ impl<'c> Parser<'c> {
             max_depth: crate::stack::max_depth(),
             trying: 0,
             bodies: vec![Body::new()],
+            spare: Spare::default(),
             scopes: vec![],
             table: scope::Table::default(),
             aliases: aliases::Aliases::default(),
@@ -197,6 +207,7 @@ impl<'c> Parser<'c> {
 
     // ---- tokens
 
+    #[inline]
     fn loc_of(&self, token: Token) -> Loc {
         match self.place {
             Some(place) => Loc::of_token(place, token.start),
@@ -209,12 +220,15 @@ impl<'c> Parser<'c> {
     fn peek_kind(&self) -> Kind {
         self.tokens.peek().kind
     }
+    #[inline(always)]
     fn is(&self, token: Token, text: &str) -> bool {
         matches!(token.kind, Kind::Punctuation | Kind::BareId) && self.tokens.is(token, text)
     }
+    #[inline(always)]
     fn peek_is(&self, text: &str) -> bool {
         self.is(self.tokens.peek(), text)
     }
+    #[inline(always)]
     fn accept_token(&mut self, text: &str) -> bool {
         let found = self.peek_is(text);
         if found {
@@ -222,8 +236,13 @@ impl<'c> Parser<'c> {
         }
         found
     }
+    #[inline(always)]
     fn expect_token(&mut self, text: &str) -> Parse<()> {
-        if self.accept_token(text) { Ok(()) } else { Err(self.unexpected(&format!("`{text}`"))) }
+        if self.accept_token(text) { Ok(()) } else { Err(self.missing(text)) }
+    }
+    #[cold]
+    fn missing(&mut self, text: &str) -> Reported {
+        self.unexpected(&format!("`{text}`"))
     }
     /// The text of the next token if it is of a kind; takes it.
     fn accept_kind(&mut self, kind: Kind) -> Option<&'c str> {
@@ -317,11 +336,16 @@ impl<'c> Parser<'c> {
     /// Items separated by commas up to a closing token, which is taken.
     fn list_until<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
         let mut items = vec![];
+        self.each_until(close, |p| item(p).map(|item| items.push(item)))?;
+        Ok(items)
+    }
+    /// As [`Self::list_until`], where what is read is put away by whoever reads it.
+    fn each_until(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<()>) -> Parse<()> {
         if self.accept_token(close) {
-            return Ok(items);
+            return Ok(());
         }
         loop {
-            items.push(item(self)?);
+            item(self)?;
             if !self.accept_token(",") {
                 break;
             }
@@ -329,7 +353,7 @@ impl<'c> Parser<'c> {
         if !self.accept_token(close) {
             return Err(self.unexpected(&format!("`,` or `{close}`")));
         }
-        Ok(items)
+        Ok(())
     }
     /// The type that stands for one that could not be read.
     fn error_type(&self) -> Type {

@@ -63,9 +63,13 @@ impl<'c> Parser<'c> {
         {
             recorder.isolated.push(start.start as usize..end.end as usize);
         }
-        let OpState { name, loc, operands, results, attrs, regions, successors, nested } = state;
+        let OpState { name, loc, mut operands, mut results, attrs, regions, successors, nested } = state;
         let body = self.body_now();
         let op = body.create_op(name, loc, &operands, &results, attrs, &regions, &successors, nested);
+        operands.clear();
+        results.clear();
+        (self.spare.operands, self.spare.results) = (operands, results);
+        let body = self.body_now();
         body.set_properties(op, properties);
         body.append(block, op);
         self.name_results(op, &names, loc);
@@ -167,12 +171,14 @@ impl<'c> Parser<'c> {
         };
         let name = self.ctx.op_str(op_name);
         let mut state = OpState::of(op_name, loc);
+        state.operands = std::mem::take(&mut self.spare.operands);
         let def = self.ctx.op_def(op_name);
         if def.is_none() && name != "builtin.module" && !self.is_upstream_op(name) && !self.opts.allow_unregistered {
             self.unknown_op(token, name, codes::UNREGISTERED);
         }
         self.expect_token("(")?;
-        let operands = self.list_until(")", Self::operand_name)?;
+        let mut operands = SmallVec::<[OperandName; 4]>::new();
+        self.each_until(")", |p| p.operand_name().map(|name| operands.push(name)))?;
         self.successor_list(&mut state)?;
         let mut properties = None;
         if self.accept_token("<") {
@@ -181,9 +187,10 @@ impl<'c> Parser<'c> {
             self.expect_token(">")?;
             match def {
                 // What the table does not know stays apart, so that it is printed where it was.
-                Some(def) => {
+                Some(_) => {
                     for (name, attr) in list.iter() {
-                        let known = def.attr(self.ctx.str(name)).is_some() || SEGMENTS.contains(&self.ctx.str(name));
+                        let known =
+                            self.ctx.attr_def(op_name, name).is_some() || SEGMENTS.contains(&self.ctx.str(name));
                         let target =
                             if known { &mut state.attrs } else { properties.get_or_insert_with(AttrList::new) };
                         target.set(self.ctx, name, attr);
@@ -201,9 +208,17 @@ impl<'c> Parser<'c> {
         }
         self.expect_token(":")?;
         let at = self.tokens.peek();
-        let (inputs, results) = self.function_signature()?;
+        let mut inputs = SmallVec::<[Type; 4]>::new();
+        self.expect_token("(")?;
+        self.each_until(")", |p| p.ty().map(|ty| inputs.push(ty)))?;
+        self.expect_token("->")?;
+        state.results = std::mem::take(&mut self.spare.results);
+        if self.accept_token("(") {
+            self.each_until(")", |p| p.ty().map(|ty| state.results.push(ty)))?;
+        } else {
+            state.results.push(self.ty()?);
+        }
         self.operands_of_types(&mut state, &operands, &inputs, at)?;
-        state.results = results;
         Ok(Parsed { state, properties })
     }
 
@@ -252,6 +267,7 @@ impl<'c> Parser<'c> {
             let message = format!("{} operands, but {} types of operands", operands.len(), types.len());
             return Err(self.error(codes::OPERAND_COUNT, at, message));
         }
+        state.operands.reserve_exact(operands.len());
         for (&operand, &ty) in operands.iter().zip(types) {
             let value = self.lookup(operand, Some(ty));
             state.operands.push(value);
@@ -259,6 +275,7 @@ impl<'c> Parser<'c> {
         Ok(())
     }
 
+    #[cold]
     pub(super) fn unknown_op(&mut self, token: Token, name: &str, code: &'static str) -> Reported {
         let loc = self.loc_of(token);
         let mut diagnostic = Diagnostic::error(code, loc, format!("there is no op `{}`", shorten(name)));

@@ -80,7 +80,8 @@ impl Parser<'_> {
         let def = self.ctx.op_def(state.name);
         let around = std::mem::replace(&mut self.op, def);
         let result = if is_isolated(name, def) {
-            let mut body = state.nested.take().map_or_else(Body::new, |b| *b);
+            let spare = || self.spare.bodies.pop().unwrap_or_default();
+            let mut body = state.nested.take().map_or_else(spare, |b| *b);
             let region = body.add_root_region();
             self.bodies.push(body);
             self.push_scope();
@@ -92,7 +93,10 @@ impl Parser<'_> {
                 recorder.owners.pop();
             }
             self.pop_scope();
-            state.nested = self.bodies.pop().map(Box::new);
+            if let Some(mut body) = self.bodies.pop() {
+                state.nested = Some(Box::new(body.take_fitted()));
+                self.spare.bodies.push(body);
+            }
             result
         } else {
             let region = self.body_now().add_detached_region();

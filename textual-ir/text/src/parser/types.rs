@@ -57,7 +57,10 @@ impl<'c> Parser<'c> {
         let known = text.filter(|_| self.recorder.is_none()).and_then(|text| self.known.types.get(text));
         if let Some(&(known, size)) = known {
             self.aliases.use_again(size);
-            self.tokens.seek(start.start as usize + text.map_or(0, str::len));
+            match text {
+                Some(text) if text.len() > start.range().len() => self.tokens.seek(start.start as usize + text.len()),
+                _ => drop(self.tokens.bump()),
+            }
             return Ok(known);
         }
         let (found, before) = (self.diagnostics.len(), self.aliases.used());

@@ -183,7 +183,7 @@ impl Printer<'_> {
             Element::FunctionalType(a, b) => {
                 let (inputs, results) = (self.target_types(a, it), self.target_types(b, it));
                 self.space(spacing);
-                self.signature(&inputs, &results);
+                self.signature(inputs.iter().copied(), results.iter().copied());
             }
             Element::Group { elements, anchor, otherwise } => {
                 let here = elements.get(*anchor).is_some_and(|a| self.is_there(a, it));

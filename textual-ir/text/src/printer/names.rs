@@ -8,7 +8,6 @@
 use super::Printer;
 use nim_ir::{BlockId, Body, Context, Name, RegionId, ValueId, entity::EntityId};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::fmt::Write;
 
 /// How a value is written.
 #[derive(Copy, Clone)]
@@ -168,9 +167,19 @@ fn write_base(ctx: &Context, text: Option<Text>, out: &mut String) {
         }
     }
 }
-fn write_number(number: u64, out: &mut String) {
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{number}");
+/// Digits without the machinery of formats: most of what a large text says are numbers of values.
+fn write_number(mut number: u64, out: &mut String) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len() - 1;
+    loop {
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+        at -= 1;
+    }
+    out.extend(digits[at..].iter().map(|&d| char::from(d)));
 }
 
 impl Printer<'_> {

@@ -3,9 +3,8 @@
 use super::{Names, Printer, names::group_len};
 use crate::parser::SEGMENTS;
 use nim_ir::{
-    Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, Type, ValueDef,
+    Arity, Attr, AttrList, BlockId, Body, Module, Name, OpDef, OpId, Presence, RegionId, Trait, ValueDef, ValueId,
 };
-use smallvec::SmallVec;
 use std::rc::Rc;
 
 impl<'a> Printer<'a> {
@@ -122,56 +121,39 @@ impl<'a> Printer<'a> {
         self.operand_list(op);
         self.push(")");
         self.successor_list(op);
-        let inherent = |n: Name| {
-            let text = ctx.str(n);
-            match def {
-                Some(def) => def.attr(text).is_some() || SEGMENTS.contains(&text),
-                None => name == "builtin.module" && ["sym_name", "sym_visibility"].contains(&text),
-            }
+        let inherent = |n: Name| match def {
+            Some(_) => ctx.attr_def(body.op_name(op), n).is_some() || SEGMENTS.contains(&ctx.str(n)),
+            None => name == "builtin.module" && ["sym_name", "sym_visibility"].contains(&ctx.str(n)),
         };
-        type Few = SmallVec<[(Name, Attr); 4]>;
-        let (mut properties, mut others): (Few, Few) = body.attrs(op).iter().partition(|(n, _)| inherent(*n));
-        let others_known = body.properties(op);
-        properties.extend(others_known.iter().flat_map(|list| list.iter()));
-        properties.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
-        others.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
-        // Braces that hold nothing say that an op nobody knows has properties.
-        if properties.is_empty() && others_known.is_some() {
-            self.push(" <{}>");
+        // Lists are in the order of their names already.
+        let attrs = body.attrs(op);
+        match body.properties(op) {
+            None => self.dictionary(" <{", attrs.iter().filter(|(n, _)| inherent(*n)), "}>"),
+            // Braces that hold nothing say that an op nobody knows has properties.
+            Some(list) if list.is_empty() && !attrs.iter().any(|(n, _)| inherent(n)) => self.push(" <{}>"),
+            Some(list) => {
+                let mut all: Vec<(Name, Attr)> = attrs.iter().filter(|(n, _)| inherent(*n)).collect();
+                all.extend(list.iter());
+                all.sort_by(|a, b| ctx.str(a.0).cmp(ctx.str(b.0)));
+                self.dictionary(" <{", all, "}>");
+            }
         }
-        self.generic_tail(op, name, def, &properties, &others);
-    }
-
-    fn generic_tail(
-        &mut self,
-        op: OpId,
-        name: &str,
-        def: Option<&'static OpDef>,
-        properties: &[(Name, Attr)],
-        others: &[(Name, Attr)],
-    ) {
-        let body = self.body();
-        self.properties(properties);
         let least = def.map_or(0, |d| d.regions.iter().filter(|r| r.arity == Arity::One).count());
         self.region_list(op, name, least);
-        self.discardable(others);
+        self.dictionary(" {", attrs.iter().filter(|(n, _)| !inherent(*n)), "}");
         self.push(" : ");
-        let inputs: SmallVec<[Type; 4]> = body.operands_iter(op).map(|v| body.ty(v)).collect();
-        let results: SmallVec<[Type; 4]> = body.results(op).iter().map(|&v| body.ty(v)).collect();
-        self.signature(&inputs, &results);
+        self.types(op);
     }
-    fn properties(&mut self, list: &[(Name, Attr)]) {
-        if !list.is_empty() {
-            self.push(" <{");
-            self.commas(list, |p, &(name, attr)| p.named_attr(name, attr, None));
-            self.push("}>");
+    /// Attributes between braces, where there are some.
+    fn dictionary(&mut self, open: &str, list: impl IntoIterator<Item = (Name, Attr)>, close: &str) {
+        let mut before = open;
+        for (name, attr) in list {
+            self.push(before);
+            self.named_attr(name, attr, None);
+            before = ", ";
         }
-    }
-    fn discardable(&mut self, list: &[(Name, Attr)]) {
-        if !list.is_empty() {
-            self.push(" {");
-            self.commas(list, |p, &(name, attr)| p.named_attr(name, attr, None));
-            self.push("}");
+        if before != open {
+            self.push(close);
         }
     }
 
@@ -188,15 +170,19 @@ impl<'a> Printer<'a> {
         self.dict(body.attrs(op), &[], " ");
         if body.operand_count(op) > 0 || !def.results.is_empty() {
             self.push(" : ");
-            let inputs: Vec<Type> = body.operands(op).iter().map(|&v| body.ty(v)).collect();
-            let results: Vec<Type> = body.results(op).iter().map(|&v| body.ty(v)).collect();
-            self.signature(&inputs, &results);
+            self.types(op);
         }
+    }
+    /// `(types) -> types` of operands and results.
+    fn types(&mut self, op: OpId) {
+        let body = self.body();
+        let types = |values: &'a [ValueId]| values.iter().map(|&v| body.ty(v));
+        self.signature(body.operands_iter(op).map(|v| body.ty(v)), types(body.results(op)));
     }
 
     pub(super) fn operand_list(&mut self, op: OpId) {
-        let operands = self.body().operands(op);
-        self.commas(operands, |p, v| p.value_name(v));
+        let body = self.body();
+        self.commas(body.operands_iter(op), |p, v| p.value_name(v));
     }
     fn successor_list(&mut self, op: OpId) {
         let successors = self.body().successors(op);
@@ -349,13 +335,13 @@ impl<'a> Printer<'a> {
             let ctx = self.ctx;
             let (properties, others): (Vec<_>, Vec<_>) =
                 module.attrs.iter().partition(|(n, _)| ["sym_name", "sym_visibility"].contains(&ctx.str(*n)));
-            self.properties(&properties);
+            self.dictionary(" <{", properties, "}>");
             self.push(" (");
             if let Some(region) = region {
                 self.region_text("builtin.module", region, true, true, true);
             }
             self.push(")");
-            self.discardable(&others);
+            self.dictionary(" {", others, "}");
             self.push(" : () -> ()");
         } else {
             self.module_header(&module.attrs);

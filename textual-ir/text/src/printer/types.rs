@@ -30,7 +30,7 @@ impl Printer<'_> {
                 self.type_list(types);
                 self.push(">");
             }
-            TypeData::Function { inputs, results } => self.signature(inputs, results),
+            TypeData::Function { inputs, results } => self.signature(inputs.iter().copied(), results.iter().copied()),
             TypeData::Tensor { dims, element, encoding } => {
                 self.push("tensor<");
                 self.dims(dims);
@@ -110,15 +110,20 @@ impl Printer<'_> {
     }
 
     /// `(inputs) -> results`; one result that is no function stands without parentheses.
-    pub(super) fn signature(&mut self, inputs: &[Type], results: &[Type]) {
+    pub(super) fn signature(
+        &mut self,
+        inputs: impl Iterator<Item = Type>,
+        results: impl ExactSizeIterator<Item = Type> + Clone,
+    ) {
         self.push("(");
-        self.type_list(inputs);
+        self.commas(inputs, Self::ty);
         self.push(") -> ");
-        match results {
-            &[result] if !matches!(self.ctx.type_data(result), TypeData::Function { .. }) => self.ty(result),
-            results => {
+        let alone = (results.len() == 1).then(|| results.clone().next()).flatten();
+        match alone.filter(|&ty| !matches!(self.ctx.type_data(ty), TypeData::Function { .. })) {
+            Some(result) => self.ty(result),
+            None => {
                 self.push("(");
-                self.type_list(results);
+                self.commas(results, Self::ty);
                 self.push(")");
             }
         }
