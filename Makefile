@@ -3,6 +3,7 @@
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
+#   make check-models   every fetched model: compiled once, run at both shape settings, compared; time and memory of the compiler
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
 #   make demo    one real model through every level, compiled, run, compared (MODEL=<id> picks another)
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-opt bench-overhead demo setup models fmt clippy unit
+.PHONY: build test bench check-models bench-opt bench-overhead demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -42,6 +43,9 @@ bench: build
 	  "$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --threads $$threads \
 	    $(if $(MODELS),,--report docs/benchmarks) $(BENCH_MODELS)
 	done
+
+check-models: build
+	@test-suite/models/check_models.py --tools "$(abspath $(TARGET))/release" $(MODELS)
 
 bench-overhead:
 	$(CARGO) run --release -p nim-vm --example overhead
