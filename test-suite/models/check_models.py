@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("NIM_MODELS") or Path.home() / ".cache/nim-models")
 # What a compiler with LLVM in it takes for a model without weights.
-BASE = 400 << 20
+BASE = 150 << 20
 
 
 def spent(command):
@@ -57,9 +57,11 @@ def check(path, args, scratch):
     said, good = outcome(text)
     mb = 1e-6
     line = f"{seconds:.1f} s ({cpu:.1f} s of CPU), {memory * mb:.0f} MB for {weights * mb:.0f} MB of weights; {said}"
-    if seconds > args.seconds:
+    # Segments have inputs and outputs by the hundred, which no model has: only their numbers count.
+    whole = path.name != "segments"
+    if whole and seconds > args.seconds:
         line, good = f"{line}; TOO SLOW", False
-    if memory > 3 * weights + BASE:
+    if whole and memory > 3 * weights + BASE:
         line, good = f"{line}; TOO LARGE", False
     return line, good
 

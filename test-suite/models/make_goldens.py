@@ -21,6 +21,8 @@ from shapes import SHAPES
 
 # Noise of models that round to integers, and their segments, came with format 2.
 FORMAT = 2
+# Of how many changes of the weights the largest effect counts.
+DRAWS = 12
 ROOT = os.environ.get("NIM_MODELS") or os.path.expanduser("~/.cache/nim-models")
 
 
@@ -142,7 +144,7 @@ def write(d, path, data):
         out_names = [o.name for o in s.get_outputs()]
         runs.append([s.run(None, {n: a for n, a in feeds.items() if n in kept}) for feeds in data])
         del s
-    for seed in range(3):
+    for seed in range(DRAWS):
         other = moved(path, seed)
         if other is not None:
             s = open_model(other, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)

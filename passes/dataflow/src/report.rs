@@ -183,7 +183,7 @@ fn iterations(ctx: &Context, body: &Body, op: OpId) -> Expr {
     while let Some(outer) = around {
         if let Some(count) = body.attr_named(ctx, outer, "trip_count").and_then(|a| ctx.as_expr(a)) {
             times = ctx.exprs.mul(times, count);
-        } else if nim_graph::Loop::is(ctx, body, outer) {
+        } else if ctx.op_str(body.op_name(outer)) == "graph.loop" {
             let name = crate::names::kernel_name(ctx, &[body.loc(outer)]);
             times = ctx.exprs.mul(times, ctx.exprs.named(&format!("iterations_of_{name}")));
         }
