@@ -25,10 +25,9 @@ nim_ir::codes! {
         "Every node waits for another. The model is damaged.",
         "`a = Neg(b); b = Neg(a)`";
     "N0606", "file contradicts itself",
-        "The element type or the rank that the file states for a value is not the one that follows from its nodes. (A size \
-         that is stated wrongly is ignored: what follows is taken.) Remove the wrong entry of `value_info`, or infer \
-         shapes anew.",
-        "`y = Relu(x)` with `x: float[3]` and `y: float[3, 1]`";
+        "The element type that the file states for a value is not the one that follows from its nodes. (A rank or a size that \
+         is stated wrongly is ignored: what follows is taken.) Remove the wrong entry of `value_info`, or infer types anew.",
+        "`y = Relu(x)` with `x: float[3]` and `y: int64[3]`";
     "N0607", "function calls itself, or too deep",
         "Functions of a model are put where they are called, so they cannot be recursive; subgraphs are nested up to \
          a fixed depth.",

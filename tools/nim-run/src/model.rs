@@ -43,7 +43,10 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
         }
         if !cli.import.to_args().is_empty() {
             let flags = "--symbolic-inputs, --constant and --input-shape are for nim-compile";
-            return Err(Failure::new(Stage::Load, format!("{}: {flags}; this is compiled already", cli.model.display())));
+            return Err(Failure::new(
+                Stage::Load,
+                format!("{}: {flags}; this is compiled already", cli.model.display()),
+            ));
         }
         return program(cli, &cli.model, only, 0.0);
     }
@@ -56,7 +59,8 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
             let scratch = Scratch::new("nim-run")?;
             let (lowered, compile_ms) = compile(cli, &scratch, &format!("{backend}.nir"), &backend.to_string())?;
             // The module maps the constants that lie beside it, which outlives their names.
-            interpreted(&lowered, &ImportOptions::default(), Backend::Interp, compile_ms).map(|model| Model { backend, ..model })
+            interpreted(&lowered, &ImportOptions::default(), Backend::Interp, compile_ms)
+                .map(|model| Model { backend, ..model })
         }
         Backend::Cpu | Backend::Native => {
             let scratch = Scratch::new("nim-run")?;

@@ -123,8 +123,8 @@ pub fn tensor_type(ctx: &Context, tensor: &type_proto::Tensor, base: &str, symbo
     }
 }
 
-/// An error when a claim of the file contradicts an inferred type; it says what the claim is. Sizes that are stated wrongly are
-/// common in files that converters wrote, and nothing depends on them: what follows from the nodes is taken.
+/// An error when the file says another element type than what was inferred; it says which. Ranks and sizes that are stated wrongly
+/// are common in files that converters wrote, and nothing depends on them: what follows from the nodes is taken.
 pub fn contradicts(ctx: &Context, claim: &type_proto::Tensor, inferred: Type) -> Result<(), String> {
     if claim.elem_type != 0 {
         let dtype = dtype_of(claim.elem_type).map_err(|e| e.to_string())?;
@@ -132,10 +132,7 @@ pub fn contradicts(ctx: &Context, claim: &type_proto::Tensor, inferred: Type) ->
             return Err(format!("a tensor of {dtype}"));
         }
     }
-    match (&claim.shape, ctx.dims(inferred)) {
-        (Some(shape), Some(dims)) if shape.dim.len() != dims.len() => Err(format!("of rank {}", shape.dim.len())),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// True for a vector of integers: what lists axes and sizes.

@@ -142,7 +142,13 @@ fn grouped(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 }
 
 /// The scale of a cache of `i8`: one number, or one for each element of each head; none of a cache that is not quantised.
-fn cache_scale(im: &mut Importer<'_>, n: &Node<'_>, name: &str, input: usize, by_head: ValueId) -> Built<Option<ValueId>> {
+fn cache_scale(
+    im: &mut Importer<'_>,
+    n: &Node<'_>,
+    name: &str,
+    input: usize,
+    by_head: ValueId,
+) -> Built<Option<ValueId>> {
     let kind = n.string(name, "NONE");
     if kind == "NONE" {
         return Ok(None);
