@@ -75,7 +75,6 @@ pub(super) fn settled(
     Err(Diagnostic::error("N0603", Loc::UNKNOWN, message).help(hint))
 }
 
-/// A dimension that the caller gives an input.
 impl std::str::FromStr for InputDim {
     type Err = String;
 
