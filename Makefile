@@ -4,6 +4,7 @@
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
 #   make bench-dynamic   models of many shapes beside their peers and beside themselves compiled for one (WORKLOADS="..." picks some)
+#   make check-models   every fetched model: compiled once, run at both shape settings, compared; time and memory of the compiler
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
 #   make bench-dataflow   dataflows of convolutions: basic and extended, bytes and bits (QUICK=1: a small part)
 #   make demo    one real model through every level, compiled, run, compared (MODEL=<id> picks another)
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-dynamic bench-opt bench-overhead bench-dataflow demo setup models fmt clippy unit
+.PHONY: build test bench bench-dynamic bench-opt bench-overhead bench-dataflow check-models demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -50,6 +51,9 @@ bench-dynamic: build
 	test -x "$(TARGET)/bench-venv/bin/python" || python3 -m venv "$(TARGET)/bench-venv"
 	"$(TARGET)/bench-venv/bin/pip" install --quiet --disable-pip-version-check -r test-suite/bench/dynamic/requirements.txt
 	"$(TARGET)/bench-venv/bin/python" test-suite/bench/dynamic/dynamic.py --tools "$(abspath $(TARGET))/release" $(WORKLOADS)
+
+check-models: build
+	@test-suite/models/check_models.py --tools "$(abspath $(TARGET))/release" $(MODELS)
 
 bench-overhead:
 	$(CARGO) run --release -p nim-vm --example overhead

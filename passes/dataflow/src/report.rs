@@ -175,13 +175,17 @@ struct Counting<'a> {
     times: Expr,
 }
 
-/// How often an op runs: the product of the trip counts of the loops around it. A loop whose count is not known counts once.
+/// How often an op runs: the product of the trip counts of the loops around it. A loop whose count only run time knows stands as
+/// `iterations_of_` and its name.
 fn iterations(ctx: &Context, body: &Body, op: OpId) -> Expr {
     let mut times = Expr::ONE;
     let mut around = body.parent_op(op);
     while let Some(outer) = around {
         if let Some(count) = body.attr_named(ctx, outer, "trip_count").and_then(|a| ctx.as_expr(a)) {
             times = ctx.exprs.mul(times, count);
+        } else if ctx.op_str(body.op_name(outer)) == "graph.loop" {
+            let name = crate::names::kernel_name(ctx, &[body.loc(outer)]);
+            times = ctx.exprs.mul(times, ctx.exprs.named(&format!("iterations_of_{name}")));
         }
         around = body.parent_op(outer);
     }

@@ -17,6 +17,8 @@ use crate::pool::ExprPool;
 
 /// Eliminations for one question.
 const FUEL: u32 = 300;
+/// Expressions looked at for one question: a product of n symbols of unknown sign has 2^n parts.
+const STEPS: u32 = 2_000;
 /// Deepest chain of eliminations and operands.
 const MAX_NESTING: u32 = 48;
 
@@ -59,17 +61,18 @@ pub(crate) struct Query<'a> {
     /// The best lower bound so far, and whether the search was exhausted.
     lower: FxHashMap<Expr, (i128, bool)>,
     fuel: u32,
+    steps: u32,
     nesting: u32,
 }
 
 impl<'a> Query<'a> {
     pub(crate) fn new(pool: &'a ExprPool, facts: &'a Facts) -> Self {
-        Query { pool, facts, lower: FxHashMap::default(), fuel: FUEL, nesting: 0 }
+        Query { pool, facts, lower: FxHashMap::default(), fuel: FUEL, steps: STEPS, nesting: 0 }
     }
 
     /// Gives the search new fuel, for a next question.
     pub(crate) fn refuel(&mut self) {
-        self.fuel = FUEL;
+        (self.fuel, self.steps) = (FUEL, STEPS);
     }
 
     pub(crate) fn range(&mut self, e: Expr) -> Interval {
@@ -95,9 +98,10 @@ impl<'a> Query<'a> {
         {
             return best;
         }
-        if self.nesting == MAX_NESTING {
+        if self.nesting == MAX_NESTING || self.steps == 0 {
             return NEG_INF;
         }
+        self.steps -= 1;
         self.nesting += 1;
         // While the answer is being found, a question about the same expression gets what is known so far.
         self.lower.insert(e, (NEG_INF, true));

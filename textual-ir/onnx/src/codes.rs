@@ -14,8 +14,8 @@ nim_ir::codes! {
          says so too.",
         "a graph with the output `y` and no node that gives `y`";
     "N0603", "input whose type is not supported",
-        "The type of an input is missing or is none that the toolkit has. Give the input an element type, and a shape \
-         of known rank.",
+        "The type of an input is missing or is none that the toolkit has, or its rank is left open and the model does not \
+         decide it. Give the input an element type and a shape: in the file, or with `--input-shape x=[N]x3x224x224`.",
         "an input without `tensor_type`";
     "N0604", "constant cannot be read",
         "The bytes of a constant do not fit its shape and type, or its file of external data is not there. Put the \
@@ -25,14 +25,16 @@ nim_ir::codes! {
         "Every node waits for another. The model is damaged.",
         "`a = Neg(b); b = Neg(a)`";
     "N0606", "file contradicts itself",
-        "The shape or type that the file states for a value is not the one that follows from its nodes. What follows \
-         is taken where the two can be meant together; here they cannot. Remove the wrong entry of `value_info`, or \
-         infer shapes anew.",
-        "`y = Relu(x)` with `x: float[3]` and `y: float[4]`";
+        "The element type that the file states for a value is not the one that follows from its nodes. (A rank or a size that \
+         is stated wrongly is ignored: what follows is taken.) Remove the wrong entry of `value_info`, or infer types anew.",
+        "`y = Relu(x)` with `x: float[3]` and `y: int64[3]`";
     "N0607", "function calls itself, or too deep",
         "Functions of a model are put where they are called, so they cannot be recursive; subgraphs are nested up to \
          a fixed depth.",
         "`f(x) { y = f(x) }`";
+    "N0608", "no such input",
+        "A shape or a constant is given for an input that the model does not have. The hint lists those it has.",
+        "`--constant axes=1xi64=0` for a model whose only input is `x`";
     "N0610", "input is missing",
         "The operator needs an input that the node does not have, or that is of another kind than a tensor.",
         "`y = Add(x)`";

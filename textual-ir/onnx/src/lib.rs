@@ -26,7 +26,7 @@ pub use dtype::{data_type_of, dtype_of};
 pub use encode::{encode_value, tensor_proto};
 pub use error::OnnxError;
 pub use external::ExternalData;
-pub use import::{ImportOptions, import};
+pub use import::{ImportOptions, InputDim, import};
 pub use model::{LoadedModel, load_model, load_model_bytes};
 pub use sparse::{dense_of, dense_with};
 pub use tensor::{tensor_of, tensor_with};

@@ -2,8 +2,9 @@
 
 use crate::{Failure, Interface, Stage, values::InputSpec};
 use clap::Args;
-use nim_onnx::ImportOptions;
+use nim_onnx::{ImportOptions, InputDim};
 use nim_tensor::Value;
+use std::str::FromStr;
 
 /// How an ONNX model is imported.
 #[derive(Args, Clone, Debug, Default)]
@@ -14,6 +15,40 @@ pub struct ImportFlags {
     /// Make an input a constant: NAME=@FILE.npy, NAME=@FILE.pb or NAME=2xi64=1,2.
     #[arg(long, value_name = "NAME=VALUE")]
     pub constant: Vec<InputSpec>,
+    /// Give an input this shape instead of the file's: NAME=[N]x3x224x224, where [N] is a symbol; NAME= for a scalar.
+    #[arg(long, value_name = "NAME=SHAPE")]
+    pub input_shape: Vec<InputShape>,
+}
+
+/// An input and its shape.
+#[derive(Clone, Debug)]
+pub struct InputShape {
+    name: String,
+    dims: Vec<InputDim>,
+    text: String,
+}
+
+impl FromStr for InputShape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<InputShape, String> {
+        // Names of inputs may have `=` in them, shapes cannot.
+        let (name, shape) = text.rsplit_once('=').ok_or("an input's name, =, and its shape are wanted")?;
+        // `x` separates, but may be a letter of a name in brackets.
+        let (mut parts, mut inside) = (vec![String::new()], false);
+        for c in shape.chars() {
+            inside = (inside || c == '[') && c != ']';
+            match parts.last_mut() {
+                Some(part) if inside || c != 'x' => part.push(c),
+                _ => parts.push(String::new()),
+            }
+        }
+        let dims = match shape {
+            "" => vec![],
+            _ => parts.iter().map(|p| p.parse()).collect::<Result<_, String>>()?,
+        };
+        Ok(InputShape { name: name.to_string(), dims, text: text.to_string() })
+    }
 }
 
 impl ImportFlags {
@@ -29,13 +64,16 @@ impl ImportFlags {
             };
             options.constants.insert(spec.name.clone(), tensor);
         }
+        options.shapes = self.input_shape.iter().map(|s| (s.name.clone(), s.dims.clone())).collect();
         Ok(options)
     }
 
     /// The same as arguments of another tool.
     pub fn to_args(&self) -> Vec<String> {
         let symbolic = self.symbolic_inputs.then(|| "--symbolic-inputs".to_string());
-        symbolic.into_iter().chain(self.constant.iter().map(|c| format!("--constant={c}"))).collect()
+        let constants = self.constant.iter().map(|c| format!("--constant={c}"));
+        let shapes = self.input_shape.iter().map(|s| format!("--input-shape={}", s.text));
+        symbolic.into_iter().chain(constants).chain(shapes).collect()
     }
 }
 

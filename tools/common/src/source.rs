@@ -90,6 +90,11 @@ impl Source {
     /// # Errors
     /// All diagnostics of import or parser, else those of the verifier.
     pub fn module(&self, ctx: &Context, options: &ImportOptions) -> Result<Module, Failure> {
+        let asked = options.symbolic_inputs || !options.constants.is_empty() || !options.shapes.is_empty();
+        if let (true, Source::Text { name, .. } | Source::Bytecode { name, .. }) = (asked, self) {
+            let flags = "--symbolic-inputs, --constant and --input-shape say how an ONNX model is imported";
+            return Err(Failure::new(Stage::Import, format!("{name}: {flags}; this is one of the IR already")));
+        }
         let module = match self {
             Source::Onnx(model) => {
                 nim_onnx::import(ctx, model, options).map_err(|d| Failure::diagnostics(Stage::Import, ctx, &d))?

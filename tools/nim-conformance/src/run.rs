@@ -11,7 +11,7 @@ use nim_onnx::{
 use nim_tensor::{Tolerance, compare::Difference};
 use nim_tools::{
     Backend, Engine, EngineOptions, Failure, Stage,
-    dataset::{OutputResult, all_agree, compare_outputs, data_sets, inputs, tolerance},
+    dataset::{Noise, OutputResult, all_agree, compare_outputs, data_sets, inputs, tolerance},
     source::{context, verified},
     terminal,
 };
@@ -177,7 +177,7 @@ fn check(
 ) -> Result<Vec<OutputResult>, Failure> {
     let inputs = inputs(set, engine.interface())?;
     let found = engine.run(&inputs)?;
-    let results = compare_outputs(&found, set, engine.interface(), tolerance)?;
+    let results = compare_outputs(&found, set, engine.interface(), tolerance, &Noise::new())?;
     *max_error = results.iter().map(|r| r.comparison.max_abs_error).fold(*max_error, f64::max);
     Ok(results)
 }

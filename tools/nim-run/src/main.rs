@@ -43,7 +43,8 @@ struct Cli {
     /// Write outputs as output_0.pb, output_0.npy, ...; with several data sets, in a folder each.
     #[arg(long, value_name = "DIR")]
     save_outputs: Option<PathBuf>,
-    /// Run every DIR/test_data_set_* (or DIR itself) and compare: |a-b| <= A + S*max|ref| + R*|ref|.
+    /// Run every DIR/test_data_set_* (or DIR itself) and compare: |a-b| <= A + S*max|ref| + R*|ref|. Where DIR/golden.json knows
+    /// how far the reference is from itself (its noise), that much more is allowed, and said.
     #[arg(long, value_name = "DIR")]
     test_data: Option<PathBuf>,
     /// R, relative to each element [default: that of DIR/data.json, else 1e-3].

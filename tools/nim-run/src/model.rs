@@ -2,6 +2,7 @@
 //! So a compiled program starts at once, and takes no memory for a compiler that it does not need.
 
 use crate::Cli;
+use nim_onnx::ImportOptions;
 use nim_tools::{
     Backend, Engine, Failure, RunOptions, Stage,
     files::{self, Scratch},
@@ -40,18 +41,26 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
             let message = format!("{}: a compiled program runs only with --backend={only}", cli.model.display());
             return Err(Failure::new(Stage::Load, message));
         }
+        if !cli.import.to_args().is_empty() {
+            let flags = "--symbolic-inputs, --constant and --input-shape are for nim-compile";
+            return Err(Failure::new(
+                Stage::Load,
+                format!("{}: {flags}; this is compiled already", cli.model.display()),
+            ));
+        }
         return program(cli, &cli.model, only, 0.0);
     }
     if !files::is_stdio(&cli.model) {
         readable(&cli.model)?;
     }
     match backend {
-        Backend::Interp | Backend::Dataflow => interpreted(cli, &cli.model, backend, 0.0),
+        Backend::Interp | Backend::Dataflow => interpreted(&cli.model, &cli.import.options()?, backend, 0.0),
         Backend::Loops | Backend::Dyn => {
             let scratch = Scratch::new("nim-run")?;
             let (lowered, compile_ms) = compile(cli, &scratch, &format!("{backend}.nir"), &backend.to_string())?;
             // The module maps the constants that lie beside it, which outlives their names.
-            interpreted(cli, &lowered, Backend::Interp, compile_ms).map(|model| Model { backend, ..model })
+            interpreted(&lowered, &ImportOptions::default(), Backend::Interp, compile_ms)
+                .map(|model| Model { backend, ..model })
         }
         Backend::Cpu | Backend::Native => {
             let scratch = Scratch::new("nim-run")?;
@@ -89,10 +98,10 @@ fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<
     Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
 }
 
-fn interpreted(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {
+fn interpreted(path: &Path, options: &ImportOptions, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {
     let start = Instant::now();
     let ctx = context();
-    let module = Source::read(path)?.module(&ctx, &cli.import.options()?)?;
+    let module = Source::read(path)?.module(&ctx, options)?;
     let load_ms = milliseconds(start);
     let engine = Engine::interpret(ctx, module, backend)?;
     let compile_ms = compile_ms + engine.compile_ms();

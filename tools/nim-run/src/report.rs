@@ -61,7 +61,9 @@ impl Report {
         match done {
             Ok(results) => results.iter().try_for_each(|r| {
                 let verdict = if r.comparison.passed() { "ok" } else { "WRONG" };
-                say(&format!("{name}: {verdict}: output {:?}: {}", r.name, r.comparison))
+                // The reference is no better than this.
+                let noise = r.noise.map_or(String::new(), |n| format!(" (within the reference's own noise, {n:.1e})"));
+                say(&format!("{name}: {verdict}: output {:?}: {}{noise}", r.name, r.comparison))
             }),
             Err(failure) => say(&format!("{name}: FAILED: {failure}")),
         }
@@ -126,5 +128,11 @@ fn output(result: &OutputResult) -> Json {
     // JSON has no infinity.
     let error = Some(comparison.max_abs_error).filter(|e| e.is_finite());
     let message = (!comparison.passed()).then(|| comparison.to_string());
-    json!({"name": result.name, "passed": comparison.passed(), "max_error": error, "message": message})
+    json!({
+        "name": result.name,
+        "passed": comparison.passed(),
+        "max_error": error,
+        "within_noise": result.noise,
+        "message": message,
+    })
 }

@@ -5,7 +5,7 @@ use nim_onnx::dataset::DataSet;
 use nim_tensor::{Tolerance, Value};
 use nim_tools::{
     Failure, Interface,
-    dataset::{self, OutputResult},
+    dataset::{self, Noise, OutputResult},
 };
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,7 @@ impl TestData {
 /// One data set.
 pub struct Set {
     data: DataSet,
+    noise: Noise,
     /// The inputs in the model's order.
     pub inputs: Vec<Value>,
 }
@@ -43,7 +44,7 @@ impl Set {
         let interface = model.engine.interface();
         let data = dataset::read_for_interface(folder, interface)?;
         let inputs = dataset::inputs(&data, interface)?;
-        Ok(Set { data, inputs })
+        Ok(Set { data, noise: dataset::noise(folder)?, inputs })
     }
 
     /// Compares outputs.
@@ -53,6 +54,6 @@ impl Set {
         interface: &Interface,
         tolerance: &Tolerance,
     ) -> Result<Vec<OutputResult>, Failure> {
-        dataset::compare_outputs(outputs, &self.data, interface, tolerance)
+        dataset::compare_outputs(outputs, &self.data, interface, tolerance, &self.noise)
     }
 }

@@ -109,6 +109,28 @@ fn test_data() {
 }
 
 #[test]
+fn the_noise_of_a_reference_is_allowed_and_said() {
+    let folder = folder("noise");
+    data_set(&folder, 0, &[1.0, 2.0], &[3.0, 4.0], &[4.0, 6.4]);
+    data_set(&folder, 1, &[1.0, 2.0], &[3.0, 4.0], &[4.0, 6.4]);
+    let golden = r#"{"settings": [{"outputs": {"sum": {"noise": 0.5}}}, {"outputs": {"sum": {"noise": 0.1}}}]}"#;
+    fs::write(folder.join("golden.json"), golden).unwrap();
+    let out = nim_run(&folder, &["model.nir", "--test-data", "."]);
+    let lines: Vec<&str> = text(&out.stdout).lines().collect();
+    let loose = "test_data_set_0: ok: output \"sum\": 2 elements agree, largest error 4.0e-1 (within the reference's own noise, \
+                 5.0e-1)";
+    assert_eq!(lines[0], loose);
+    assert!(lines[1].starts_with("test_data_set_1: WRONG: output \"sum\": 1 of 2 elements differ"), "{lines:?}");
+    assert_eq!((lines[2], out.status.code()), ("1 passed, 1 failed", Some(1)));
+    // What agrees without it is not said to need it.
+    let out = nim_run(&folder, &["model.nir", "--test-data", "test_data_set_1", "--rtol", "0.1"]);
+    assert!(!text(&out.stdout).contains("noise"));
+    fs::write(folder.join("golden.json"), "no JSON").unwrap();
+    let out = nim_run(&folder, &["model.nir", "--test-data", "."]);
+    assert!(text(&out.stdout).contains("golden.json"), "{}", text(&out.stdout));
+}
+
+#[test]
 fn a_model_on_standard_input() {
     let folder = folder("stdin");
     let mut child = Command::new(env!("CARGO_BIN_EXE_nim-run"))
@@ -120,6 +142,19 @@ fn a_model_on_standard_input() {
         .unwrap();
     child.stdin.take().unwrap().write_all(MODEL.as_bytes()).unwrap();
     assert_eq!(text(&child.wait_with_output().unwrap().stdout), "sum: 1x2xf32 [3, 3]\n");
+}
+
+#[test]
+fn flags_of_the_import_are_for_onnx_models() {
+    let folder = folder("flags");
+    for flag in ["--constant=y=1x2xf32=2", "--symbolic-inputs", "--input-shape=x=[N]x2"] {
+        let out = nim_run(&folder, &["model.nir", "--input", "x=1x2xf32=1", "--input", "y=1x2xf32=1", flag]);
+        assert_eq!(out.status.code(), Some(1), "{flag}");
+        assert!(text(&out.stderr).contains("say how an ONNX model is imported"), "{flag}: {}", text(&out.stderr));
+    }
+    for bad in ["--input-shape=x", "--input-shape=x=N", "--input-shape=x=[N]xx2"] {
+        assert_eq!(nim_run(&folder, &["model.nir", bad]).status.code(), Some(2), "{bad}");
+    }
 }
 
 #[test]

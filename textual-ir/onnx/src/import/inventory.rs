@@ -3,7 +3,7 @@
 use super::{canonical_domain, node_name, rules};
 use crate::{
     LoadedModel,
-    proto::{GraphProto, NodeProto},
+    proto::{AttributeProto, GraphProto, NodeProto, TensorProto},
 };
 use nim_ir::{Context, Diagnostic, Loc};
 use std::{collections::BTreeMap, fmt};
@@ -92,7 +92,7 @@ pub(super) fn unsupported(ctx: &Context, model: &LoadedModel) -> Vec<Diagnostic>
         .collect()
 }
 
-/// What a model's initializers hold together.
+/// What a model's initializers and `Constant` nodes hold together.
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
 pub struct Parameters {
     /// How many there are.
@@ -103,20 +103,34 @@ pub struct Parameters {
     pub bytes: u64,
 }
 
-/// Counts the initializers of a model and of its subgraphs.
+/// Counts the initializers and the tensors of `Constant` nodes, of a model, its subgraphs and its functions.
 pub fn parameters(model: &LoadedModel) -> Parameters {
     let mut sum = Parameters::default();
     let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
-    while let Some(graph) = graphs.pop() {
-        let stored = graph.sparse_initializer.iter().filter_map(|s| s.values.as_ref());
-        for tensor in graph.initializer.iter().chain(stored) {
-            let elements = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(u64::try_from(d).unwrap_or(0)));
-            let bits = crate::dtype_of(tensor.data_type).map_or(0, |d| d.bits() as u64);
-            sum.tensors += 1;
-            sum.elements = sum.elements.saturating_add(elements);
-            sum.bytes = sum.bytes.saturating_add(elements.saturating_mul(bits).div_ceil(8));
+    let mut nodes: Vec<&NodeProto> = model.proto.functions.iter().flat_map(|f| &f.node).collect();
+    loop {
+        while let Some(node) = nodes.pop() {
+            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
+            if node.op_type == "Constant" && canonical_domain(&node.domain).is_empty() {
+                let sparse = |a: &AttributeProto| a.sparse_tensor.as_ref().and_then(|s| s.values.clone());
+                node.attribute.iter().for_each(|a| sum.add(a.t.as_ref().or(sparse(a).as_ref())));
+            }
         }
-        graphs.extend(graph.node.iter().flat_map(|n| &n.attribute).flat_map(|a| a.g.iter().chain(&a.graphs)));
+        let Some(graph) = graphs.pop() else { break };
+        nodes.extend(&graph.node);
+        let stored = graph.sparse_initializer.iter().filter_map(|s| s.values.as_ref());
+        graph.initializer.iter().chain(stored).for_each(|t| sum.add(Some(t)));
     }
     sum
+}
+
+impl Parameters {
+    fn add(&mut self, tensor: Option<&TensorProto>) {
+        let Some(tensor) = tensor else { return };
+        let elements = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(u64::try_from(d).unwrap_or(0)));
+        let bits = crate::dtype_of(tensor.data_type).map_or(0, |d| d.bits() as u64);
+        self.tensors += 1;
+        self.elements = self.elements.saturating_add(elements);
+        self.bytes = self.bytes.saturating_add(elements.saturating_mul(bits).div_ceil(8));
+    }
 }

@@ -8,6 +8,7 @@
 pub mod inventory;
 mod node;
 mod order;
+mod ranks;
 mod rules;
 mod scope;
 mod specialize;
@@ -34,6 +35,17 @@ pub struct ImportOptions {
     pub symbolic_inputs: bool,
     /// Inputs that become constants, by name.
     pub constants: FxHashMap<String, Tensor>,
+    /// Shapes of inputs in place of those in the file, by name.
+    pub shapes: FxHashMap<String, Vec<InputDim>>,
+}
+
+/// A dimension that an input is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InputDim {
+    /// So many elements.
+    Size(i64),
+    /// A symbol: one size wherever it stands.
+    Symbol(String),
 }
 
 /// A name's value in a scope. Optional outputs that are not made are absent.
@@ -133,6 +145,8 @@ fn import_graph(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> 
     if !missing.is_empty() {
         return Err(missing);
     }
+    let works = |options: &ImportOptions| import_graph(ctx, model, options).is_ok();
+    let options = &ranks::settled(graph, options, &works).map_err(|found| vec![found])?;
     // Inputs whose shapes operators need as numbers stay as the file says.
     let mut fixed: FxHashSet<String> = FxHashSet::default();
     loop {
@@ -287,7 +301,11 @@ impl<'a> Importer<'a> {
         let base = value_name(&input.name);
         let symbolic = self.options.symbolic_inputs && !self.fixed.contains(&input.name);
         let fail = |g: &Self, message: String| g.error("N0603", format!("input {:?}: {message}", input.name));
+        let given = self.options.shapes.get(&input.name);
         match &input.r#type {
+            Some(ty) if given.is_some() => types::reshaped(ty, given.map_or(&[], |g| g))
+                .and_then(|ty| types::value_type(self.ctx(), &ty, &base, false))
+                .map_err(|m| fail(self, m)),
             Some(ty) => types::value_type(self.ctx(), ty, &base, symbolic).map_err(|m| fail(self, m)),
             None => Err(fail(self, "it has no type".into())),
         }

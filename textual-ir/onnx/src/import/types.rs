@@ -1,10 +1,15 @@
 //! ONNX types and ours.
 
+use super::InputDim;
 use crate::{
     dtype_of,
-    proto::{TypeProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
+    proto::{
+        TensorShapeProto, TypeProto, ValueInfoProto,
+        tensor_shape_proto::{Dimension, dimension},
+        type_proto,
+    },
 };
-use nim_ir::{Context, Dim, Expr, Facts, Type, TypeData};
+use nim_ir::{Context, Dim, Expr, Type, TypeData};
 use nim_tensor::DType;
 
 /// A symbol for a name of the file: what is not a plain identifier is made one.
@@ -55,6 +60,36 @@ pub fn value_type(ctx: &Context, ty: &TypeProto, base: &str, symbolic: bool) -> 
     }
 }
 
+/// A shape of symbols of its own, called after an input as those of unnamed dimensions are.
+pub fn open_shape(input: &str, rank: usize) -> Vec<InputDim> {
+    (0..rank).map(|i| InputDim::Symbol(own_symbol(&super::value_name(input), i))).collect()
+}
+
+/// The symbol of a dimension that the file does not name.
+fn own_symbol(base: &str, axis: usize) -> String {
+    format!("{}_{axis}", base.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
+}
+
+/// A type with another shape, which must have the rank that the file says.
+pub fn reshaped(ty: &TypeProto, shape: &[InputDim]) -> Result<TypeProto, String> {
+    let mut ty = ty.clone();
+    let Some(type_proto::Value::TensorType(tensor)) = &mut ty.value else {
+        return Err("it is no tensor, so it cannot be given a shape".into());
+    };
+    if let Some(own) = tensor.shape.as_ref().filter(|own| own.dim.len() != shape.len()) {
+        return Err(format!("its rank is {}, but it is given a shape of rank {}", own.dim.len(), shape.len()));
+    }
+    let dim = |d: &InputDim| {
+        let value = match d {
+            InputDim::Size(n) => dimension::Value::DimValue(*n),
+            InputDim::Symbol(name) => dimension::Value::DimParam(name.clone()),
+        };
+        Dimension { value: Some(value), ..Dimension::default() }
+    };
+    tensor.shape = Some(TensorShapeProto { dim: shape.iter().map(dim).collect() });
+    Ok(ty)
+}
+
 /// The rank that the file gives a tensor.
 pub fn declared_rank(info: &ValueInfoProto) -> Option<usize> {
     match info.r#type.as_ref()?.value.as_ref()? {
@@ -72,7 +107,7 @@ pub fn tensor_type(ctx: &Context, tensor: &type_proto::Tensor, base: &str, symbo
     };
     let mut dims = vec![];
     for (i, dim) in shape.dim.iter().enumerate() {
-        let own = || ctx.exprs.named(&format!("{}_{i}", base.replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
+        let own = || ctx.exprs.named(&own_symbol(base, i));
         dims.push(match &dim.value {
             _ if symbolic => own(),
             Some(dimension::Value::DimValue(n)) if *n >= 0 => ctx.exprs.constant(*n),
@@ -88,24 +123,13 @@ pub fn tensor_type(ctx: &Context, tensor: &type_proto::Tensor, base: &str, symbo
     }
 }
 
-/// An error when a claim of the file provably contradicts an inferred type; it says what the claim is.
+/// An error when the file says another element type than what was inferred; it says which. Ranks and sizes that are stated wrongly
+/// are common in files that converters wrote, and nothing depends on them: what follows from the nodes is taken.
 pub fn contradicts(ctx: &Context, claim: &type_proto::Tensor, inferred: Type) -> Result<(), String> {
     if claim.elem_type != 0 {
         let dtype = dtype_of(claim.elem_type).map_err(|e| e.to_string())?;
         if ctx.dtype_of(inferred).is_some_and(|d| d != dtype) {
             return Err(format!("a tensor of {dtype}"));
-        }
-    }
-    let (Some(shape), Some(dims)) = (&claim.shape, ctx.dims(inferred)) else { return Ok(()) };
-    if shape.dim.len() != dims.len() {
-        return Err(format!("of rank {}", shape.dim.len()));
-    }
-    for (i, (claimed, &dim)) in shape.dim.iter().zip(dims).enumerate() {
-        if let (Some(dimension::Value::DimValue(n)), Dim::Expr(e)) = (&claimed.value, dim)
-            && *n >= 0
-            && ctx.exprs.prove_ne(ctx.exprs.constant(*n), e, &Facts::default())
-        {
-            return Err(format!("of size {n} along axis {i}"));
         }
     }
     Ok(())

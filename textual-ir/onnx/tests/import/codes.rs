@@ -171,6 +171,11 @@ fn what_stands_around_the_nodes() {
     assert_eq!((list[0].code, list[0].message.as_str()), ("N0600", "the model has no graph"));
     let list = found(graph(vec![crate::named("x")], vec![], vec![node("Relu(x) -> y", vec![])], &["y"]));
     assert_eq!((list[0].code, list[0].message.as_str()), ("N0603", "input \"x\": it has no type"));
+    let options =
+        ImportOptions { shapes: [("z".to_string(), vec![])].into_iter().collect(), ..ImportOptions::default() };
+    let known = model(graph(inputs(), vec![], vec![node("Relu(x) -> y", vec![])], &["y"]));
+    let list = import(&context(), &known, &options).err().unwrap();
+    assert_eq!((list[0].code, list[0].message.as_str()), ("N0608", "\"z\" is not an input of the model"));
     let mut short = weights("w", &[4]);
     short.raw_data.truncate(3);
     short.float_data.truncate(1);

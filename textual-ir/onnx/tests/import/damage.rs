@@ -289,7 +289,7 @@ fn try_import(model: &LoadedModel, what: &str) {
         Err(list) => {
             assert!(!list.is_empty() && list.iter().all(|d| d.code.starts_with('N')), "{what}: {list:?}");
             // What is not about the model as a whole or its inputs names a node.
-            let whole = |d: &Diagnostic| ("N0600"..="N0606").contains(&d.code);
+            let whole = |d: &Diagnostic| ("N0600"..="N0608").contains(&d.code);
             let named = |d: &Diagnostic| d.labels.iter().any(|l| ctx.loc_name(l.loc).is_some());
             let lost = list.iter().find(|d| !whole(d) && !named(d));
             assert!(lost.is_none(), "{what}: no node is named: {lost:?}");

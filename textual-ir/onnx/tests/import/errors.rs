@@ -57,9 +57,14 @@ fn missing_names_and_cycles() {
 #[test]
 fn the_files_own_claims_are_checked() {
     let mut g = graph(vec![info("x", F32, "N,4")], vec![], vec![node("Relu(x) -> y", vec![])], &[]);
-    g.output = vec![info("y", F32, "N,5")];
-    let error = &refused(g)[0];
+    g.output = vec![info("y", I64, "N,4")];
+    let error = &refused(g.clone())[0];
     assert!(error.code == "N0606" && error.message.contains("tensor<[N]x4xf32>"), "{error:?}");
+    // Wrong sizes and ranks are converters' mistakes: real models have them.
+    for dims in ["N,5", "N,4,1"] {
+        g.output = vec![info("y", F32, dims)];
+        assert_eq!(crate::result_types(g.clone()), ["tensor<[N]x4xf32>"]);
+    }
 }
 
 #[test]

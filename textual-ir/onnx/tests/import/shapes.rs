@@ -1,7 +1,8 @@
 //! Shapes follow from the inputs' dimensions, symbolically.
 
 use crate::{F32, I64, context, graph, imported, info, int, ints, node, numbers, result_types, text, weights};
-use nim_onnx::{ImportOptions, import};
+use nim_ir::Diagnostic;
+use nim_onnx::{ImportOptions, InputDim, import, proto::type_proto};
 
 #[test]
 fn shape_arithmetic_becomes_expressions() {
@@ -84,4 +85,52 @@ fn unused_ops_are_gone() {
     let body = module.body.walk().into_iter().find_map(|op| module.body.nested(op)).unwrap();
     let names: Vec<&str> = body.walk().into_iter().map(|op| ctx.op_str(body.op_name(op))).collect();
     assert_eq!(names, ["graph.relu", "func.return"]);
+}
+
+/// A model with the shapes of some inputs removed; `given` are shapes from outside.
+fn without_shapes(
+    mut graph: nim_onnx::proto::GraphProto,
+    names: &[&str],
+    given: &[(&str, &[&str])],
+) -> Result<String, Vec<Diagnostic>> {
+    for input in graph.input.iter_mut().filter(|i| names.contains(&i.name.as_str())) {
+        if let Some(type_proto::Value::TensorType(t)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {
+            t.shape = None;
+        }
+    }
+    let shape = |dims: &[&str]| dims.iter().map(|d| d.parse::<InputDim>().unwrap()).collect();
+    let shapes = given.iter().map(|(name, dims)| (name.to_string(), shape(dims))).collect();
+    let ctx = context();
+    let module = import(&ctx, &crate::model(graph), &ImportOptions { shapes, ..ImportOptions::default() })?;
+    Ok(nim_text::print_module(&ctx, &module, &nim_text::PrintOptions::default()))
+}
+
+#[test]
+fn a_rank_that_the_file_leaves_open_is_the_one_that_fits() {
+    let conv = |op: &str| {
+        let nodes = vec![node(&format!("{op}(x, w) -> y"), vec![])];
+        graph(vec![info("x", F32, "N,3,H,W")], vec![weights("w", &[8, 3, 3, 3])], nodes, &["y"])
+    };
+    let text = without_shapes(conv("Conv"), &["x"], &[]).unwrap();
+    assert!(text.contains("%x: tensor<[x_0]x[x_1]x[x_2]x[x_3]xf32>"), "{text}");
+    let found = without_shapes(conv("Mul"), &["x"], &[]).unwrap_err();
+    assert_eq!(found[0].code, "N0603");
+    assert_eq!(found[0].message, "the rank of input \"x\" is not known, and the model can be read with 0 and with 1");
+    let text = without_shapes(conv("Mul"), &["x"], &[("x", &["[B]", "1", "3"])]).unwrap();
+    assert!(text.contains("%x: tensor<[B]x1x3xf32>"), "{text}");
+    // Something else is wrong with it.
+    let found = without_shapes(conv("MaxPool"), &["x"], &[]).unwrap_err();
+    assert!(found[0].message.ends_with("the model can be read with none up to 6"), "{found:?}");
+}
+
+#[test]
+fn shapes_from_outside_have_the_rank_of_the_file() {
+    let relu = || graph(vec![info("x", F32, "1,3,8")], vec![], vec![node("Relu(x) -> y", vec![])], &["y"]);
+    let text = without_shapes(relu(), &[], &[("x", &["[N]", "3", "16"])]).unwrap();
+    assert!(text.contains("%x: tensor<[N]x3x16xf32>"), "{text}");
+    let found = without_shapes(relu(), &[], &[("x", &["3"])]).unwrap_err();
+    assert_eq!(found[0].message, "input \"x\": its rank is 3, but it is given a shape of rank 1");
+    for bad in ["", "-1", "[]", "[1a]", "N", "[a", "99999999999"] {
+        assert!(bad.parse::<InputDim>().is_err(), "{bad}");
+    }
 }

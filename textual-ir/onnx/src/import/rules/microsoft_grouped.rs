@@ -5,6 +5,7 @@ use super::{
     Family, Importer, Node, Out,
     attention::{Rotation, by_heads, merge_heads, repeated_heads, rotate, scores},
     microsoft_attention::{heads, parts, rank3},
+    quantization::to_integer,
 };
 use nim_graph::Built;
 use nim_ir::{Expr, ValueId};
@@ -60,11 +61,6 @@ fn grouped(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     if kv_heads < 1 || q_heads % kv_heads != 0 {
         return Err(im.error("N0635", format!("{q_heads} heads of queries cannot share {kv_heads} heads of keys")));
     }
-    for name in ["k_quant_type", "v_quant_type"] {
-        if n.string(name, "NONE") != "NONE" {
-            return Err(im.error("N0617", "GroupQueryAttention with a quantised cache is not supported"));
-        }
-    }
     if n.int("qk_output", 0) != 0 {
         return Err(im.error("N0617", "GroupQueryAttention that gives its scores is not supported"));
     }
@@ -118,9 +114,56 @@ fn grouped(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         q = rotate(im, &how, q, [cos, sin], Some(positions))?;
         k = rotate(im, &how, k, [cos, sin], Some(positions))?;
     }
-    let (k, v) = (cache.extended(im, n.opt(3), k)?, cache.extended(im, n.opt(4), v)?);
-    let y = attend(im, n, [q, k, v], start, &cache)?;
-    Ok(vec![merge_heads(im, y)?, k, v])
+    // What is kept, and what is seen of it.
+    let (mut kept, mut seen) = ([k, v], [k, v]);
+    for (i, name) in ["k_quant_type", "v_quant_type"].into_iter().enumerate() {
+        let scale = cache_scale(im, n, name, 12 + i, kept[i])?;
+        let new = match scale {
+            Some(scale) => {
+                let x = im.cast_to(kept[i], DType::F32)?;
+                let x = im.binary("div", x, scale)?;
+                to_integer(im, x, None, DType::I8)?
+            }
+            None => kept[i],
+        };
+        kept[i] = cache.extended(im, n.opt(3 + i), new)?;
+        seen[i] = match scale {
+            Some(scale) => {
+                let x = im.cast_to(kept[i], DType::F32)?;
+                let x = im.binary("mul", x, scale)?;
+                let element = im.element(q)?;
+                im.cast(x, element)?
+            }
+            None => kept[i],
+        };
+    }
+    let y = attend(im, n, [q, seen[0], seen[1]], start, &cache)?;
+    Ok(vec![merge_heads(im, y)?, kept[0], kept[1]])
+}
+
+/// The scale of a cache of `i8`: one number, or one for each element of each head; none of a cache that is not quantised.
+fn cache_scale(
+    im: &mut Importer<'_>,
+    n: &Node<'_>,
+    name: &str,
+    input: usize,
+    by_head: ValueId,
+) -> Built<Option<ValueId>> {
+    let kind = n.string(name, "NONE");
+    if kind == "NONE" {
+        return Ok(None);
+    }
+    if n.int("kv_cache_bit_width", 8) != 8 {
+        return Err(im.error("N0617", "GroupQueryAttention with a cache of 4 bits is not supported"));
+    }
+    let scale = n.input(im, input)?;
+    let scale = im.cast_to(scale, DType::F32)?;
+    let shape = match (kind.as_str(), im.dims(by_head)?.as_slice()) {
+        ("PER_TENSOR", _) => vec![],
+        ("PER_CHANNEL", &[_, heads, _, size]) => vec![Expr::ONE, heads, Expr::ONE, size],
+        _ => return Err(im.error("N0614", format!("`{name}` is PER_TENSOR, PER_CHANNEL or NONE, not {kind:?}"))),
+    };
+    Ok(Some(im.reshape(scale, &shape)?))
 }
 
 /// Causal attention, with a window, a cap, an added bias and a logit that takes probability away, where given.
