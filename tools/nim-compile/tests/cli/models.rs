@@ -66,10 +66,9 @@ fn shapes_that_contradict_each_other() {
     let said = wrong("matmul", &fc);
     assert!(said.contains("tensor<[N]x4xf32>") && said.contains("tensor<5x3xf32>") && said.contains("fc1"), "{said}");
     let mut claimed = relu();
-    claimed.graph.as_mut().unwrap().output = vec![info("y", F32, "N,7")];
+    claimed.graph.as_mut().unwrap().output = vec![info("y", 6, "N,4")];
     let said = wrong("claim", &claimed);
-    let parts = ["\"y\" is of size 7 along axis 1", "tensor<[N]x4xf32>", "from node \"act\" (Relu)"];
-    assert!(parts.iter().all(|p| said.contains(p)), "{said}");
+    assert!(said.contains("a tensor of i32") && said.contains("tensor<[N]x4xf32>") && said.contains("act"), "{said}");
     let mixed = vec![info("x", F32, "2,4"), info("z", 6, "2,4")];
     let said = wrong("types", &model(mixed, vec![], vec![node("sum: Add(x, z) -> y")], &["y"]));
     assert!(said.contains("tensor<2x4xf32>") && said.contains("tensor<2x4xi32>") && said.contains("sum"), "{said}");

@@ -207,12 +207,35 @@ fn flatten(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![im.reshape(x, &shape)?])
 }
 
+/// The axes that are removed when none are named: those of size 1, which sizes of the run do not tell. There the rank that the file
+/// gives the result decides; where it says none, what is kept is checked not to be 1.
+fn unnamed_axes(im: &mut Importer<'_>, n: &Node<'_>, dims: &[Expr]) -> Built<Vec<usize>> {
+    let pool = &im.ctx().exprs;
+    let ones: Vec<usize> = (0..dims.len()).filter(|&i| dims[i] == Expr::ONE).collect();
+    let may_be = |&i: &usize| !pool.prove_ne(dims[i], Expr::ONE, &Facts::default());
+    let possible: Vec<usize> = (0..dims.len()).filter(may_be).collect();
+    let removed = n.declared_rank(im, 0).and_then(|rank| dims.len().checked_sub(rank));
+    if removed == Some(possible.len()) {
+        return Ok(possible);
+    }
+    if removed.is_some_and(|removed| removed > ones.len() && removed < possible.len()) {
+        let message = "which axes are of size 1 depends on the sizes of a run";
+        return Err(im.error("N0603", message).help("name them in `axes`"));
+    }
+    let unsaid = removed != Some(ones.len());
+    for i in possible.into_iter().filter(|i| unsaid && !ones.contains(i)) {
+        let two = im.num(2);
+        im.guard("le", two, dims[i], "an axis that is not removed");
+    }
+    Ok(ones)
+}
+
 fn squeeze(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let dims = im.dims(x)?;
     let axes = match axes(im, n, 1, dims.len())? {
         Some(axes) => wrap_axes(im, &axes, dims.len())?,
-        None => (0..dims.len()).filter(|&i| im.ctx().exprs.as_const(dims[i]) == Some(1)).collect(),
+        None => unnamed_axes(im, n, &dims)?,
     };
     for &a in &axes {
         if im.ctx().exprs.prove_ne(dims[a], im.num(1), &Facts::default()) {
