@@ -110,11 +110,16 @@ impl Env<'_> {
         })
     }
 
-    /// The number of the kernel's argument that a read reads, if it is constant and nobody else reads it.
+    /// The number of the kernel's argument that a read reads, if it is constant, nobody else reads it, and where it is read depends
+    /// on nothing but the point: a loop's number in an index makes it another part of the constant in each call.
     pub fn constant_arg(&self, points: &Points<'_>, read: usize) -> Option<usize> {
-        let value = points.map.view.reads[read].value;
-        let position = self.tensors.iter().position(|&t| t == value)?;
-        (self.constants.contains(&value) && points.source.only_use(value).is_some()).then_some(position)
+        let memlet = &points.map.view.reads[read];
+        let position = self.tensors.iter().position(|&t| t == memlet.value)?;
+        let pool = &self.ctx.exprs;
+        let indices = memlet.subset.as_deref().unwrap_or_default();
+        let same = indices.iter().all(|&e| pool.symbols(e).iter().all(|s| points.map.ivs.contains(s)));
+        let constant = self.constants.contains(&memlet.value) && points.source.only_use(memlet.value).is_some();
+        (constant && same).then_some(position)
     }
 }
 
