@@ -1,6 +1,6 @@
 //! Shapes follow from the inputs' dimensions, symbolically.
 
-use crate::{F32, I64, context, graph, imported, info, int, ints, node, numbers, result_types, text, weights};
+use crate::{F32, I64, context, graph, imported, info, int, ints, node, numbers, refused, result_types, text, weights};
 use nim_ir::Diagnostic;
 use nim_onnx::{ImportOptions, InputDim, import, proto::type_proto};
 
@@ -31,6 +31,38 @@ fn windows_of_symbolic_images() {
     let nodes = vec![node("Conv(x, w) -> y", attributes)];
     let graph = graph(vec![info("x", F32, "N,3,H,W")], vec![weights("w", &[8, 3, 3, 3])], nodes, &["y"]);
     assert_eq!(result_types(graph), ["tensor<[N]x8x[floordiv(H + 1, 2)]x[floordiv(W + 1, 2)]xf32>"]);
+}
+
+#[test]
+fn slices_backwards_of_what_may_be_empty() {
+    let lists = || {
+        let list = |name: &str, v: i64| numbers(name, &[v]);
+        vec![list("start", -1), list("end", i64::MIN), list("axis", 0), list("step", -1)]
+    };
+    let nodes = vec![node("Slice(x, start, end, axis, step) -> y", vec![])];
+    // As many as there are, none of none.
+    let types = result_types(graph(vec![info("x", F32, "N,4")], lists(), nodes, &["y"]));
+    assert!(["tensor<[N]x4xf32>", "tensor<[max(N, 0)]x4xf32>"].contains(&types[0].as_str()), "{types:?}");
+}
+
+#[test]
+fn squeeze_without_axes_goes_by_the_declared_rank() {
+    let of = |dims: &str, declared: Option<&str>| {
+        let mut g = graph(vec![info("x", F32, dims)], vec![], vec![node("Squeeze(x) -> y", vec![])], &["y"]);
+        if let Some(declared) = declared {
+            g.output = vec![info("y", F32, declared)];
+        }
+        g
+    };
+    assert_eq!(result_types(of("N,1,4", Some("N,4"))), ["tensor<[N]x4xf32>"]);
+    assert_eq!(result_types(of("N,1,4", Some("4"))), ["tensor<4xf32>"]);
+    assert!(text(of("N,1,4", Some("4"))).contains("an axis that is removed"));
+    // Nobody says: what is kept is checked.
+    assert_eq!(result_types(of("N,1,4", None)), ["tensor<[N]x4xf32>"]);
+    assert!(text(of("N,1,4", None)).contains("an axis that is not removed"));
+    assert!(!text(of("N,1,4", Some("N,4"))).contains("an axis that is not removed"));
+    let found = refused(of("N,M,4", Some("K,4")));
+    assert!(found.iter().any(|d| d.code == "N0603" && d.message.contains("depends on the sizes")), "{found:?}");
 }
 
 #[test]

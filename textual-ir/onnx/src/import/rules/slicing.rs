@@ -211,7 +211,10 @@ fn slice_range(im: &Importer<'_>, dim: Expr, start: Expr, end: Expr, step: i64) 
         };
         p.simplify(p.max(least, p.min(wrapped, most)), &facts)
     };
-    let start = p.simplify(p.max(zero, bound(start, most_start)), &facts);
+    let start = bound(start, most_start);
+    // Backwards from the end of nothing: there is no element 0, so the last one comes after the first, which leaves -1.
+    let start = if step > 0 { p.max(zero, start) } else { p.min(p.max(zero, start), most_start) };
+    let start = p.simplify(start, &facts);
     let end = bound(end, most_end);
     // No tensor is so long that a longer step makes a difference.
     let step = step.clamp(-(1 << 62), 1 << 62);
