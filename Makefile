@@ -40,7 +40,7 @@ bench-opt: setup
 bench: build
 	@test-suite/models/fetch.sh $(BENCH_MODELS) --goldens
 	python="$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python"
-	"$$python" -c "import openvino" 2>/dev/null || "$$python" -m pip install --quiet openvino==2026.4.0
+	"$$python" -c "import openvino" 2>/dev/null || "$$python" -m pip install --quiet openvino==2026.4.1
 	for threads in 1 $$( [ "$$(nproc)" -gt 1 ] && echo 2 ); do
 	  "$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --threads $$threads \
 	    $(if $(MODELS),,--report docs/benchmarks) $(BENCH_MODELS)
