@@ -133,6 +133,7 @@ impl Default for Options {
             naive: false,
             dataflow: None,
             strict: false,
+            // Far below what comparisons of nets allow (1e-3 to 1e-4), above what the algorithms err (2e-6).
             tolerance: 1e-5,
             verify: cfg!(debug_assertions),
         }

@@ -77,8 +77,12 @@ impl ImportFlags {
     }
 }
 
-/// Far below what comparisons of nets allow (1e-3 to 1e-4), and above what the faster algorithms err (2e-6).
-const TOLERANCE: f64 = 1e-5;
+fn error_bound(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(error) if error >= 0.0 && error.is_finite() => Ok(error),
+        _ => Err("an error is a number from 0 on, as 1e-5".into()),
+    }
+}
 
 /// What steers the compiler.
 #[derive(Args, Clone, Debug)]
@@ -103,9 +107,9 @@ pub struct CompileFlags {
     #[arg(long)]
     pub strict: bool,
     /// The error that one convolution may have for speed (Winograd's algorithms), as a part of its largest result, where plain sums
-    /// of f32 have 2e-7. 0: none.
-    #[arg(long, value_name = "ERROR", default_value_t = TOLERANCE)]
-    pub tolerance: f64,
+    /// of f32 have 2e-7. 0: none; without the flag 1e-5.
+    #[arg(long, value_name = "ERROR", value_parser = error_bound)]
+    pub tolerance: Option<f64>,
     /// Verify the module after every stage.
     #[arg(long)]
     pub verify_each: bool,
@@ -123,7 +127,7 @@ impl Default for CompileFlags {
             no_plan: false,
             naive: false,
             strict: false,
-            tolerance: TOLERANCE,
+            tolerance: None,
             verify_each: false,
             no_cache: false,
         }
@@ -143,8 +147,8 @@ impl CompileFlags {
         ];
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
         let place = self.place.iter().map(|rule| format!("--place={rule}"));
-        let values = [format!("--target={}", self.target), format!("--tolerance={}", self.tolerance)];
-        set.chain(place).chain(values).collect()
+        let tolerance = self.tolerance.map(|error| format!("--tolerance={error}"));
+        set.chain(place).chain([format!("--target={}", self.target)]).chain(tolerance).collect()
     }
 }
 

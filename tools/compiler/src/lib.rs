@@ -31,7 +31,7 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
         plan: !flags.no_plan,
         naive: flags.naive,
         strict: flags.strict,
-        tolerance: flags.tolerance,
+        tolerance: flags.tolerance.unwrap_or(default.tolerance),
         verify: default.verify || flags.verify_each,
         ..default
     })

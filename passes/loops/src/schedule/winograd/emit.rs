@@ -50,10 +50,6 @@ struct Block {
 }
 
 impl Emitter<'_, '_> {
-    fn products(&self) -> i64 {
-        self.plan.algorithms.iter().map(|a| a.products() as i64).product()
-    }
-
     /// Emits everything.
     pub fn walk(&mut self, nest: &mut Nest<'_>) {
         let (ctx, found, plan) = (self.points.ctx, self.found, self.plan);
@@ -85,7 +81,7 @@ impl Emitter<'_, '_> {
             let input = match self.shared {
                 Some(buffer) => Input { buffer, before: at[..at.len() - 2].to_vec(), first },
                 None => {
-                    let buffer = nest.local(&[self.products(), plan.block, padded(found.channels)], f32, false);
+                    let buffer = nest.local(&[self.plan.products(), plan.block, padded(found.channels)], f32, false);
                     let input = Input { buffer, before: vec![], first: Expr::ZERO };
                     nest.range(here, Kind::Seq, |nest, tile| {
                         let place = self.place(&point, pool.add(first, tile));
@@ -97,7 +93,7 @@ impl Emitter<'_, '_> {
             let mut local = |dims: &[i64]| nest.local(dims, f32, false);
             let block = Block {
                 input,
-                products: local(&[self.products(), plan.block, padded(plan.block_tiles * plan.cols)]),
+                products: local(&[self.plan.products(), plan.block, padded(plan.block_tiles * plan.cols)]),
                 results: local(&[results, plan.block_tiles * plan.cols]),
             };
             // Blocks of columns of this chunk.
@@ -166,7 +162,7 @@ impl Emitter<'_, '_> {
         if inside.is_empty() {
             return direct(nest);
         }
-        let patch = nest.local(&[self.products(), found.channels], ctx.f32_type(), false);
+        let patch = nest.local(&[self.plan.products(), found.channels], ctx.f32_type(), false);
         nest.either(&inside, direct, |nest| {
             // At the border: a copy of the patch with zeros outside.
             let sizes: Vec<Expr> = self.plan.algorithms.iter().map(|a| pool.constant(a.products() as i64)).collect();
@@ -282,7 +278,7 @@ impl Emitter<'_, '_> {
         let pool = &ctx.exprs;
         let cols = pool.constant(plan.cols);
         along(nest, pool.mul(tiles, cols), self.lanes, 1, &mut |nest, k| {
-            let products = (0..self.products())
+            let products = (0..self.plan.products())
                 .map(|x| nest.load(block.products, &[pool.constant(x), tile, k], &[]))
                 .collect::<Vec<_>>();
             for (i, value) in self.linear(nest, products, |a| &a.output).into_iter().enumerate() {

@@ -84,10 +84,9 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     let shared = plan.shared.then(|| {
         let pool = &points.ctx.exprs;
         let mut dims: Vec<Expr> = found.batch.iter().map(|&k| plan.tiles[k]).collect();
-        let products = plan.algorithms.iter().map(|a| a.products() as i64).product();
         // Rows of the last tile of products may lie behind the last tile.
         let rows = pool.scale(plan.rows, pool.ceildiv(tiles.size, pool.constant(plan.rows)));
-        dims.extend([pool.constant(products), rows, pool.constant(padded(found.channels))]);
+        dims.extend([pool.constant(plan.products()), rows, pool.constant(padded(found.channels))]);
         env.temporary(nest, points.ctx.memref_of(&dims, points.ctx.f32_type()))
     });
     let mut emitter = Emitter { points, found: &found, plan: &plan, tiles, packed, shared, lanes, failed: None };

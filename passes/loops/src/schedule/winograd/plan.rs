@@ -41,6 +41,17 @@ pub struct Plan {
     pub cost: f64,
 }
 
+impl Plan {
+    /// Products of a tile, for one channel and one column.
+    pub fn products(&self) -> i64 {
+        products(&self.algorithms)
+    }
+}
+
+fn products(algorithms: &[CookToom]) -> i64 {
+    algorithms.iter().map(|a| a.products() as i64).product()
+}
+
 /// The fastest algorithm within the tolerance, if it beats plain sums.
 pub fn search(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> Option<Plan> {
     let (ctx, view) = (points.ctx, &points.map.view);
@@ -75,7 +86,7 @@ fn plan(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
     let lanes = env.lanes(ctx.f32_type());
-    let products: i64 = algorithms.iter().map(|a| a.products() as i64).product();
+    let products = products(&algorithms);
     let mut tiles = view.domain.clone();
     for (window, algorithm) in found.windows.iter().zip(&algorithms) {
         tiles[window.parallel] = pool.ceildiv(tiles[window.parallel], pool.constant(algorithm.results() as i64));
