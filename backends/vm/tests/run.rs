@@ -140,6 +140,23 @@ fn kernels_run_in_parts() {
     assert_eq!(held[0].as_tensor().unwrap().elements::<i64>()[99], 106);
 }
 
+/// Runs that are remembered by the dimensions of inputs are not taken for those of other ranks with the same numbers.
+#[test]
+fn dimensions_that_move_from_one_input_to_another() {
+    let program = add_seven().into_program().unwrap();
+    let mut session = Session::new(&program, options());
+    for _ in 0..3 {
+        assert!(session.run(&[ints(3), ints(4)]).is_ok());
+    }
+    let matrix: Value = Tensor::new(&[3, 4], (0..12i64).collect::<Vec<i64>>()).into();
+    let scalar: Value = Tensor::scalar(1i64).into();
+    for _ in 0..3 {
+        let error = session.run(&[matrix.clone(), scalar.clone()]).expect_err("the ranks are others");
+        assert!(error.to_string().contains("input `x`"), "{error}");
+    }
+    assert!(session.run(&[ints(3), ints(4)]).is_ok());
+}
+
 #[test]
 fn errors_name_input_dimension_and_node() {
     let program = add_seven().into_program().unwrap();

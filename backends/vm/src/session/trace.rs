@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Dimensions of all inputs, one after the other.
+/// Dimensions of all inputs, one after the other: how many belong to each is told by the signature, which is checked before.
 type Key = SmallVec<[i64; 8]>;
 
 /// Dimensions that are remembered; then it begins anew.
