@@ -3,6 +3,7 @@
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
+#   make bench-gemm   matrix products beside MKL and the machine's peak
 #   make bench-dynamic   models of many shapes beside their peers and beside themselves compiled for one (WORKLOADS="..." picks some)
 #   make check-models   every fetched model: compiled once, run at both shape settings, compared; time and memory of the compiler
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-dynamic bench-opt bench-overhead bench-dataflow check-models demo setup models fmt clippy unit
+.PHONY: build test bench bench-dynamic bench-opt bench-overhead bench-dataflow bench-gemm check-models demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -45,6 +46,12 @@ bench: build
 	  "$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --threads $$threads \
 	    $(if $(MODELS),,--report docs/benchmarks) $(BENCH_MODELS)
 	done
+
+# MKL comes by pip; it is a peer only here.
+bench-gemm: build
+	test -x "$(TARGET)/bench-venv/bin/python" || python3 -m venv "$(TARGET)/bench-venv"
+	"$(TARGET)/bench-venv/bin/pip" install --quiet --disable-pip-version-check -r test-suite/bench/requirements-gemm.txt
+	"$(TARGET)/bench-venv/bin/python" test-suite/bench/gemm.py --tools "$(abspath $(TARGET))/release"
 
 bench-dynamic: build
 	@test-suite/models/fetch.sh resnet18 mobilenet_v2 bert_base --goldens

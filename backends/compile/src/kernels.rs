@@ -32,6 +32,7 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
     TargetInfo {
         vector_bits: target.vector_bits(),
         vector_registers: target.vector_registers(),
+        l2_kib: target.l2_kib(),
         fma: target.has("fma"),
         byte_products: match () {
             () if target.has("avx512vnni") && target.has("avx512vl") => 512,

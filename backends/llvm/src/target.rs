@@ -21,6 +21,8 @@ pub struct Target {
     llvm_features: String,
     /// What code for this target may use, of the features the loader can check.
     features: Vec<String>,
+    /// Second-level cache of a core, in KiB.
+    l2_kib: u32,
 }
 
 impl Target {
@@ -62,7 +64,13 @@ impl Target {
             }
         }
         let cpu = if level == "x86-64-v1" { "x86-64" } else { level };
-        Ok(Self { name: name.to_owned(), cpu: cpu.to_owned(), llvm_features: extra.join(","), features })
+        Ok(Self {
+            name: name.to_owned(),
+            cpu: cpu.to_owned(),
+            llvm_features: extra.join(","),
+            features,
+            l2_kib: L2_KIB,
+        })
     }
 
     /// The machine that we run on, with exactly the features its CPUID and operating system offer.
@@ -71,7 +79,7 @@ impl Target {
         let llvm_features = TargetMachine::get_host_cpu_features().to_string();
         let on = llvm_features.split(',').filter_map(|f| f.strip_prefix('+'));
         let features = on.filter(|f| cpu::host_has(f) == Some(true)).map(str::to_owned).collect();
-        Self { name: format!("host ({cpu})"), cpu, llvm_features, features }
+        Self { name: format!("host ({cpu})"), cpu, llvm_features, features, l2_kib: host_l2_kib() }
     }
 
     /// The name, as parsed, or `host` with the CPU's model.
@@ -106,6 +114,11 @@ impl Target {
         if self.has("avx512f") { 32 } else { 16 }
     }
 
+    /// Second-level cache of a core, in KiB: what is known of the host, and the least that such machines have of others.
+    pub fn l2_kib(&self) -> u32 {
+        self.l2_kib
+    }
+
     /// Says whether this machine can run code made for the target.
     pub fn supported_on_host(&self) -> bool {
         cfg!(target_arch = "x86_64") && self.features.iter().all(|f| cpu::host_has(f) == Some(true))
@@ -123,6 +136,20 @@ impl Target {
     pub(crate) fn llvm_features(&self) -> &str {
         &self.llvm_features
     }
+}
+
+/// What is assumed of machines that are not at hand.
+const L2_KIB: u32 = 512;
+
+/// What Linux says of the second-level cache of the first core.
+fn host_l2_kib() -> u32 {
+    let caches = (0..8).map(|n| format!("/sys/devices/system/cpu/cpu0/cache/index{n}"));
+    let read = |folder: &str, what: &str| std::fs::read_to_string(format!("{folder}/{what}")).ok();
+    caches
+        .filter(|at| read(at, "level").is_some_and(|level| level.trim() == "2"))
+        .find_map(|at| read(&at, "size")?.trim().strip_suffix('K')?.parse().ok())
+        .filter(|kib| (64..=1 << 16).contains(kib))
+        .unwrap_or(L2_KIB)
 }
 
 impl fmt::Display for Target {

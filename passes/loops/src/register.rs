@@ -19,6 +19,7 @@ pub fn register(registry: &mut Registry) {
             target: TargetInfo {
                 vector_bits: o.parsed("vector-bits", target.vector_bits)?,
                 vector_registers: o.parsed("vector-registers", target.vector_registers)?,
+                l2_kib: o.parsed("l2-kib", target.l2_kib)?,
                 reassociate: o.bool("reassociate", target.reassociate)?,
                 // how sums and products are rounded is a matter of code generation
                 ..target
@@ -73,6 +74,7 @@ impl Pass for ToLoops {
             PassOption::new("dataflow", "how contractions are walked, where this has a meaning for them", dataflow),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
+            PassOption::new("l2-kib", "second-level cache of a core in KiB", target.l2_kib),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
             PassOption::new(
                 "tolerance",

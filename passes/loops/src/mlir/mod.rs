@@ -32,6 +32,8 @@ pub struct TargetInfo {
     pub vector_bits: u32,
     /// Number of vector registers.
     pub vector_registers: u32,
+    /// Second-level cache of a core, in KiB.
+    pub l2_kib: u32,
     /// Whether there is fused multiply-add.
     pub fma: bool,
     /// Widest vectors whose bytes are multiplied and added up in fours by one instruction (VNNI), in bits; 0 if there is none.
@@ -50,6 +52,7 @@ impl Default for TargetInfo {
         TargetInfo {
             vector_bits: 256,
             vector_registers: 16,
+            l2_kib: 512,
             fma: true,
             byte_products: 0,
             pair_products: 256,

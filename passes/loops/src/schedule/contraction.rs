@@ -19,8 +19,8 @@ use nim_pass::Miss;
 const ASSUMED: i64 = 64;
 /// How much more vectors along a dimension of unknown size are taken to cost: a batch of one would fill a lane of each.
 const UNKNOWN_COLUMNS: f64 = 1.5;
-/// Part of the second-level cache that a block of rows may fill, in bytes.
-const BLOCK_BYTES: f64 = 160.0 * 1024.0;
+/// Part of the second-level cache that a block of rows may fill: vectors stream through the rest.
+const BLOCK_SHARE: f64 = 0.4;
 /// Bytes of one way of the first-level cache, and its ways.
 const PAGE: i64 = 4096;
 const WAYS: i64 = 8;
@@ -426,7 +426,8 @@ impl Search<'_, '_> {
             true => ((estimate(ctx, rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
             false => (estimate(ctx, units.size, ASSUMED), bytes),
         };
-        let fits = (BLOCK_BYTES / bytes.max(1.0)).floor().max(1.0);
+        let room = BLOCK_SHARE * f64::from(self.env.options.target.l2_kib) * 1024.0;
+        let fits = (room / bytes.max(1.0)).floor().max(1.0);
         let outer = self.extents(batch) * (estimate(ctx, columns.size, ASSUMED) / columns.tile as f64).ceil();
         let wanted = (16.0 / outer).ceil().max(1.0);
         let shared = (steps / wanted).ceil().max(1.0);
