@@ -173,6 +173,8 @@ typedef struct {
   uint64_t seed;
   // Whether `seed` is used; else the clock is.
   bool has_seed;
+  // Whether each thread, and the one that makes the session, stays on a CPU of its own. Only one session should. No unless set.
+  bool pinned;
 } nim_options;
 
 #ifdef __cplusplus

@@ -31,6 +31,8 @@ pub struct nim_options {
     pub seed: u64,
     /// Whether `seed` is used; else the clock is.
     pub has_seed: bool,
+    /// Whether each thread, and the one that makes the session, stays on a CPU of its own. Only one session should. No unless set.
+    pub pinned: bool,
 }
 
 /// Sets all options to what they are by themselves.
@@ -40,13 +42,18 @@ pub struct nim_options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nim_options_init(options: *mut nim_options) {
     if !options.is_null() {
-        let size = size_of::<nim_options>();
-        let max_depth = Options::default().max_depth;
-        let (memory_limit, max_steps, seed) = (usize::MAX, u64::MAX, 0);
+        let unset = nim_options {
+            size: size_of::<nim_options>(),
+            threads: 1,
+            memory_limit: usize::MAX,
+            max_steps: u64::MAX,
+            max_depth: Options::default().max_depth,
+            seed: 0,
+            has_seed: false,
+            pinned: false,
+        };
         // SAFETY: see above; whatever was there needs no dropping.
-        unsafe {
-            options.write(nim_options { size, threads: 1, memory_limit, max_steps, max_depth, seed, has_seed: false });
-        }
+        unsafe { options.write(unset) };
     }
 }
 
@@ -76,6 +83,7 @@ pub unsafe extern "C" fn nim_session_new(
             options.memory_limit = given.memory_limit;
             options.max_steps = given.max_steps;
             options.max_depth = given.max_depth;
+            options.pinned = given.pinned;
             options.seed = given.has_seed.then_some(given.seed);
         }
         let made = nim_session { session: BoundSession::new(&program.program, options) };

@@ -20,6 +20,7 @@ class Options(ctypes.Structure):
         ("max_depth", ctypes.c_size_t),
         ("seed", ctypes.c_uint64),
         ("has_seed", ctypes.c_bool),
+        ("pinned", ctypes.c_bool),
     ]
 
 

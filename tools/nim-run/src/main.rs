@@ -75,6 +75,9 @@ struct Cli {
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
+    /// Keep each thread on a CPU of its own: steadier times where nothing else runs.
+    #[arg(long)]
+    pin: bool,
     /// The most bytes of tensors at a time, inputs and constants not counted: 1000000, 512K, 64M, 2G.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_limit: Option<usize>,

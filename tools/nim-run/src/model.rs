@@ -90,6 +90,7 @@ fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<
     let unlimited = RunOptions::default();
     let options = RunOptions {
         threads: cli.threads.max(1),
+        pinned: cli.pin,
         memory_limit: cli.memory_limit.unwrap_or(unlimited.memory_limit),
         max_steps: cli.max_steps.unwrap_or(unlimited.max_steps),
         ..unlimited

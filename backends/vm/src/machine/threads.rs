@@ -1,10 +1,12 @@
 //! Threads that run parts of one kernel at the same time.
 //!
-//! The range is cut into a few parts a thread, and whoever is free takes the next one, so that a thread that the system
-//! holds up does not hold up all: one that took no part is not waited for. Parts do not see each other, so results depend neither
-//! on timing nor on their number. Idle threads look for work for a short while, since the next kernel usually follows at once, and
-//! then sleep.
+//! Each thread has its own piece of every range, the same for all kernels: what one of them wrote in one kernel is in its own caches
+//! when it reads that part in the next. Pieces are cut into a few parts, and who has none left takes the last one of another thread,
+//! so that a thread that the system holds up does not hold up all: one that took no part is not waited for. Parts do not see each
+//! other, so results depend neither on timing nor on their number. Idle threads look for work for a short while, since the next kernel
+//! usually follows at once, and then sleep.
 
+use super::places::Places;
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,20 +17,55 @@ use std::time::{Duration, Instant};
 /// How long a thread looks for work before it sleeps: longer than most kernels take that run on one thread, since waking a thread
 /// costs as much as a small kernel.
 const SPIN: Duration = Duration::from_micros(200);
-/// Parts of a range for each thread.
+/// Parts of a thread's piece.
 const PARTS: usize = 4;
+/// Most threads, so that numbers of parts fit a [`Piece`].
+const MAX_THREADS: usize = (u16::MAX as usize) / PARTS;
 
 /// What is to be done: called with the part of the range that a thread is to run.
 type Work<'a> = &'a (dyn Fn(Range<i64>) + Sync);
 
+/// The parts of a thread's piece that nobody has taken yet: the number of the job (upper half), the first part and the one behind the
+/// last. On cache lines of its own, pairs of which are fetched together: threads may be far from each other.
+#[repr(align(128))]
+struct Piece(AtomicU64);
+
+impl Piece {
+    fn set(&self, epoch: u32, first: usize, end: usize) {
+        self.0.store(u64::from(epoch) << 32 | (first as u64) << 16 | end as u64, Ordering::SeqCst);
+    }
+    fn parts(word: u64) -> Range<usize> {
+        usize::from((word >> 16) as u16)..usize::from(word as u16)
+    }
+    fn has_any(&self, order: Ordering) -> bool {
+        !Piece::parts(self.0.load(order)).is_empty()
+    }
+    /// Takes the first part, or the last one.
+    fn take(&self, first: bool) -> Option<usize> {
+        let mut word = self.0.load(Ordering::Acquire);
+        loop {
+            let parts = Piece::parts(word);
+            if parts.is_empty() {
+                return None;
+            }
+            let (part, rest) = if first { (parts.start, word + (1 << 16)) } else { (parts.end - 1, word - 1) };
+            match self.0.compare_exchange_weak(word, rest, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(part),
+                Err(now) => word = now,
+            }
+        }
+    }
+}
+
 struct Shared {
-    /// Which piece of work this is (upper half), and how many of its parts nobody has taken yet.
-    ticket: AtomicU64,
+    /// One for each thread, the caller's first.
+    pieces: Box<[Piece]>,
     /// Parts that are finished.
     done: AtomicUsize,
     stop: AtomicBool,
     job: UnsafeCell<Option<Job>>,
     asleep: Box<[AtomicBool]>,
+    places: Places,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +88,8 @@ pub struct Threads {
     workers: Vec<(JoinHandle<()>, Thread)>,
     /// Pieces of work so far.
     epoch: u32,
+    /// The CPU that the workers keep away from.
+    own_cpu: Option<usize>,
 }
 
 impl std::fmt::Debug for Threads {
@@ -61,28 +100,29 @@ impl std::fmt::Debug for Threads {
 
 impl Threads {
     /// Starts threads so that `count` can work at the same time, the caller being one of them. Fewer when the system
-    /// refuses.
-    pub fn new(count: usize) -> Threads {
-        let helpers = count.saturating_sub(1);
+    /// refuses. `pinned` ones stay each on a CPU of its own, where there are enough, and so does the calling thread.
+    pub fn new(count: usize, pinned: bool) -> Threads {
+        let helpers = count.clamp(1, MAX_THREADS) - 1;
         let shared = Arc::new(Shared {
-            ticket: AtomicU64::new(0),
+            pieces: (0..=helpers).map(|_| Piece(AtomicU64::new(0))).collect(),
             done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             job: UnsafeCell::new(None),
             asleep: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
+            places: Places::new(helpers, pinned),
         });
         let mut workers = Vec::with_capacity(helpers);
         for index in 0..helpers {
             let shared = shared.clone();
             let Ok(handle) =
-                std::thread::Builder::new().name(format!("nim-{index}")).spawn(move || worker(&shared, index))
+                std::thread::Builder::new().name(format!("nim-{index}")).spawn(move || worker(&shared, index + 1))
             else {
                 break;
             };
             let thread = handle.thread().clone();
             workers.push((handle, thread));
         }
-        Threads { shared, workers, epoch: 0 }
+        Threads { shared, workers, epoch: 0, own_cpu: None }
     }
 
     /// How many work at the same time.
@@ -90,10 +130,12 @@ impl Threads {
         self.workers.len() + 1
     }
 
-    /// Runs `work` on equal parts of a range, on all threads, and waits for the end.
+    /// Runs `work` on equal parts of a range, on all threads, and waits for the end. Of two ranges of the same size each thread has the
+    /// same piece, unless it is late.
     pub fn run(&mut self, range: Range<i64>, work: Work<'_>) {
         let size = range.end.saturating_sub(range.start).max(0);
-        let most = if self.workers.is_empty() { 1 } else { PARTS * self.count() };
+        let count = self.count();
+        let most = if count == 1 { 1 } else { PARTS * count };
         let parts = most.min(usize::try_from(size).unwrap_or(usize::MAX));
         if parts <= 1 {
             if size > 0 {
@@ -105,19 +147,23 @@ impl Threads {
         // finished, and without a part nobody uses it.
         let work_ptr: *const (dyn Fn(Range<i64>) + Sync) =
             unsafe { std::mem::transmute::<Work<'_>, &'static (dyn Fn(Range<i64>) + Sync)>(work) };
+        self.shared.places.keep_away(&mut self.own_cpu);
         let job = Job { work: work_ptr, begin: range.start, end: range.end, parts };
         let shared = &*self.shared;
         // SAFETY: no part of the last job is left or running, and `&mut self` excludes other callers.
         unsafe { *shared.job.get() = Some(job) };
         shared.done.store(0, Ordering::Relaxed);
         self.epoch = self.epoch.wrapping_add(1);
-        shared.ticket.store(u64::from(self.epoch) << 32 | parts as u64, Ordering::SeqCst);
+        // The caller's own piece is the last to be given out: it takes parts only after this.
+        for (index, piece) in shared.pieces[..count].iter().enumerate().rev() {
+            piece.set(self.epoch, parts * index / count, parts * (index + 1) / count);
+        }
         for (asleep, (_, thread)) in shared.asleep.iter().zip(&self.workers) {
             if asleep.load(Ordering::SeqCst) {
                 thread.unpark();
             }
         }
-        while take_part(shared) {}
+        take_parts(shared, 0);
         let done = || shared.done.load(Ordering::Acquire) == parts;
         while !spin_until(&done) {
             std::thread::yield_now();
@@ -143,31 +189,25 @@ fn part(job: &Job, index: usize) -> Range<i64> {
     at(index)..at(index + 1)
 }
 
-/// Parts that nobody has taken yet.
-fn left(ticket: u64) -> u32 {
-    ticket as u32
-}
-
-/// Takes a part and runs it; false when none is left.
-fn take_part(shared: &Shared) -> bool {
-    let mut ticket = shared.ticket.load(Ordering::Acquire);
-    loop {
-        if left(ticket) == 0 {
-            return false;
+/// Runs all parts of a thread's own piece that are left, and then what others have left.
+fn take_parts(shared: &Shared, own: usize) {
+    let count = shared.pieces.len();
+    for at in (0..count).map(|n| (own + n) % count) {
+        let mut finished = 0;
+        while let Some(index) = shared.pieces[at].take(at == own) {
+            // SAFETY: the job was written before its pieces, and is not written again before this part is finished.
+            if let Some(job) = unsafe { *shared.job.get() } {
+                // SAFETY: the lender waits until this part is finished.
+                let work = unsafe { &*job.work };
+                work(part(&job, index));
+            }
+            finished += 1;
         }
-        match shared.ticket.compare_exchange_weak(ticket, ticket - 1, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => break,
-            Err(now) => ticket = now,
+        // Once for all of them: who waits looks at it all the time.
+        if finished > 0 {
+            shared.done.fetch_add(finished, Ordering::Release);
         }
     }
-    // SAFETY: the job was written before its ticket, and is not written again before this part is finished.
-    if let Some(job) = unsafe { *shared.job.get() } {
-        // SAFETY: the lender waits until this part is finished.
-        let work = unsafe { &*job.work };
-        work(part(&job, job.parts - left(ticket) as usize));
-    }
-    shared.done.fetch_add(1, Ordering::Release);
-    true
 }
 
 /// Waits for a condition for a short while; whether it came true.
@@ -189,20 +229,22 @@ fn spin_until(condition: &dyn Fn() -> bool) -> bool {
 }
 
 fn worker(shared: &Shared, index: usize) {
-    let wanted = |order| left(shared.ticket.load(order)) > 0 || shared.stop.load(order);
+    let wanted = |order| shared.pieces[index].has_any(order) || shared.stop.load(order);
+    shared.places.arrive(index - 1);
+    let asleep = &shared.asleep[index - 1];
     loop {
         while !spin_until(&|| wanted(Ordering::Acquire)) {
-            shared.asleep[index].store(true, Ordering::SeqCst);
+            asleep.store(true, Ordering::SeqCst);
             // Looked at again after the flag is up: either we see the new ticket or its maker sees the flag.
             if !wanted(Ordering::SeqCst) {
                 std::thread::park();
             }
-            shared.asleep[index].store(false, Ordering::SeqCst);
+            asleep.store(false, Ordering::SeqCst);
         }
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
-        while take_part(shared) {}
+        take_parts(shared, index);
     }
 }
 
@@ -214,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_part_runs_once() {
-        let mut threads = Threads::new(3);
+        let mut threads = Threads::new(3, false);
         for n in [0i64, 1, 2, 3, 7, 1000] {
             for round in 0..20 {
                 let (sum, count) = (AtomicI64::new(0), AtomicI64::new(0));

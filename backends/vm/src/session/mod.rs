@@ -32,6 +32,8 @@ pub(crate) use sizes::Form;
 pub struct Options {
     /// Threads that work on one kernel; at least 1.
     pub threads: usize,
+    /// Whether each of them, and the one that makes the session, stays on a CPU of its own. Only one session should.
+    pub pinned: bool,
     /// Most bytes of memory for tensors at a time, inputs and constants not counted.
     pub memory_limit: usize,
     /// Most steps of loops and calls in one run.
@@ -50,6 +52,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            pinned: false,
             memory_limit: usize::MAX,
             max_steps: u64::MAX,
             max_depth: 200_000,
@@ -111,7 +114,7 @@ impl Session {
         Session {
             program: program.clone(),
             pool: Pool::new(options.memory_limit),
-            threads: Threads::new(options.threads),
+            threads: Threads::new(options.threads, options.pinned),
             env: Env { limit: options.memory_limit.min(isize::MAX as usize), seeds: Draws { seed }, drawn: 0 },
             runs: 0,
             profile: options.profile.then(|| Box::new(profile::Recorder::new(program))),
