@@ -1,7 +1,8 @@
 //! Constants in the arrangement that kernels read them in: made once, when compiling, instead of at each run.
 
 use nim_ir::{Attr, AttrData, Context, Diagnostic, Expr, FloatKind, Loc};
-use nim_tensor::{DType, Tensor, tensor::element_count};
+use nim_tensor::{Blob, DType, Tensor, blob::Put, tensor::element_count};
+use std::io;
 
 /// Another arrangement that a constant argument is to be brought into before the kernel runs.
 ///
@@ -61,7 +62,10 @@ pub fn cannot_pack(loc: Loc, what: &str) -> Diagnostic {
     Diagnostic::error("N0752", loc, format!("a constant cannot be packed: {what}"))
 }
 
-/// A constant in the arrangement that a kernel reads.
+/// Bytes above which a packed constant is not made before somebody wants it.
+const LATER: usize = 64 << 10;
+
+/// A constant in the arrangement that a kernel reads. A large one is made when it is written, a piece at a time.
 ///
 /// # Errors
 /// An index that cannot be computed or a constant of more elements than memory can hold: a defect of the schedule.
@@ -79,37 +83,57 @@ pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor,
     for (matrix, size) in packing.matrices.iter().zip(&mut shape) {
         *size = matrix[0].len();
     }
-    let count = element_count(&shape).ok_or_else(|| error("too large"))?;
+    let size = tensor.dtype().size();
+    let bytes = |shape: &[usize]| element_count(shape).and_then(|n| n.checked_mul(size));
+    let (Some(count), Some(len)) = (bytes(&shape), bytes(&to)) else { return Err(error("too large")) };
     if packing.indices.len() != tensor.rank() {
         return Err(error("the rank is another"));
     }
-    let size = tensor.dtype().size();
-    let mut bytes = vec![0u8; count * size];
-    if count > 0 && size > 0 {
-        let tables = Tables::new(ctx, &packing.indices, &shape);
-        let failed = || error("an index cannot be computed");
-        let copied = match tables.all_linear() {
-            Some(linear) if !shape.is_empty() && [1, 2, 4, 8].contains(&size) => {
-                copy_linear(&linear, tensor, &shape, &mut bytes)
-            }
-            _ => copy_any(ctx, &tables, tensor, &shape, &mut bytes),
-        };
-        copied.ok_or_else(failed)?;
+    let tables = Tables::new(ctx, &packing.indices, &shape);
+    let linear = tables.all_linear().filter(|_| !shape.is_empty() && [1, 2, 4, 8].contains(&size));
+    let (Some(linear), true) = (linear, len > 0) else {
+        let mut bytes = vec![0u8; count];
+        if count > 0 && size > 0 {
+            let copied = copy_any(ctx, &tables, tensor, &shape, &mut bytes);
+            copied.ok_or_else(|| error("an index cannot be computed"))?;
+        }
+        return Ok(Tensor::from_bytes(tensor.dtype(), &to, mapped(&packing.matrices, bytes, len)));
+    };
+    let (from, matrices) = (tensor.clone(), packing.matrices.clone());
+    let later = Blob::made(len, move |put| {
+        let Some(source) = from.blob().map(Blob::read) else { return Ok(()) };
+        if matrices.is_empty() {
+            copy_linear(&linear, from.dims(), &source, size, &shape, put)?;
+        } else {
+            let mut bytes = Vec::with_capacity(count);
+            copy_linear(&linear, from.dims(), &source, size, &shape, &mut |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            })?;
+            mapped(&matrices, bytes, len).chunks(Blob::PIECE).try_for_each(put)?;
+        }
+        source.give_back();
+        Ok(())
+    });
+    let blob = if len > LATER { later } else { later.read() };
+    Tensor::from_blob(tensor.dtype(), &to, blob).map_err(|e| error(&e.to_string()))
+}
+
+/// Linear maps along the first dimensions, if there are any, of bytes of `f32`.
+fn mapped(matrices: &[Vec<Vec<f64>>], bytes: Vec<u8>, len: usize) -> Vec<u8> {
+    if matrices.is_empty() {
+        return bytes;
     }
-    if packing.matrices.is_empty() {
-        return Ok(Tensor::from_bytes(tensor.dtype(), &shape, bytes));
-    }
-    let count = element_count(&to).filter(|n| n.checked_mul(4).is_some()).ok_or_else(|| error("too large"))?;
-    let mut out = vec![0f32; count];
-    map_linear(&packing.matrices, bytes.as_chunks::<4>().0, &mut out);
-    Ok(Tensor::new(&to, out))
+    let mut out = vec![0u8; len];
+    map_linear(matrices, bytes.as_chunks::<4>().0, out.as_chunks_mut::<4>().0);
+    out
 }
 
 /// Elements that are mapped at a time: their numbers of 64 bits are all the memory that is needed beside the result.
 const CHUNK: usize = 4096;
 
 /// Linear maps along the first dimensions.
-fn map_linear(matrices: &[Vec<Vec<f64>>], from: &[[u8; 4]], to: &mut [f32]) {
+fn map_linear(matrices: &[Vec<Vec<f64>>], from: &[[u8; 4]], to: &mut [[u8; 4]]) {
     let columns: usize = matrices.iter().map(|m| m[0].len()).product();
     let inner = from.len() / columns.max(1);
     for start in (0..inner).step_by(CHUNK) {
@@ -125,7 +149,7 @@ fn map_linear(matrices: &[Vec<Vec<f64>>], from: &[[u8; 4]], to: &mut [f32]) {
         }
         for (k, row) in values.chunks_exact(width).enumerate() {
             for (to, &value) in to[k * inner + start..].iter_mut().zip(row) {
-                *to = value as f32;
+                *to = (value as f32).to_ne_bytes();
             }
         }
     }
@@ -180,46 +204,124 @@ fn copy_any(ctx: &Context, tables: &Tables<'_>, tensor: &Tensor, shape: &[usize]
     Some(())
 }
 
-/// Elements of `SIZE` bytes of one row.
-fn copy_row<const SIZE: usize>(row: &mut [u8], from: &[u8], range: std::ops::Range<i64>, start: i64, step: i64) {
-    let (to, _) = row.as_chunks_mut::<SIZE>();
-    let (from, _) = from.as_chunks::<SIZE>();
-    for i in range {
-        to[i as usize] = from[(start + i * step) as usize];
+/// Elements of `SIZE` bytes of rows: element `[j, i]` of those from `begin` to `end` in each row comes from
+/// `start + j*down + i*step`.
+struct Rows {
+    width: usize,
+    begin: usize,
+    end: usize,
+    start: i64,
+    down: i64,
+    step: i64,
+}
+
+impl Rows {
+    fn copy<const SIZE: usize>(&self, rows: &mut [u8], from: &[u8]) {
+        let (to, _) = rows.as_chunks_mut::<SIZE>();
+        let (from, _) = from.as_chunks::<SIZE>();
+        for (j, row) in to.chunks_exact_mut(self.width).enumerate() {
+            let first = self.start + j as i64 * self.down + self.begin as i64 * self.step;
+            let row = &mut row[self.begin..self.end];
+            if self.step == 1 && !row.is_empty() {
+                row.copy_from_slice(&from[first as usize..][..row.len()]);
+            } else {
+                for (i, to) in row.iter_mut().enumerate() {
+                    *to = from[(first + i as i64 * self.step) as usize];
+                }
+            }
+        }
     }
 }
 
-/// Row by row along the last packed dimension: where a row is inside of the tensor is known before it is walked.
-fn copy_linear(linear: &[(i64, &[i64])], tensor: &Tensor, shape: &[usize], bytes: &mut [u8]) -> Option<()> {
-    let (size, from) = (tensor.dtype().size(), tensor.bytes());
-    let (&width, outer) = shape.split_last()?;
+/// Row by row along the last packed dimension, several rows along the last but one at once: where a row is inside of the tensor
+/// is known before it is walked.
+fn copy_linear(
+    linear: &[(i64, Vec<i64>)],
+    dims: &[usize],
+    from: &[u8],
+    size: usize,
+    shape: &[usize],
+    put: Put<'_>,
+) -> io::Result<()> {
+    let (width, height, outer) = match shape {
+        [outer @ .., height, width] => (*width, *height, outer),
+        [width] => (*width, 1, &[][..]),
+        [] => return Ok(()),
+    };
+    let bytes = width * size;
+    let most = (Blob::PIECE / bytes.max(1)).max(1);
     let mut at = vec![0usize; outer.len()];
-    for row in bytes.chunks_exact_mut(width * size) {
-        // Elements `begin..end` of the row come from `start + i*step`.
-        let (mut begin, mut end, mut start, mut step) = (0i64, i64::try_from(width).ok()?, 0i64, 0i64);
-        for (&(constant, coefficients), &dim) in linear.iter().zip(tensor.dims()) {
-            let dim = i64::try_from(dim).ok()?;
-            let first = coefficients.iter().zip(&at).map(|(&c, &i)| c * i as i64).sum::<i64>() + constant;
-            let along = *coefficients.last()?;
-            // The `i` with `0 <= first + i*along < dim`.
-            let (low, high) = match along {
-                0 if (0..dim).contains(&first) => (begin, end),
-                0 => (0, 0),
-                1.. => ((-first + along - 1).div_euclid(along), (dim - first + along - 1).div_euclid(along)),
-                _ => ((first - dim).div_euclid(-along) + 1, first.div_euclid(-along) + 1),
+    let mut piece = vec![];
+    loop {
+        let mut row = 0;
+        while row < height {
+            let start = piece.len();
+            // As many rows as there is room for, if all of them lie alike.
+            let room = (most - start / bytes).min(height - row);
+            let (rows, count) = match rows(linear, dims, &at, row, room, width) {
+                Some(rows) => (Some(rows), room),
+                None => (rows(linear, dims, &at, row, 1, width), 1),
             };
-            (begin, end) = (begin.max(low), end.min(high));
-            (start, step) = (start * dim + first, step * dim + along);
+            piece.resize(start + count * bytes, 0);
+            if let Some(rows) = rows {
+                match size {
+                    1 => rows.copy::<1>(&mut piece[start..], from),
+                    2 => rows.copy::<2>(&mut piece[start..], from),
+                    4 => rows.copy::<4>(&mut piece[start..], from),
+                    _ => rows.copy::<8>(&mut piece[start..], from),
+                }
+            }
+            row += count;
+            if piece.len() / bytes >= most {
+                put(&piece)?;
+                piece.clear();
+            }
         }
-        match size {
-            1 => copy_row::<1>(row, from, begin..end, start, step),
-            2 => copy_row::<2>(row, from, begin..end, start, step),
-            4 => copy_row::<4>(row, from, begin..end, start, step),
-            _ => copy_row::<8>(row, from, begin..end, start, step),
+        if !advance(&mut at, outer) {
+            break;
         }
-        advance(&mut at, outer);
     }
-    Some(())
+    if piece.is_empty() { Ok(()) } else { put(&piece) }
+}
+
+/// Where `count` rows from `row` on come from; `None` when their parts inside of the tensor are not the same.
+fn rows(
+    linear: &[(i64, Vec<i64>)],
+    dims: &[usize],
+    at: &[usize],
+    row: usize,
+    count: usize,
+    width: usize,
+) -> Option<Rows> {
+    let (mut begin, mut end) = (0i64, width as i64);
+    let (mut start, mut down, mut step) = (0i64, 0i64, 0i64);
+    for ((constant, coefficients), &dim) in linear.iter().zip(dims) {
+        let dim = dim as i64;
+        let along = *coefficients.last()?;
+        // A buffer of one dimension has one row.
+        let below = coefficients.get(at.len()).copied().filter(|_| coefficients.len() > at.len() + 1).unwrap_or(0);
+        let first =
+            coefficients.iter().zip(at).map(|(&c, &i)| c * i as i64).sum::<i64>() + constant + below * row as i64;
+        let last = first + below * (count as i64 - 1);
+        // The `i` with `0 <= first + i*along < dim`.
+        let inside = |first: i64| match along {
+            0 if (0..dim).contains(&first) => (0, width as i64),
+            0 => (0, 0),
+            1.. => ((-first + along - 1).div_euclid(along), (dim - first + along - 1).div_euclid(along)),
+            _ => ((first - dim).div_euclid(-along) + 1, first.div_euclid(-along) + 1),
+        };
+        let clamp = |(low, high): (i64, i64)| (low.max(0), high.min(width as i64));
+        let (low, high) = clamp(inside(first));
+        // What is inside of both the first and the last row is so in all between.
+        if below != 0 && count > 1 && (clamp(inside(last)) != (low, high) || low >= high) {
+            return None;
+        }
+        (begin, end) = (begin.max(low), end.min(high));
+        (start, down, step) = (start * dim + first, down * dim + below, step * dim + along);
+    }
+    let begin = begin.min(width as i64);
+    let (begin, end) = (begin as usize, end.max(begin) as usize);
+    Some(Rows { width, begin, end, start, down, step })
 }
 
 /// Values of index expressions, precomputed per dimension where the expression is linear.
@@ -251,8 +353,8 @@ impl<'a> Tables<'a> {
     }
 
     /// Constant and coefficients of all indices, where all are linear.
-    fn all_linear(&self) -> Option<Vec<(i64, &[i64])>> {
-        self.linear.iter().map(|l| l.as_ref().map(|(constant, c)| (*constant, c.as_slice()))).collect()
+    fn all_linear(&self) -> Option<Vec<(i64, Vec<i64>)>> {
+        self.linear.iter().cloned().collect()
     }
 
     fn index(&self, ctx: &Context, k: usize, at: &[usize]) -> Option<i64> {

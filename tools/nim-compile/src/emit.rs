@@ -87,12 +87,12 @@ pub fn emit(
     if let Some(constants) = constants {
         let name = constants.file_name().unwrap_or_default().to_string_lossy();
         compiled.program.constants_beside(&name);
-        files::write_with(constants, &mut |mut out| compiled.program.write_constants(&mut out))?;
+        files::write_file(constants, &mut |out| compiled.program.write_constants(out, options.threads))?;
     }
-    if files::is_stdio(path) {
-        files::write(path, &compiled.program.to_bytes())?;
+    if files::is_regular(path) {
+        files::write_file(path, &mut |out| compiled.program.write_to(out, options.threads))?;
     } else {
-        files::write_with(path, &mut |mut out| compiled.program.write_to(&mut out))?;
+        files::write(path, &compiled.program.to_bytes())?;
     }
     Ok(compiled.times)
 }
