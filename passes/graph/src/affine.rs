@@ -147,16 +147,13 @@ fn make_constant(b: &mut Builder<'_>, tensor: &Tensor, key: &str) -> ValueId {
     b.value("graph.constant", &[], ty, &[("value", value)])
 }
 
-/// Bytes above which scaled weights are not made before somebody wants them.
-const LATER: usize = 64 << 10;
-
 /// Weights with each slice along an axis times its factor. Large ones are made when they are read, from those of the model.
 fn scaled(w: &Tensor, axis: usize, factor: &[f64]) -> Option<Tensor> {
     let inner: usize = w.dims()[axis + 1..].iter().product();
     let count = factor.len();
-    if let (DType::F32, Some(blob)) = (w.dtype(), w.blob().filter(|blob| blob.len() > LATER)) {
+    if let (DType::F32, Some(blob)) = (w.dtype(), w.blob()) {
         let (blob, factor) = (blob.clone(), factor.to_vec());
-        let later = Blob::made(blob.len(), move |put| {
+        let later = Blob::made_later(blob.len(), move |put| {
             let source = blob.read();
             let mut piece = Vec::with_capacity(Blob::PIECE);
             // The slice, and how many of its elements are still to come.

@@ -1,8 +1,8 @@
 //! Constants in the arrangement that kernels read them in: made once, when compiling, instead of at each run.
 
 use nim_ir::{Attr, AttrData, Context, Diagnostic, Expr, FloatKind, Loc};
+use nim_tensor::arrange::{advance, arranged};
 use nim_tensor::{Blob, DType, Tensor, blob::Put, tensor::element_count};
-use std::io;
 
 /// Another arrangement that a constant argument is to be brought into before the kernel runs.
 ///
@@ -62,9 +62,6 @@ pub fn cannot_pack(loc: Loc, what: &str) -> Diagnostic {
     Diagnostic::error("N0752", loc, format!("a constant cannot be packed: {what}"))
 }
 
-/// Bytes above which a packed constant is not made before somebody wants it.
-const LATER: usize = 64 << 10;
-
 /// A constant in the arrangement that a kernel reads. A large one is made when it is written, a piece at a time.
 ///
 /// # Errors
@@ -90,43 +87,36 @@ pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor,
         return Err(error("the rank is another"));
     }
     let tables = Tables::new(ctx, &packing.indices, &shape);
-    let linear = tables.all_linear().filter(|_| !shape.is_empty() && [1, 2, 4, 8].contains(&size));
-    let (Some(linear), true) = (linear, len > 0) else {
-        let mut bytes = vec![0u8; count];
-        if count > 0 && size > 0 {
-            let copied = copy_any(ctx, &tables, tensor, &shape, &mut bytes);
-            copied.ok_or_else(|| error("an index cannot be computed"))?;
+    let arranged = match tables.all_linear() {
+        Some(linear) => arranged(tensor, &shape, linear),
+        None => {
+            let mut bytes = vec![0u8; count];
+            if count > 0 && size > 0 {
+                let copied = copy_any(ctx, &tables, tensor, &shape, &mut bytes);
+                copied.ok_or_else(|| error("an index cannot be computed"))?;
+            }
+            Some(Tensor::from_bytes(tensor.dtype(), &shape, bytes))
         }
-        return Ok(Tensor::from_bytes(tensor.dtype(), &to, mapped(&packing.matrices, bytes, len)));
     };
-    let (from, matrices) = (tensor.clone(), packing.matrices.clone());
-    let later = Blob::made(len, move |put| {
-        let Some(source) = from.blob().map(Blob::read) else { return Ok(()) };
-        if matrices.is_empty() {
-            copy_linear(&linear, from.dims(), &source, size, &shape, put)?;
-        } else {
-            let mut bytes = Vec::with_capacity(count);
-            copy_linear(&linear, from.dims(), &source, size, &shape, &mut |piece| {
+    let arranged = arranged.ok_or_else(|| error("its elements are no numbers"))?;
+    if packing.matrices.is_empty() {
+        return Ok(arranged);
+    }
+    let matrices = packing.matrices.clone();
+    let mapped = move |put: Put<'_>| {
+        let mut bytes = Vec::with_capacity(count);
+        let from = arranged.blob().map_or(Ok(()), |blob| {
+            blob.pieces(&mut |piece| {
                 bytes.extend_from_slice(piece);
                 Ok(())
-            })?;
-            mapped(&matrices, bytes, len).chunks(Blob::PIECE).try_for_each(put)?;
-        }
-        source.give_back();
-        Ok(())
-    });
-    let blob = if len > LATER { later } else { later.read() };
-    Tensor::from_blob(tensor.dtype(), &to, blob).map_err(|e| error(&e.to_string()))
-}
-
-/// Linear maps along the first dimensions, if there are any, of bytes of `f32`.
-fn mapped(matrices: &[Vec<Vec<f64>>], bytes: Vec<u8>, len: usize) -> Vec<u8> {
-    if matrices.is_empty() {
-        return bytes;
-    }
-    let mut out = vec![0u8; len];
-    map_linear(matrices, bytes.as_chunks::<4>().0, out.as_chunks_mut::<4>().0);
-    out
+            })
+        });
+        from?;
+        let mut out = vec![0u8; len];
+        map_linear(&matrices, bytes.as_chunks::<4>().0, out.as_chunks_mut::<4>().0);
+        out.chunks(Blob::PIECE).try_for_each(put)
+    };
+    Tensor::from_blob(tensor.dtype(), &to, Blob::made_later(len, mapped)).map_err(|e| error(&e.to_string()))
 }
 
 /// Elements that are mapped at a time: their numbers of 64 bits are all the memory that is needed beside the result.
@@ -171,18 +161,6 @@ fn map_one(matrix: &[Vec<f64>], values: &[f64], outer: usize, inner: usize) -> V
     out
 }
 
-/// Counts `at` on by one within `shape`; false behind the end.
-fn advance(at: &mut [usize], shape: &[usize]) -> bool {
-    for (i, &n) in at.iter_mut().zip(shape).rev() {
-        *i += 1;
-        if *i < n {
-            return true;
-        }
-        *i = 0;
-    }
-    false
-}
-
 /// Element by element.
 fn copy_any(ctx: &Context, tables: &Tables<'_>, tensor: &Tensor, shape: &[usize], bytes: &mut [u8]) -> Option<()> {
     let (size, from) = (tensor.dtype().size(), tensor.bytes());
@@ -202,126 +180,6 @@ fn copy_any(ctx: &Context, tables: &Tables<'_>, tensor: &Tensor, shape: &[usize]
         advance(&mut at, shape);
     }
     Some(())
-}
-
-/// Elements of `SIZE` bytes of rows: element `[j, i]` of those from `begin` to `end` in each row comes from
-/// `start + j*down + i*step`.
-struct Rows {
-    width: usize,
-    begin: usize,
-    end: usize,
-    start: i64,
-    down: i64,
-    step: i64,
-}
-
-impl Rows {
-    fn copy<const SIZE: usize>(&self, rows: &mut [u8], from: &[u8]) {
-        let (to, _) = rows.as_chunks_mut::<SIZE>();
-        let (from, _) = from.as_chunks::<SIZE>();
-        for (j, row) in to.chunks_exact_mut(self.width).enumerate() {
-            let first = self.start + j as i64 * self.down + self.begin as i64 * self.step;
-            let row = &mut row[self.begin..self.end];
-            if self.step == 1 && !row.is_empty() {
-                row.copy_from_slice(&from[first as usize..][..row.len()]);
-            } else {
-                for (i, to) in row.iter_mut().enumerate() {
-                    *to = from[(first + i as i64 * self.step) as usize];
-                }
-            }
-        }
-    }
-}
-
-/// Row by row along the last packed dimension, several rows along the last but one at once: where a row is inside of the tensor
-/// is known before it is walked.
-fn copy_linear(
-    linear: &[(i64, Vec<i64>)],
-    dims: &[usize],
-    from: &[u8],
-    size: usize,
-    shape: &[usize],
-    put: Put<'_>,
-) -> io::Result<()> {
-    let (width, height, outer) = match shape {
-        [outer @ .., height, width] => (*width, *height, outer),
-        [width] => (*width, 1, &[][..]),
-        [] => return Ok(()),
-    };
-    let bytes = width * size;
-    let most = (Blob::PIECE / bytes.max(1)).max(1);
-    let mut at = vec![0usize; outer.len()];
-    let mut piece = vec![];
-    loop {
-        let mut row = 0;
-        while row < height {
-            let start = piece.len();
-            // As many rows as there is room for, if all of them lie alike.
-            let room = (most - start / bytes).min(height - row);
-            let (rows, count) = match rows(linear, dims, &at, row, room, width) {
-                Some(rows) => (Some(rows), room),
-                None => (rows(linear, dims, &at, row, 1, width), 1),
-            };
-            piece.resize(start + count * bytes, 0);
-            if let Some(rows) = rows {
-                match size {
-                    1 => rows.copy::<1>(&mut piece[start..], from),
-                    2 => rows.copy::<2>(&mut piece[start..], from),
-                    4 => rows.copy::<4>(&mut piece[start..], from),
-                    _ => rows.copy::<8>(&mut piece[start..], from),
-                }
-            }
-            row += count;
-            if piece.len() / bytes >= most {
-                put(&piece)?;
-                piece.clear();
-            }
-        }
-        if !advance(&mut at, outer) {
-            break;
-        }
-    }
-    if piece.is_empty() { Ok(()) } else { put(&piece) }
-}
-
-/// Where `count` rows from `row` on come from; `None` when their parts inside of the tensor are not the same.
-fn rows(
-    linear: &[(i64, Vec<i64>)],
-    dims: &[usize],
-    at: &[usize],
-    row: usize,
-    count: usize,
-    width: usize,
-) -> Option<Rows> {
-    let (mut begin, mut end) = (0i64, width as i64);
-    let (mut start, mut down, mut step) = (0i64, 0i64, 0i64);
-    for ((constant, coefficients), &dim) in linear.iter().zip(dims) {
-        let dim = dim as i64;
-        let along = *coefficients.last()?;
-        // A buffer of one dimension has one row.
-        let below = coefficients.get(at.len()).copied().filter(|_| coefficients.len() > at.len() + 1).unwrap_or(0);
-        let first =
-            coefficients.iter().zip(at).map(|(&c, &i)| c * i as i64).sum::<i64>() + constant + below * row as i64;
-        let last = first + below * (count as i64 - 1);
-        // The `i` with `0 <= first + i*along < dim`.
-        let inside = |first: i64| match along {
-            0 if (0..dim).contains(&first) => (0, width as i64),
-            0 => (0, 0),
-            1.. => ((-first + along - 1).div_euclid(along), (dim - first + along - 1).div_euclid(along)),
-            _ => ((first - dim).div_euclid(-along) + 1, first.div_euclid(-along) + 1),
-        };
-        let clamp = |(low, high): (i64, i64)| (low.max(0), high.min(width as i64));
-        let (low, high) = clamp(inside(first));
-        // What is inside of both the first and the last row is so in all between.
-        if below != 0 && count > 1 && (clamp(inside(last)) != (low, high) || low >= high) {
-            return None;
-        }
-        (begin, end) = (begin.max(low), end.min(high));
-        (start, down, step) = (start * dim + first, down * dim + below, step * dim + along);
-    }
-    let begin = begin.min(width as i64);
-    let (begin, end) = (begin as usize, end.max(begin) as usize);
-    Some(Rows { width, begin, end, start, down, step })
 }
 
 /// Values of index expressions, precomputed per dimension where the expression is linear.

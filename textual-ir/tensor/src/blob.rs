@@ -64,6 +64,13 @@ impl Blob {
         Blob { owner: Owner::Made(Arc::new(recipe)), start: 0, len }
     }
 
+    /// As [`Blob::made`], at once where there are few of them.
+    pub fn made_later(len: usize, make: impl Fn(Put<'_>) -> io::Result<()> + Send + Sync + 'static) -> Blob {
+        const FEW: usize = 64 << 10;
+        let blob = Blob::made(len, make);
+        if len > FEW { blob } else { blob.read() }
+    }
+
     /// Maps a whole file; an empty file gives an empty blob.
     pub fn map_file(path: &Path) -> io::Result<Blob> {
         if std::fs::metadata(path)?.len() == 0 {
