@@ -2,9 +2,9 @@
 
 use crate::{archive, native};
 use clap::{ValueEnum, builder::PossibleValue};
-use nim_compiler::{Level, Options, kernels};
+use nim_compiler::{Level, Options};
 use nim_ir::{Context, Diagnostic, Module};
-use nim_llvm::{Compiler, KernelSource, link::ObjectFile};
+use nim_llvm::link::ObjectFile;
 use nim_tools::{Failure, Stage, files, text};
 use std::{path::Path, time::Duration};
 
@@ -101,10 +101,7 @@ pub fn emit(
 fn objects(ctx: &Context, module: &mut Module, options: &Options) -> Result<Vec<u8>, Failure> {
     let fail = |found: Vec<Diagnostic>| Failure::diagnostics(Stage::Compile, ctx, &found);
     nim_compiler::lower(ctx, module, options, Level::Loops).map_err(fail)?;
-    let texts = kernels::kernel_texts(ctx, module, options).map_err(fail)?;
-    let sources: Vec<KernelSource<'_>> = texts.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
-    let compiler = Compiler::new(&options.target, &options.llvm).threads(options.threads).cache(options.cache.clone());
-    let objects = compiler.compile_objects(&sources).map_err(|e| Failure::new(Stage::Compile, format!("{e}")))?;
+    let objects = nim_compiler::kernel_objects(ctx, module, options, "").map_err(fail)?;
     archived(&objects)
 }
 
