@@ -175,24 +175,36 @@ def grouped_smooth(g):
     return grouped(g, 1, 3, 2, smooth_softmax=1)
 
 
-def grouped_8_bits(g, batch, length, past, scales, kind, heads=4, shared=2, size=16, lengths=None, extra=(None,) * 5, **attributes):
-    """Keys and values that are kept as bytes, with scales."""
+def grouped_bits(g, batch, length, past, scales, kind, bits=8, heads=4, shared=2, size=16, lengths=None, extra=(None,) * 5, **attributes):
+    """Keys and values that are kept as bytes or halves of them, with scales."""
     case = grouped(g, batch, length, past, heads, shared, size, lengths=lengths, extra=(*extra, *scales), k_quant_type=kind,
-                   v_quant_type=kind, kv_cache_bit_width=8, **attributes)
+                   v_quant_type=kind, kv_cache_bit_width=bits, **attributes)
     for at in (3, 4):
-        case["inputs"][at] = g.integers(-127, 128, (batch, shared, past, size), dtype=np.int8)
+        kept = g.integers(-127, 128, (batch, shared, past, size), dtype=np.int8)
+        case["inputs"][at] = kept if bits == 8 else kept[..., : size // 2].view(np.uint8)
     return case
 
 
 @case
 def grouped_8_bits_token(g):
-    return grouped_8_bits(g, 2, 1, 6, [np.array([0.02], np.float32), np.array([0.03], np.float32)], "PER_TENSOR", lengths=[4, 6])
+    return grouped_bits(g, 2, 1, 6, [np.array([0.02], np.float32), np.array([0.03], np.float32)], "PER_TENSOR", lengths=[4, 6])
 
 
 @case
 def grouped_8_bits_by_channel(g):
     scales = [np.abs(f32(g, 1, 2, 1, 16)) * 0.01 + 0.01 for _ in range(2)]
-    return grouped_8_bits(g, 1, 1, 5, scales, "PER_CHANNEL", extra=(*rotations(g), None, None, None), do_rotary=1)
+    return grouped_bits(g, 1, 1, 5, scales, "PER_CHANNEL", extra=(*rotations(g), None, None, None), do_rotary=1)
+
+
+@case
+def grouped_4_bits_token(g):
+    return grouped_bits(g, 2, 1, 6, [np.array([0.3], np.float32), np.array([0.4], np.float32)], "PER_TENSOR", bits=4, lengths=[4, 6])
+
+
+@case
+def grouped_4_bits_by_channel(g):
+    scales = [np.abs(f32(g, 1, 2, 1, 16)) * 0.1 + 0.2 for _ in range(2)]
+    return grouped_bits(g, 1, 2, 5, scales, "PER_CHANNEL", bits=4, extra=(*rotations(g), None, None, None), do_rotary=1)
 
 
 def unary_ms(op, shape=(3, 8), **attributes):

@@ -1,12 +1,11 @@
 //! The road of the kernels: `dataflow` to `loops` to upstream MLIR to machine code.
 
+use crate::{cache, threads};
 use nim_dataflow_passes::report::{KernelCost, kernel_cost};
 use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
-use nim_llvm::{CompileError, KernelSource};
+use nim_llvm::{CompileError, KernelSource, link::ObjectFile};
 use nim_loops_passes::{Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops};
 use nim_vm::code_image::CodeImage;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// What the host program has to know of a kernel to call it.
 #[derive(Clone, Debug)]
@@ -84,6 +83,16 @@ pub fn kernels_to_loops(
     if failed.is_empty() { Ok(infos) } else { Err(failed) }
 }
 
+/// The `loops.kernel`s of a module.
+fn loops_kernels(ctx: &Context, module: &Module) -> Vec<OpId> {
+    module.ops().filter(|&op| module.body.is(ctx, op, "loops.kernel")).collect()
+}
+
+/// The function that a kernel becomes.
+fn function_of(ctx: &Context, module: &Module, kernel: OpId) -> String {
+    function_name(module.symbol_name(ctx, kernel).unwrap_or_default())
+}
+
 /// Each `loops.kernel` of a module as upstream MLIR: the function that it becomes, and the text.
 ///
 /// # Errors
@@ -93,25 +102,20 @@ pub fn kernel_texts(
     module: &Module,
     options: &crate::Options,
 ) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+    texts_of(ctx, module, options, &loops_kernels(ctx, module))
+}
+
+fn texts_of(
+    ctx: &Context,
+    module: &Module,
+    options: &crate::Options,
+    kernels: &[OpId],
+) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
     let target = target_info(options);
-    let ops: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "loops.kernel")).collect();
-    let (next, texts) = (AtomicUsize::new(0), Mutex::new(vec![]));
-    let work = || {
-        while let Some(&op) = ops.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let name = function_name(module.symbol_name(ctx, op).unwrap_or_default());
-            let text = loops_to_mlir_text(ctx, &module.body, op, &target).map(|text| (name, text));
-            texts.lock().unwrap_or_else(PoisonError::into_inner).push((op, text));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..options.threads.min(ops.len()) {
-            scope.spawn(work);
-        }
-        work();
+    let texts = threads::map(options.threads, kernels, |&op| {
+        loops_to_mlir_text(ctx, &module.body, op, &target).map(|text| (function_of(ctx, module, op), text))
     });
-    let mut texts = texts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    texts.sort_by_key(|(op, _)| ops.iter().position(|o| o == op));
-    let (texts, failed): (Vec<_>, Vec<_>) = texts.into_iter().map(|(_, text)| text).partition(Result::is_ok);
+    let (texts, failed): (Vec<_>, Vec<_>) = texts.into_iter().partition(Result::is_ok);
     match failed.is_empty() {
         true => Ok(texts.into_iter().flatten().collect()),
         false => Err(failed.into_iter().filter_map(Result::err).collect()),
@@ -121,12 +125,59 @@ pub fn kernel_texts(
 /// Machine code of all `loops.kernel`s of a module.
 ///
 /// # Errors
-/// Kernels without a form in machine code, and what MLIR, LLVM or the linker refuse.
+/// As [`kernel_objects`], and what the linker refuses.
 pub fn compile_kernels(ctx: &Context, module: &Module, options: &crate::Options) -> Result<CodeImage, Vec<Diagnostic>> {
-    let texts = kernel_texts(ctx, module, options)?;
-    let sources: Vec<KernelSource<'_>> = texts.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
+    let objects = kernel_objects(ctx, module, options, "")?;
+    nim_llvm::kernels::link_image(&objects, &options.target).map_err(|error| vec![code_error(&error)])
+}
+
+/// An object of each `loops.kernel` of a module, whose function has a prefix before its name. What the cache has of them is neither
+/// lowered nor compiled.
+///
+/// # Errors
+/// Kernels without a form in machine code, and what MLIR or LLVM refuse.
+pub fn kernel_objects(
+    ctx: &Context,
+    module: &Module,
+    options: &crate::Options,
+    prefix: &str,
+) -> Result<Vec<ObjectFile>, Vec<Diagnostic>> {
+    let kernels = loops_kernels(ctx, module);
+    let cache = options.cache.as_deref();
+    let machine = format!("{:?} {:?} {:?}", options.target, options.llvm, target_info(options));
+    let known = threads::map(options.threads, &kernels, |&op| {
+        let cache = cache?;
+        let text = nim_text::print_op(ctx, &module.body, op, &nim_text::PrintOptions::default());
+        // Constants that stand elsewhere are no part of the text.
+        let name = cache::name(&[cache.program(), &machine, prefix, &text]);
+        (!text.contains("dense_resource<")).then(|| (cache::load(cache, &name), name))
+    });
+    let missing: Vec<usize> = (0..kernels.len()).filter(|&i| !matches!(known[i], Some((Some(_), _)))).collect();
+    let texts = texts_of(ctx, module, options, &missing.iter().map(|&i| kernels[i]).collect::<Vec<_>>())?;
+    // Kernels of different programs may have the same names.
+    let own = |symbol: &str| format!("{prefix}{symbol}");
+    let renamed: Vec<(String, String)> = texts
+        .into_iter()
+        .map(|(symbol, text)| match prefix {
+            "" => (symbol, text),
+            _ => (own(&symbol), text.replace(&format!("@\"{symbol}\"("), &format!("@\"{}\"(", own(&symbol)))),
+        })
+        .collect();
+    let sources: Vec<KernelSource<'_>> = renamed.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
     let compiler = nim_llvm::Compiler::new(&options.target, &options.llvm).threads(options.threads);
-    compiler.cache(options.cache.clone()).compile(&sources).map_err(|error| vec![code_error(&error)])
+    let mut made = compiler.compile_objects(&sources).map_err(|error| vec![code_error(&error)])?.into_iter();
+    let object = |(&op, known): (&OpId, Option<(Option<Vec<u8>>, String)>)| {
+        let (kept, name) = known.unzip();
+        if let Some(bytes) = kept.flatten() {
+            return Some(ObjectFile { kernel: own(&function_of(ctx, module, op)), bytes });
+        }
+        let object = made.next()?;
+        if let (Some(cache), Some(name)) = (cache, name) {
+            cache::store(cache, &name, &object.bytes);
+        }
+        Some(object)
+    };
+    Ok(kernels.iter().zip(known).filter_map(object).collect())
 }
 
 /// A failure behind the last level that has locations.

@@ -5,13 +5,16 @@
 //! * [`pack`]: constants brought into the arrangement that kernels want.
 //! * [`emit`]: the host program, from `dyn` to bytecode. [`native`]: the same as machine code, without bytecode.
 
+mod cache;
 pub mod codes;
 pub mod emit;
 pub mod kernels;
 pub mod native;
 pub mod pack;
 mod pipeline;
+mod threads;
 
+pub use cache::ObjectCache;
 pub use emit::emit_program;
-pub use kernels::{KernelInfo, compile_kernels, kernels_to_loops, target_info};
+pub use kernels::{KernelInfo, compile_kernels, kernel_objects, kernels_to_loops, target_info};
 pub use pipeline::{Compiled, DIALECTS, Level, Options, compile, lower, print_at};

@@ -5,7 +5,7 @@ use nim_dataflow::Invoke;
 use nim_graph::ops::layout::{Constant, Reshape};
 use nim_ir::{Attr, Body, Builder, Context, Diagnostic, Module, Name, OpId, ValueId};
 use nim_loops_passes::packing::{Packing, cannot_pack, pack};
-use nim_tensor::Tensor;
+use nim_tensor::{DType, Tensor};
 use rustc_hash::FxHashMap;
 
 /// Gives every call of a kernel that lists `loops.packing` its constants packed. Constants that nothing uses any more are
@@ -23,7 +23,7 @@ pub fn pack_constants(ctx: &Context, module: &mut Module) -> Result<usize, Vec<D
             wanted.insert(ctx.name(name), packing);
         }
     }
-    let (mut done, mut found) = (FxHashMap::default(), vec![]);
+    let (mut done, mut found) = (Done::default(), vec![]);
     for op in module.ops().collect::<Vec<_>>() {
         if !func::Func::is(ctx, &module.body, op) {
             continue;
@@ -44,25 +44,31 @@ pub fn pack_constants(ctx: &Context, module: &mut Module) -> Result<usize, Vec<D
     if found.is_empty() { Ok(done.len()) } else { Err(found) }
 }
 
+/// Where the bytes of a constant are, its type and shape.
+type Held = ((usize, usize, usize), DType, Vec<usize>);
+/// What was packed, by constant and packing; the constants as well, so that their places stay taken.
+type Done = FxHashMap<(Held, Attr), (Tensor, Attr)>;
+
 fn one(
     ctx: &Context,
     body: &mut Body,
     call: OpId,
     attr: Attr,
     packing: &Packing,
-    done: &mut FxHashMap<(Attr, Attr), Attr>,
+    done: &mut Done,
 ) -> Result<(), Diagnostic> {
     let error = |what: &str| cannot_pack(body.loc(call), what);
     if packing.arg >= body.operand_count(call) {
         return Err(error("the kernel has no such argument"));
     }
     let operand = body.operand(call, packing.arg);
-    let (value, tensor) = constant(ctx, body, operand).ok_or_else(|| error("the argument is none"))?;
-    let packed = match done.get(&(value, attr)) {
-        Some(&packed) => packed,
+    let tensor = constant(ctx, body, operand).ok_or_else(|| error("the argument is none"))?;
+    let held = tensor.blob().map(|blob| (blob.place(), tensor.dtype(), tensor.dims().to_vec()));
+    let packed = match held.as_ref().and_then(|held| done.get(&(held.clone(), attr))) {
+        Some(&(_, packed)) => packed,
         None => {
             let packed = ctx.tensor_attr(&pack(ctx, &tensor, packing)?, "packed");
-            done.insert((value, attr), packed);
+            held.map(|held| done.insert((held, attr), (tensor, packed)));
             packed
         }
     };
@@ -75,15 +81,15 @@ fn one(
 }
 
 /// The elements of a constant under the shape that a value of it has.
-fn constant(ctx: &Context, body: &Body, value: ValueId) -> Option<(Attr, Tensor)> {
+fn constant(ctx: &Context, body: &Body, value: ValueId) -> Option<Tensor> {
     let op = body.defining_op(value)?;
     if Reshape::is(ctx, body, op) {
-        let (attr, tensor) = constant(ctx, body, body.operand(op, 0))?;
+        let tensor = constant(ctx, body, body.operand(op, 0))?;
         let dims = ctx.static_dims(body.ty(value))?.into_iter().map(|d| usize::try_from(d).ok());
-        return Some((attr, tensor.reshaped(&dims.collect::<Option<Vec<_>>>()?)?));
+        return tensor.reshaped(&dims.collect::<Option<Vec<_>>>()?);
     }
     let attr = body.attr_named(ctx, op, "value").filter(|_| Constant::is(ctx, body, op))?;
-    Some((attr, ctx.attr_tensor(attr)?))
+    ctx.attr_tensor(attr)
 }
 
 /// Constants and views of them that only packed calls used.

@@ -2,7 +2,7 @@
 
 use crate::kernels::{code_error, compile_kernels, kernel_texts, kernels_to_loops, target_info};
 use crate::pack::pack_constants;
-use crate::{KernelInfo, emit_program};
+use crate::{KernelInfo, ObjectCache, emit_program};
 use nim_builtin::func;
 use nim_dataflow_passes::fuse::FuseOptions;
 use nim_dyn_passes::place::Rule as PlaceRule;
@@ -10,7 +10,7 @@ use nim_graph_passes::fold::{FoldOptions, fold_body};
 use nim_graph_passes::simplify::{SimplifyOptions, simplify_body};
 use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_llvm::module::OptLevel;
-use nim_llvm::{Dump, KernelSource, ObjectCache, Target};
+use nim_llvm::{Dump, KernelSource, Target};
 use nim_tensor::Value;
 use nim_vm::ProgramBuilder;
 use std::fmt::Write;

@@ -1,6 +1,5 @@
 //! From MLIR texts to one code image, on several threads.
 
-use crate::cache::{self, ObjectCache};
 use crate::error::CompileError;
 use crate::fatal::Working;
 use crate::link::{ImageTarget, ObjectFile, link};
@@ -10,7 +9,7 @@ use nim_mlir::{MlirContext, MlirModule};
 use nim_vm::code_image::CodeImage;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One kernel to compile.
@@ -73,7 +72,6 @@ pub struct Compiler {
     target: Target,
     options: Options,
     threads: usize,
-    cache: Option<Arc<dyn ObjectCache>>,
     idle: Mutex<Vec<MlirContext>>,
     times: Mutex<StageTimes>,
 }
@@ -98,25 +96,31 @@ pub fn compile_kernels(
     Compiler::new(target, options).compile(sources)
 }
 
+/// Links objects of kernels into one image.
+///
+/// # Errors
+/// What the linker refuses.
+pub fn link_image(objects: &[ObjectFile], target: &Target) -> Result<CodeImage, CompileError> {
+    let target = ImageTarget {
+        arch: target.arch().to_owned(),
+        name: target.name().to_owned(),
+        features: target.features().to_vec(),
+    };
+    link(objects, &target)
+}
+
 impl Compiler {
     /// Makes a compiler; nothing is loaded before the first kernel.
     pub fn new(target: &Target, options: &Options) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (idle, times) = Default::default();
-        Self { target: target.clone(), options: options.clone(), threads, cache: None, idle, times }
+        Self { target: target.clone(), options: options.clone(), threads, idle, times }
     }
 
     /// Sets the most threads that [`Compiler::compile`] may use, at least 1.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
-        self
-    }
-
-    /// Keeps objects, and takes those that were kept.
-    #[must_use]
-    pub fn cache(mut self, cache: Option<Arc<dyn ObjectCache>>) -> Self {
-        self.cache = cache;
         self
     }
 
@@ -137,12 +141,7 @@ impl Compiler {
     pub fn compile(&self, sources: &[KernelSource]) -> Result<CodeImage, CompileError> {
         let objects = self.compile_objects(sources)?;
         let start = Instant::now();
-        let target = ImageTarget {
-            arch: self.target.arch().to_owned(),
-            name: self.target.name().to_owned(),
-            features: self.target.features().to_vec(),
-        };
-        let image = link(&objects, &target)?;
+        let image = link_image(&objects, &self.target)?;
         self.add_times(&StageTimes { link: start.elapsed(), ..StageTimes::default() });
         Ok(image)
     }
@@ -160,22 +159,11 @@ impl Compiler {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(source), Some(result)) = (sources.get(index), results.get(index)) else { break };
-                let kept = self.cache.as_deref().map(|c| (c, cache::name(c, source, &self.target, &self.options)));
-                if let Some((cache, name)) = &kept
-                    && let Some(bytes) = cache::load(*cache, name)
-                {
-                    let object = ObjectFile { kernel: source.symbol.to_owned(), bytes };
-                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ok(object));
-                    continue;
-                }
                 let worker = match &mut worker {
                     Some(worker) => worker,
                     none => none.insert(Worker::new(self)?),
                 };
                 let object = worker.object(source);
-                if let (Some((cache, name)), Ok(object)) = (&kept, &object) {
-                    cache::store(*cache, name, &object.bytes);
-                }
                 *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
             }
             if let Some(worker) = worker {

@@ -9,7 +9,6 @@
 //!
 //! What it deliberately does not do: it does not run code. The loader is `nim-vm`'s and needs no LLVM.
 
-pub mod cache;
 mod error;
 mod fatal;
 pub mod hoist;
@@ -19,7 +18,6 @@ pub mod module;
 pub mod native;
 pub mod target;
 
-pub use cache::ObjectCache;
 pub use error::CompileError;
 pub use kernels::{Compiler, Dump, KernelSource, StageTimes, compile_kernels};
 pub use module::{LlvmContext, LlvmModule, Machine, OptLevel, Options};

@@ -407,7 +407,7 @@ pub struct ProgramBuilder {
     text_ids: HashMap<String, Text>,
     size_ids: HashMap<(SizeExpr, String), Size>,
     kernel_ids: HashMap<String, KernelId>,
-    constant_ids: HashMap<(usize, usize, DType, Vec<usize>), ConstId>,
+    constant_ids: HashMap<((usize, usize, usize), DType, Vec<usize>), ConstId>,
 }
 
 impl ProgramBuilder {
@@ -481,12 +481,12 @@ impl ProgramBuilder {
 
     /// A constant. The same bytes under the same type are kept once.
     pub fn constant(&mut self, tensor: &Tensor) -> ConstId {
-        let key = tensor.blob().map(|b| (b.as_ptr() as usize, b.len(), tensor.dtype(), tensor.dims().to_vec()));
+        let key = tensor.blob().map(|b| (b.place(), tensor.dtype(), tensor.dims().to_vec()));
         if let Some(&id) = key.as_ref().and_then(|k| self.constant_ids.get(k)) {
             return id;
         }
         let id = ConstId(self.contents.constants.len() as u32);
-        // The builder holds the tensor, so its address stays taken and the key stays true.
+        // The builder holds the tensor, so its place stays taken and the key stays true.
         self.contents.constants.push(tensor.clone());
         if let Some(key) = key {
             self.constant_ids.insert(key, id);
@@ -549,8 +549,8 @@ impl ProgramBuilder {
     ///
     /// # Errors
     /// What the writer says.
-    pub fn write_constants(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
-        nimx::emit_constants(&self.contents, out)
+    pub fn write_constants(&self, out: &dyn nimx::Place, threads: usize) -> std::io::Result<()> {
+        nimx::emit_constants(&self.contents, out, threads)
     }
 
     /// The program as the bytes of a `.nimx` file.
@@ -558,12 +558,12 @@ impl ProgramBuilder {
         nimx::to_bytes(&self.contents)
     }
 
-    /// Writes what a `.nimx` file has in it.
+    /// Writes what a `.nimx` file has in it; constants are made and written on so many threads.
     ///
     /// # Errors
     /// What the writer says.
-    pub fn write_to(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
-        nimx::emit(&self.contents, out)
+    pub fn write_to(&self, out: &dyn nimx::Place, threads: usize) -> std::io::Result<()> {
+        nimx::emit(&self.contents, out, threads)
     }
 
     /// Writes a `.nimx` file. It appears under its name only when it is complete.

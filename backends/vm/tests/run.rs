@@ -553,7 +553,7 @@ fn constants_may_be_in_a_file_of_their_own() {
     let write = |value, to: &std::path::Path| {
         let mut builder = build(value);
         builder.constants_beside("a.nimc");
-        builder.write_constants(&mut std::fs::File::create(to).unwrap()).unwrap();
+        builder.write_constants(&std::fs::File::create(to).unwrap(), 2).unwrap();
         builder
     };
     let builder = write(5, &constants);

@@ -6,7 +6,7 @@
 use crate::fold::constant;
 use nim_ir::{AttrData, Body, Builder, Context, Expr, OpId, OpState, Use, ValueId};
 use nim_pass::{Miss, Site};
-use nim_tensor::{DType, Tensor};
+use nim_tensor::{Blob, DType, Tensor};
 
 /// The number that a constant is everywhere.
 pub fn splat(ctx: &Context, body: &Body, v: ValueId) -> Option<f64> {
@@ -147,10 +147,35 @@ fn make_constant(b: &mut Builder<'_>, tensor: &Tensor, key: &str) -> ValueId {
     b.value("graph.constant", &[], ty, &[("value", value)])
 }
 
-/// Weights with each slice along an axis times its factor.
+/// Weights with each slice along an axis times its factor. Large ones are made when they are read, from those of the model.
 fn scaled(w: &Tensor, axis: usize, factor: &[f64]) -> Option<Tensor> {
     let inner: usize = w.dims()[axis + 1..].iter().product();
     let count = factor.len();
+    if let (DType::F32, Some(blob)) = (w.dtype(), w.blob()) {
+        let (blob, factor) = (blob.clone(), factor.to_vec());
+        let later = Blob::made_later(blob.len(), move |put| {
+            let source = blob.read();
+            let mut piece = Vec::with_capacity(Blob::PIECE);
+            // The slice, and how many of its elements are still to come.
+            let (mut slice, mut left) = (0, inner);
+            for mut values in source.as_chunks::<4>().0.chunks(Blob::PIECE / 4) {
+                piece.clear();
+                while !values.is_empty() {
+                    let (now, rest) = values.split_at(left.min(values.len()));
+                    let scale = |&v: &[u8; 4]| (f64::from(f32::from_ne_bytes(v)) * factor[slice]) as f32;
+                    piece.extend(now.iter().flat_map(|v| scale(v).to_ne_bytes()));
+                    (values, left) = (rest, left - now.len());
+                    if left == 0 {
+                        (slice, left) = ((slice + 1) % count, inner);
+                    }
+                }
+                put(&piece)?;
+            }
+            source.give_back();
+            Ok(())
+        });
+        return Tensor::from_blob(DType::F32, w.dims(), later).ok();
+    }
     let values = w.to_f64s()?;
     let values: Vec<f64> = values.iter().enumerate().map(|(i, v)| v * factor[i / inner.max(1) % count]).collect();
     Tensor::from_f64s(w.dtype(), w.dims(), &values).ok()

@@ -125,6 +125,11 @@ fn evaluate(
                 ctx.static_dims(body.ty(body.result(op)))?.into_iter().map(|d| usize::try_from(d).ok()).collect();
             vec![x.reshaped(&dims?)?]
         }
+        ("transpose", [Value::Tensor(x)]) if x.blob().is_some() => {
+            let perm = body.attr_named(ctx, op, "perm").and_then(|a| ctx.as_ints(a))?;
+            let perm: Option<Vec<usize>> = perm.iter().map(|&p| usize::try_from(p).ok()).collect();
+            vec![x.transposed(&perm?)?]
+        }
         (_, operands) => {
             let values = folder.fold(ctx, body, op, operands)?;
             values.iter().map(|v| v.as_tensor().cloned()).collect::<Option<Vec<_>>>()?

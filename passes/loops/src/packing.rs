@@ -1,7 +1,8 @@
 //! Constants in the arrangement that kernels read them in: made once, when compiling, instead of at each run.
 
 use nim_ir::{Attr, AttrData, Context, Diagnostic, Expr, FloatKind, Loc};
-use nim_tensor::{DType, Tensor, tensor::element_count};
+use nim_tensor::arrange::{advance, arranged};
+use nim_tensor::{Blob, DType, Tensor, blob::Put, tensor::element_count};
 
 /// Another arrangement that a constant argument is to be brought into before the kernel runs.
 ///
@@ -61,7 +62,7 @@ pub fn cannot_pack(loc: Loc, what: &str) -> Diagnostic {
     Diagnostic::error("N0752", loc, format!("a constant cannot be packed: {what}"))
 }
 
-/// A constant in the arrangement that a kernel reads.
+/// A constant in the arrangement that a kernel reads. A large one is made when it is written, a piece at a time.
 ///
 /// # Errors
 /// An index that cannot be computed or a constant of more elements than memory can hold: a defect of the schedule.
@@ -79,37 +80,50 @@ pub fn pack(ctx: &Context, tensor: &Tensor, packing: &Packing) -> Result<Tensor,
     for (matrix, size) in packing.matrices.iter().zip(&mut shape) {
         *size = matrix[0].len();
     }
-    let count = element_count(&shape).ok_or_else(|| error("too large"))?;
+    let size = tensor.dtype().size();
+    let bytes = |shape: &[usize]| element_count(shape).and_then(|n| n.checked_mul(size));
+    let (Some(count), Some(len)) = (bytes(&shape), bytes(&to)) else { return Err(error("too large")) };
     if packing.indices.len() != tensor.rank() {
         return Err(error("the rank is another"));
     }
-    let size = tensor.dtype().size();
-    let mut bytes = vec![0u8; count * size];
-    if count > 0 && size > 0 {
-        let tables = Tables::new(ctx, &packing.indices, &shape);
-        let failed = || error("an index cannot be computed");
-        let copied = match tables.all_linear() {
-            Some(linear) if !shape.is_empty() && [1, 2, 4, 8].contains(&size) => {
-                copy_linear(&linear, tensor, &shape, &mut bytes)
+    let tables = Tables::new(ctx, &packing.indices, &shape);
+    let arranged = match tables.all_linear() {
+        Some(linear) => arranged(tensor, &shape, linear),
+        None => {
+            let mut bytes = vec![0u8; count];
+            if count > 0 && size > 0 {
+                let copied = copy_any(ctx, &tables, tensor, &shape, &mut bytes);
+                copied.ok_or_else(|| error("an index cannot be computed"))?;
             }
-            _ => copy_any(ctx, &tables, tensor, &shape, &mut bytes),
-        };
-        copied.ok_or_else(failed)?;
-    }
+            Some(Tensor::from_bytes(tensor.dtype(), &shape, bytes))
+        }
+    };
+    let arranged = arranged.ok_or_else(|| error("its elements are no numbers"))?;
     if packing.matrices.is_empty() {
-        return Ok(Tensor::from_bytes(tensor.dtype(), &shape, bytes));
+        return Ok(arranged);
     }
-    let count = element_count(&to).filter(|n| n.checked_mul(4).is_some()).ok_or_else(|| error("too large"))?;
-    let mut out = vec![0f32; count];
-    map_linear(&packing.matrices, bytes.as_chunks::<4>().0, &mut out);
-    Ok(Tensor::new(&to, out))
+    let matrices = packing.matrices.clone();
+    let mapped = move |put: Put<'_>| {
+        let mut bytes = Vec::with_capacity(count);
+        let from = arranged.blob().map_or(Ok(()), |blob| {
+            blob.pieces(&mut |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            })
+        });
+        from?;
+        let mut out = vec![0u8; len];
+        map_linear(&matrices, bytes.as_chunks::<4>().0, out.as_chunks_mut::<4>().0);
+        out.chunks(Blob::PIECE).try_for_each(put)
+    };
+    Tensor::from_blob(tensor.dtype(), &to, Blob::made_later(len, mapped)).map_err(|e| error(&e.to_string()))
 }
 
 /// Elements that are mapped at a time: their numbers of 64 bits are all the memory that is needed beside the result.
 const CHUNK: usize = 4096;
 
 /// Linear maps along the first dimensions.
-fn map_linear(matrices: &[Vec<Vec<f64>>], from: &[[u8; 4]], to: &mut [f32]) {
+fn map_linear(matrices: &[Vec<Vec<f64>>], from: &[[u8; 4]], to: &mut [[u8; 4]]) {
     let columns: usize = matrices.iter().map(|m| m[0].len()).product();
     let inner = from.len() / columns.max(1);
     for start in (0..inner).step_by(CHUNK) {
@@ -125,7 +139,7 @@ fn map_linear(matrices: &[Vec<Vec<f64>>], from: &[[u8; 4]], to: &mut [f32]) {
         }
         for (k, row) in values.chunks_exact(width).enumerate() {
             for (to, &value) in to[k * inner + start..].iter_mut().zip(row) {
-                *to = value as f32;
+                *to = (value as f32).to_ne_bytes();
             }
         }
     }
@@ -147,18 +161,6 @@ fn map_one(matrix: &[Vec<f64>], values: &[f64], outer: usize, inner: usize) -> V
     out
 }
 
-/// Counts `at` on by one within `shape`; false behind the end.
-fn advance(at: &mut [usize], shape: &[usize]) -> bool {
-    for (i, &n) in at.iter_mut().zip(shape).rev() {
-        *i += 1;
-        if *i < n {
-            return true;
-        }
-        *i = 0;
-    }
-    false
-}
-
 /// Element by element.
 fn copy_any(ctx: &Context, tables: &Tables<'_>, tensor: &Tensor, shape: &[usize], bytes: &mut [u8]) -> Option<()> {
     let (size, from) = (tensor.dtype().size(), tensor.bytes());
@@ -176,48 +178,6 @@ fn copy_any(ctx: &Context, tables: &Tables<'_>, tensor: &Tensor, shape: &[usize]
             chunk.copy_from_slice(&from[p * size..(p + 1) * size]);
         }
         advance(&mut at, shape);
-    }
-    Some(())
-}
-
-/// Elements of `SIZE` bytes of one row.
-fn copy_row<const SIZE: usize>(row: &mut [u8], from: &[u8], range: std::ops::Range<i64>, start: i64, step: i64) {
-    let (to, _) = row.as_chunks_mut::<SIZE>();
-    let (from, _) = from.as_chunks::<SIZE>();
-    for i in range {
-        to[i as usize] = from[(start + i * step) as usize];
-    }
-}
-
-/// Row by row along the last packed dimension: where a row is inside of the tensor is known before it is walked.
-fn copy_linear(linear: &[(i64, &[i64])], tensor: &Tensor, shape: &[usize], bytes: &mut [u8]) -> Option<()> {
-    let (size, from) = (tensor.dtype().size(), tensor.bytes());
-    let (&width, outer) = shape.split_last()?;
-    let mut at = vec![0usize; outer.len()];
-    for row in bytes.chunks_exact_mut(width * size) {
-        // Elements `begin..end` of the row come from `start + i*step`.
-        let (mut begin, mut end, mut start, mut step) = (0i64, i64::try_from(width).ok()?, 0i64, 0i64);
-        for (&(constant, coefficients), &dim) in linear.iter().zip(tensor.dims()) {
-            let dim = i64::try_from(dim).ok()?;
-            let first = coefficients.iter().zip(&at).map(|(&c, &i)| c * i as i64).sum::<i64>() + constant;
-            let along = *coefficients.last()?;
-            // The `i` with `0 <= first + i*along < dim`.
-            let (low, high) = match along {
-                0 if (0..dim).contains(&first) => (begin, end),
-                0 => (0, 0),
-                1.. => ((-first + along - 1).div_euclid(along), (dim - first + along - 1).div_euclid(along)),
-                _ => ((first - dim).div_euclid(-along) + 1, first.div_euclid(-along) + 1),
-            };
-            (begin, end) = (begin.max(low), end.min(high));
-            (start, step) = (start * dim + first, step * dim + along);
-        }
-        match size {
-            1 => copy_row::<1>(row, from, begin..end, start, step),
-            2 => copy_row::<2>(row, from, begin..end, start, step),
-            4 => copy_row::<4>(row, from, begin..end, start, step),
-            _ => copy_row::<8>(row, from, begin..end, start, step),
-        }
-        advance(&mut at, outer);
     }
     Some(())
 }
@@ -251,8 +211,8 @@ impl<'a> Tables<'a> {
     }
 
     /// Constant and coefficients of all indices, where all are linear.
-    fn all_linear(&self) -> Option<Vec<(i64, &[i64])>> {
-        self.linear.iter().map(|l| l.as_ref().map(|(constant, c)| (*constant, c.as_slice()))).collect()
+    fn all_linear(&self) -> Option<Vec<(i64, Vec<i64>)>> {
+        self.linear.iter().cloned().collect()
     }
 
     fn index(&self, ctx: &Context, k: usize, at: &[usize]) -> Option<i64> {

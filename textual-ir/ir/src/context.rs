@@ -315,7 +315,7 @@ impl Context {
         let mut name = self.name(key);
         let mut n = 0;
         while let Some(other) = resources.get(&name) {
-            if other.as_ptr() == blob.as_ptr() && other.len() == blob.len() {
+            if other.place() == blob.place() {
                 return name;
             }
             n += 1;

@@ -23,7 +23,8 @@ impl Context {
             }
             Data::Bytes(blob) => {
                 let size = tensor.dtype().size();
-                let splat = tensor.len() > 1 && is_splat(blob, size);
+                // What has to be made first is not made to find that out.
+                let splat = tensor.len() > 1 && blob.is_there() && is_splat(blob, size);
                 if splat {
                     let bytes = blob.slice(0, size).expect("a splat has an element");
                     let bytes = Blob::new(bytes.to_vec());

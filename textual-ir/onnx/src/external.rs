@@ -5,6 +5,7 @@
 
 use crate::{OnnxError, proto::StringStringEntryProto};
 use nim_tensor::Blob;
+use prost::bytes::Bytes;
 use std::{
     collections::HashMap,
     fs,
@@ -48,6 +49,8 @@ impl Location {
 #[derive(Debug)]
 pub struct ExternalData {
     folder: PathBuf,
+    /// The model's own file, if it came from one.
+    model: Option<Blob>,
     /// By location as models spell it.
     mapped: Mutex<HashMap<String, Blob>>,
 }
@@ -55,7 +58,18 @@ pub struct ExternalData {
 impl ExternalData {
     /// Files inside a folder.
     pub fn new(folder: impl Into<PathBuf>) -> ExternalData {
-        ExternalData { folder: folder.into(), mapped: Mutex::default() }
+        ExternalData { folder: folder.into(), model: None, mapped: Mutex::default() }
+    }
+
+    /// The same, of a model that was read from these bytes.
+    pub fn of_model(self, model: Blob) -> ExternalData {
+        ExternalData { model: Some(model), ..self }
+    }
+
+    /// Bytes of the model's messages as a window into its file.
+    pub fn window(&self, bytes: &Bytes) -> Blob {
+        let window = self.model.as_ref().and_then(|model| model.part(bytes));
+        window.unwrap_or_else(|| Blob::new(bytes.clone()))
     }
 
     /// The `size` bytes of a tensor at a location.

@@ -31,13 +31,13 @@ pub fn load_model(path: impl AsRef<Path>) -> Result<LoadedModel, OnnxError> {
     // The folder of a bare file name is the current one, which `parent` spells as nothing.
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let proto = decode_model(&blob).map_err(|e| e.in_file(path))?;
-    Ok(LoadedModel { proto, path: path.to_path_buf(), files: ExternalData::new(folder) })
+    Ok(LoadedModel { proto, path: path.to_path_buf(), files: ExternalData::new(folder).of_model(blob) })
 }
 
 /// Decodes a model from memory; `folder` is where its external data lies.
 pub fn load_model_bytes(bytes: &Blob, folder: impl Into<PathBuf>) -> Result<LoadedModel, OnnxError> {
     let proto = decode_model(bytes)?;
-    Ok(LoadedModel { proto, path: PathBuf::new(), files: ExternalData::new(folder) })
+    Ok(LoadedModel { proto, path: PathBuf::new(), files: ExternalData::new(folder).of_model(bytes.clone()) })
 }
 
 fn decode_model(blob: &Blob) -> Result<ModelProto, OnnxError> {

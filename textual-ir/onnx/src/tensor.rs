@@ -44,7 +44,8 @@ fn read(proto: &TensorProto, files: Option<&ExternalData>) -> Result<Tensor, Onn
         if dtype == DType::String {
             return Err(OnnxError::invalid("strings cannot be stored in raw_data"));
         }
-        return storage.raw(Blob::new(proto.raw_data.clone()), "raw_data");
+        let window = || Blob::new(proto.raw_data.clone());
+        return storage.raw(files.map_or_else(window, |files| files.window(&proto.raw_data)), "raw_data");
     }
     storage.typed()
 }

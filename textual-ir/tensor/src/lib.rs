@@ -3,6 +3,7 @@
 //! A [`Tensor`] is an element type, a shape and shared bytes; it is row-major and contiguous. Element types narrower
 //! than a byte are stored one element a byte. Strings are kept apart from bytes. Nothing here knows the IR.
 
+pub mod arrange;
 pub mod blob;
 pub mod compare;
 pub mod convert;

@@ -79,7 +79,7 @@ impl BlobFile {
         head.resize(self.first, 0);
         out.write_all(&head)?;
         for (_, blob) in &self.entries {
-            out.write_all(blob)?;
+            blob.pieces(&mut |piece| out.write_all(piece))?;
             let padding = blob.len().next_multiple_of(ALIGNMENT) - blob.len();
             out.write_all(&[0; ALIGNMENT][..padding])?;
         }

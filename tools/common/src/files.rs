@@ -48,27 +48,34 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write_with(path, &mut |out| out.write_all(bytes))
 }
 
+/// Whether a path stands for a file that can be replaced, or for none yet: not for a device or a pipe.
+pub fn is_regular(path: &Path) -> bool {
+    !is_stdio(path) && fs::metadata(path).map_or(true, |m| m.is_file())
+}
+
 /// As [`write`], for what writes itself; only for files.
 pub fn write_with(path: &Path, body: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    let fail = |e: io::Error| io_failure(path, &e);
-    // A link is followed, so that it goes on pointing where it did; what has no file yet is made.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let special = fs::metadata(&target).is_ok_and(|m| !m.is_file());
-    if special {
+    if !is_regular(path) {
         // A device or a pipe cannot be replaced, and holds no old contents.
-        let mut out = fs::OpenOptions::new().write(true).open(&target).map_err(fail)?;
-        return body(&mut out).and_then(|()| out.flush()).map_err(fail);
+        let out = fs::OpenOptions::new().write(true).open(path);
+        return out.and_then(|mut out| body(&mut out).and_then(|()| out.flush())).map_err(|e| io_failure(path, &e));
     }
-    let aside = Unfinished::beside(&target);
-    let done = fs::File::create(&aside.path).and_then(|file| {
+    write_file(path, &mut |file| {
         let mut out = io::BufWriter::with_capacity(1 << 20, file);
         body(&mut out)?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        // A full disk may be reported only now.
-        file.sync_all()?;
-        fs::rename(&aside.path, &target)
-    });
-    done.map_err(fail)
+        out.flush()
+    })
+}
+
+/// As [`write_with`], for what writes at any position; only for what [`is_regular`].
+pub fn write_file(path: &Path, body: &mut dyn FnMut(&fs::File) -> io::Result<()>) -> Result<(), Failure> {
+    // A link is followed, so that it goes on pointing where it did; what has no file yet is made.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let aside = Unfinished::beside(&target);
+    // It is not waited for until the disk has it all: a program is compiled again faster than that.
+    let done =
+        fs::File::create(&aside.path).and_then(|file| body(&file)).and_then(|()| fs::rename(&aside.path, &target));
+    done.map_err(|e| io_failure(path, &e))
 }
 
 /// A folder for files that are needed for a while; gone with this value.

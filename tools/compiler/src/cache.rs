@@ -1,7 +1,7 @@
 //! Machine code of kernels, kept in a folder of the user's cache: `$NIM_CACHE`, else `$XDG_CACHE_HOME/nim/objects`, else
 //! `~/.cache/nim/objects`; an empty `NIM_CACHE` turns it off. Whatever goes wrong here only costs the time to compile again.
 
-use nim_llvm::ObjectCache;
+use nim_compiler::ObjectCache;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

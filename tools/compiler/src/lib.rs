@@ -5,9 +5,9 @@ mod cache;
 
 pub use cache::FileCache;
 
-use nim_compiler::{Level, Options, compile, lower};
+use nim_compiler::{Level, ObjectCache, Options, compile, lower};
 use nim_ir::{Context, Module};
-use nim_llvm::{ObjectCache, Target};
+use nim_llvm::Target;
 use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, RunOptions, Stage, flags::CompileFlags};
 use std::sync::Arc;
 use std::time::Instant;

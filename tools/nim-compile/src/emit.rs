@@ -2,9 +2,9 @@
 
 use crate::{archive, native};
 use clap::{ValueEnum, builder::PossibleValue};
-use nim_compiler::{Level, Options, kernels};
+use nim_compiler::{Level, Options};
 use nim_ir::{Context, Diagnostic, Module};
-use nim_llvm::{Compiler, KernelSource, link::ObjectFile};
+use nim_llvm::link::ObjectFile;
 use nim_tools::{Failure, Stage, files, text};
 use std::{path::Path, time::Duration};
 
@@ -87,12 +87,12 @@ pub fn emit(
     if let Some(constants) = constants {
         let name = constants.file_name().unwrap_or_default().to_string_lossy();
         compiled.program.constants_beside(&name);
-        files::write_with(constants, &mut |mut out| compiled.program.write_constants(&mut out))?;
+        files::write_file(constants, &mut |out| compiled.program.write_constants(out, options.threads))?;
     }
-    if files::is_stdio(path) {
-        files::write(path, &compiled.program.to_bytes())?;
+    if files::is_regular(path) {
+        files::write_file(path, &mut |out| compiled.program.write_to(out, options.threads))?;
     } else {
-        files::write_with(path, &mut |mut out| compiled.program.write_to(&mut out))?;
+        files::write(path, &compiled.program.to_bytes())?;
     }
     Ok(compiled.times)
 }
@@ -101,10 +101,7 @@ pub fn emit(
 fn objects(ctx: &Context, module: &mut Module, options: &Options) -> Result<Vec<u8>, Failure> {
     let fail = |found: Vec<Diagnostic>| Failure::diagnostics(Stage::Compile, ctx, &found);
     nim_compiler::lower(ctx, module, options, Level::Loops).map_err(fail)?;
-    let texts = kernels::kernel_texts(ctx, module, options).map_err(fail)?;
-    let sources: Vec<KernelSource<'_>> = texts.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
-    let compiler = Compiler::new(&options.target, &options.llvm).threads(options.threads).cache(options.cache.clone());
-    let objects = compiler.compile_objects(&sources).map_err(|e| Failure::new(Stage::Compile, format!("{e}")))?;
+    let objects = nim_compiler::kernel_objects(ctx, module, options, "").map_err(fail)?;
     archived(&objects)
 }
 

@@ -7,11 +7,11 @@
 mod code;
 mod header;
 
-use crate::kernels::{code_error, kernel_texts};
+use crate::kernels::{code_error, kernel_objects};
 use crate::{Options, emit_program, pipeline};
 use nim_ir::{Context, Diagnostic, Module};
 use nim_llvm::link::ObjectFile;
-use nim_llvm::{Compiler, KernelSource, native};
+use nim_llvm::native;
 use nim_vm::code_image::{CodeImage, ImageInfo};
 
 pub use nim_vm::native::identifier;
@@ -39,21 +39,7 @@ pub fn compile_native(
 ) -> Result<NativeProgram, Vec<Diagnostic>> {
     let kernels = pipeline::lower_fully(ctx, module, options)?;
     let fail = |error| vec![code_error(&error)];
-    let texts = kernel_texts(ctx, module, options)?;
-    // Kernels of different programs may have the same names.
-    let own = |symbol: &str| format!("{name}_{symbol}");
-    let renamed: Vec<(String, String)> = texts
-        .iter()
-        .map(|(symbol, text)| {
-            (own(symbol), text.replace(&format!("@\"{symbol}\"("), &format!("@\"{}\"(", own(symbol))))
-        })
-        .collect();
-    let sources: Vec<KernelSource<'_>> = renamed.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
-    let mut objects = Compiler::new(&options.target, &options.llvm)
-        .threads(options.threads)
-        .cache(options.cache.clone())
-        .compile_objects(&sources)
-        .map_err(fail)?;
+    let mut objects = kernel_objects(ctx, module, options, &format!("{name}_"))?;
     // No code, but the word which machine it is for, which is checked as in any other program.
     let info = ImageInfo {
         arch: options.target.arch().to_owned(),

@@ -9,7 +9,7 @@
 //! 32   sections, 32 bytes each: kind, offset, length, checksum, u64 each
 //! ...  the sections: tables; code image, at a multiple of the page size; constants, each at a multiple of 64
 //! ```
-//! Constants may be in a file of their own instead, see `beside`. All numbers are little-endian. The tables hold signature, texts, size expressions, bytecode, and where each constant
+//! The checksum of the constants is that of their checksums. Constants may be in a file of their own instead, see `beside`. All numbers are little-endian. The tables hold signature, texts, size expressions, bytecode, and where each constant
 //! lies. Which machine the code is for stands in the code image, and is checked when it is loaded.
 
 mod beside;
@@ -20,12 +20,13 @@ mod stream;
 mod write;
 
 pub(crate) use read::{Limited, load_bytes, load_file};
+pub use write::Place;
 pub(crate) use write::{emit, emit_constants, to_bytes, write_file};
 
 /// First bytes of a file.
 pub const MAGIC: [u8; 8] = *b"NIMX\r\n\x1a\n";
 /// The version that this crate writes and reads.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 const HEADER: usize = 32;
 const ENTRY: usize = 32;

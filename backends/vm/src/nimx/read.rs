@@ -1,6 +1,6 @@
 //! Reading `.nimx` files. Nothing in a file is believed: every offset and index is checked before it is used.
 
-use super::stream::{Checksum, Reader};
+use super::stream::{Checksum, Reader, constants_checksum};
 use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
 use crate::bytecode::{self, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
@@ -8,7 +8,9 @@ use crate::error::{ConstantsProblem, LoadError};
 use crate::program::{AdtType, Contents, KernelCost, LoadOptions, Signature, SignatureValue, ValueType};
 use nim_tensor::{Blob, DType, Tensor, tensor::little_endian};
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What a file holds: the contents but for the code, which is loaded already.
 pub(crate) struct Limited {
@@ -30,6 +32,13 @@ enum Constants {
     Beside { len: u64, checksum: u64 },
 }
 
+/// The constants, and what it means if they do not have their checksum.
+struct Opened {
+    all: Blob,
+    checksum: u64,
+    damaged: Box<dyn Fn() -> LoadError>,
+}
+
 pub(crate) fn load_file(path: &Path, options: &LoadOptions) -> Result<Limited, LoadError> {
     let io = |e| LoadError::Io(path.to_owned(), e);
     let file = File::open(path).map_err(io)?;
@@ -43,20 +52,17 @@ pub(crate) fn load_bytes(bytes: Blob, options: &LoadOptions) -> Result<Limited, 
 
 fn load(blob: Blob, file: Option<(&File, &Path)>, options: &LoadOptions) -> Result<Limited, LoadError> {
     let (tables, code, constants) = sections(&blob)?;
-    let inside = match &constants {
-        Constants::Inside(section) if options.check_constants => Some(*section),
-        _ => None,
-    };
-    for (section, what) in [(Some(tables), "tables"), (Some(code), "code"), (inside, "constants")] {
-        if let Some(s) = section
-            && Checksum::of(&blob[s.offset..s.offset + s.len]) != s.checksum
-        {
+    for (s, what) in [(tables, "tables"), (code, "code")] {
+        if Checksum::of(&blob[s.offset..s.offset + s.len]) != s.checksum {
             return Err(LoadError::Damaged(what));
         }
     }
     let window = |s: Section| blob.slice(s.offset, s.len).ok_or(LoadError::Truncated);
     let open = |name: &str| match constants {
-        Constants::Inside(section) => window(section),
+        Constants::Inside(section) => {
+            let damaged = || LoadError::Damaged("constants");
+            Ok(Opened { all: window(section)?, checksum: section.checksum, damaged: Box::new(damaged) })
+        }
         Constants::Beside { len, checksum } => {
             // Where the caller says, else beside the program, whatever folder the name in the file has.
             let name = Path::new(name).file_name().unwrap_or_default();
@@ -65,10 +71,12 @@ fn load(blob: Blob, file: Option<(&File, &Path)>, options: &LoadOptions) -> Resu
                 (None, Some((_, program))) => program.with_file_name(name),
                 (None, None) => return Err(LoadError::Constants(name.into(), ConstantsProblem::NotGiven)),
             };
-            beside::open(&path, len, checksum, options.check_constants)
+            let all = beside::open(&path, len, checksum)?;
+            let damaged = move || LoadError::Constants(path.clone(), ConstantsProblem::Damaged);
+            Ok(Opened { all, checksum, damaged: Box::new(damaged) })
         }
     };
-    let contents = contents(&window(tables)?, open)?;
+    let contents = contents(&window(tables)?, open, options.check_constants)?;
     let code = match (code.len, file) {
         (0, _) => None,
         (_, Some((file, _))) => Some(LoadedCode::load_file(file, code.offset as u64, code.len as u64)),
@@ -121,8 +129,12 @@ fn sections(blob: &[u8]) -> Result<(Section, Section, Constants), LoadError> {
     }
 }
 
-/// `open` gives the constants, by the name of their file if they have one of their own.
-fn contents(tables: &[u8], open: impl FnOnce(&str) -> Result<Blob, LoadError>) -> Result<Contents, LoadError> {
+/// `open` gives the constants, by the name of their file if they have one of their own; `check` whether they are read.
+fn contents(
+    tables: &[u8],
+    open: impl FnOnce(&str) -> Result<Opened, LoadError>,
+    check: bool,
+) -> Result<Contents, LoadError> {
     let mut r = Reader(tables);
     let damaged = || LoadError::Damaged("tables");
     let producer = r.string().ok_or_else(damaged)?;
@@ -146,7 +158,11 @@ fn contents(tables: &[u8], open: impl FnOnce(&str) -> Result<Blob, LoadError>) -
         _ => Some(functions.iter().map(|_| origins(&mut r)).collect::<Option<_>>().ok_or_else(damaged)?),
     };
     let section = open(&beside)?;
-    let constants = r.list(|r| constant(r, &section)).ok_or_else(damaged)?;
+    let mut parts = vec![];
+    let constants = r.list(|r| constant(r, &section.all, &mut parts)).ok_or_else(damaged)?;
+    if check && checksum_of(&parts) != section.checksum {
+        return Err((section.damaged)());
+    }
     let beside = (!beside.is_empty()).then_some(beside);
     let signature = Signature { inputs, outputs, types };
     Ok(Contents {
@@ -211,11 +227,32 @@ fn origins(r: &mut Reader<'_>) -> Option<Vec<Option<Origin>>> {
     Some(words.chunks_exact(3).map(origin).collect())
 }
 
-fn constant(r: &mut Reader<'_>, section: &Blob) -> Option<Tensor> {
+/// The checksum of constants, read on several threads where that takes less time than starting them.
+fn checksum_of(parts: &[Blob]) -> u64 {
+    const WORTH_A_THREAD: usize = 4 << 20;
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = cores.min(parts.iter().map(Blob::len).sum::<usize>() / WORTH_A_THREAD).min(parts.len());
+    let sums: Vec<AtomicU64> = parts.iter().map(|_| AtomicU64::new(0)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((part, sum)) = parts.iter().zip(&sums).nth(next.fetch_add(1, Ordering::Relaxed)) {
+            sum.store(Checksum::of(part), Ordering::Relaxed);
+        }
+    };
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    constants_checksum(sums.into_iter().map(AtomicU64::into_inner))
+}
+
+/// A constant; `parts` hears of its bytes in the file.
+fn constant(r: &mut Reader<'_>, section: &Blob, parts: &mut Vec<Blob>) -> Option<Tensor> {
     let dtype = dtype_of_code(r.u32()?)?;
     let dims = r.list(|r| usize::try_from(r.u64()?).ok())?;
     let (at, len) = (usize::try_from(r.u64()?).ok()?, usize::try_from(r.u64()?).ok()?);
     let blob = section.slice(at, len)?;
+    parts.push(blob.clone());
     if dtype == DType::String {
         let mut strings = Reader(&blob);
         let count = nim_tensor::tensor::element_count(&dims)?;

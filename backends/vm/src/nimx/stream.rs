@@ -109,6 +109,11 @@ impl Checksum {
     }
 }
 
+/// The checksum of constants: that of their own ones, so that they can be written and checked in any order.
+pub(crate) fn constants_checksum(each: impl Iterator<Item = u64>) -> u64 {
+    Checksum::of(&each.flat_map(u64::to_le_bytes).collect::<Vec<u8>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

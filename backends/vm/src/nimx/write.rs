@@ -1,14 +1,18 @@
 //! Writing `.nimx` files.
 
-use super::stream::{Checksum, Writer};
+use super::stream::{Checksum, Writer, constants_checksum};
 use super::{ENTRY, HEADER, MAGIC, VERSION, beside, kind};
 use crate::bytecode::{self, field::dtype_code};
 use crate::code_image::PAGE;
 use crate::program::{Contents, ValueType};
 use nim_tensor::{Tensor, tensor::little_endian};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Alignment of constants in the file, and so in memory.
 const CONSTANT_ALIGN: u64 = 64;
@@ -22,12 +26,39 @@ struct Plan {
     constants_len: u64,
 }
 
+/// Somewhere to put bytes at positions, from any thread. What is never put reads as zeros.
+pub trait Place: Sync {
+    /// Puts bytes at a position.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn put(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl Place for File {
+    fn put(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+}
+
+impl Place for Mutex<Vec<u8>> {
+    fn put(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = at as usize + bytes.len();
+        if all.len() < end {
+            all.resize(end, 0);
+        }
+        all[at as usize..end].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// The whole file in memory.
 pub(crate) fn to_bytes(contents: &Contents) -> Vec<u8> {
-    let mut out = Vec::new();
+    let out = Mutex::new(Vec::new());
     // Writing into a vector does not fail.
-    let _ = emit(contents, &mut out);
-    out
+    let _ = emit(contents, &out, 1);
+    out.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes the file beside its place and then renames it, so that a full disk or a crash leaves an old file as it was.
@@ -37,9 +68,8 @@ pub(crate) fn write_file(contents: &Contents, path: &Path) -> io::Result<()> {
     aside.push(format!(".{}.tmp", std::process::id()));
     let aside = path.with_file_name(aside);
     let remove = Aside(aside.clone());
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&aside)?);
-    emit(contents, &mut out)?;
-    let file = out.into_inner().map_err(|e| e.into_error())?;
+    let file = File::create(&aside)?;
+    emit(contents, &file, std::thread::available_parallelism().map_or(1, NonZeroUsize::get))?;
     // A full disk may be reported only now.
     file.sync_all()?;
     drop(file);
@@ -58,8 +88,9 @@ impl Drop for Aside {
     }
 }
 
-/// Writes the file's contents piece by piece; constants come straight from where they are.
-pub(crate) fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> {
+/// Writes the file's contents; constants go straight from where they are, or are made, to where they belong, a piece at a
+/// time on each thread.
+pub(crate) fn emit(contents: &Contents, out: &dyn Place, threads: usize) -> io::Result<()> {
     let plan = plan(contents);
     let align = |at: u64, to: u64| at.next_multiple_of(to);
     let tables_at = (HEADER + 3 * ENTRY) as u64;
@@ -71,7 +102,7 @@ pub(crate) fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> 
         false => (code_end, kind::BESIDE),
     };
     let end = if inside { constants_at + plan.constants_len } else { code_end };
-    let sum = constants_checksum(&plan)?;
+    let sum = write_constants(&plan, inside.then_some((out, constants_at)), threads)?;
     let mut rest = Writer::default();
     rest.u64(end);
     for (kind, at, len, sum) in [
@@ -86,55 +117,53 @@ pub(crate) fn emit(contents: &Contents, out: &mut impl Write) -> io::Result<()> 
     head.u32(VERSION);
     head.u32(3);
     head.u64(Checksum::of(&rest.0));
-
-    out.write_all(&head.0)?;
-    out.write_all(&rest.0)?;
-    out.write_all(&plan.tables)?;
-    pad(out, code_at - tables_at - plan.tables.len() as u64)?;
-    out.write_all(&plan.code)?;
-    if inside {
-        pad(out, constants_at - code_end)?;
-        write_constants(&plan, &mut |bytes| out.write_all(bytes))?;
-    }
-    out.flush()
+    head.0.extend(rest.0);
+    head.0.extend(plan.tables);
+    out.put(0, &head.0)?;
+    out.put(code_at, &plan.code)
 }
 
 /// Writes the file of constants that goes with a program whose constants are beside it.
-pub(crate) fn emit_constants(contents: &Contents, out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn emit_constants(contents: &Contents, out: &dyn Place, threads: usize) -> io::Result<()> {
     let plan = plan(contents);
-    out.write_all(&beside::header(plan.constants_len, constants_checksum(&plan)?))?;
-    write_constants(&plan, &mut |bytes| out.write_all(bytes))?;
-    out.flush()
+    let sum = write_constants(&plan, Some((out, beside::HEADER as u64)), threads)?;
+    out.put(0, &beside::header(plan.constants_len, sum))
 }
 
-fn constants_checksum(plan: &Plan) -> io::Result<u64> {
-    let mut sum = Checksum::new();
-    write_constants(plan, &mut |bytes| {
-        sum.update(bytes);
+/// Writes all constants to a place, if one is given, from a position on; their checksum.
+fn write_constants(plan: &Plan, out: Option<(&dyn Place, u64)>, threads: usize) -> io::Result<u64> {
+    let sums: Vec<AtomicU64> = plan.constants.iter().map(|_| AtomicU64::new(0)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || -> io::Result<()> {
+        while let Some((i, (offset, blob))) =
+            plan.constants.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let (mut sum, mut at) = (Checksum::new(), *offset);
+            blob.pieces(&mut |bytes| {
+                sum.update(bytes);
+                let start = at;
+                at += bytes.len() as u64;
+                out.map_or(Ok(()), |(place, from)| place.put(from + start, bytes))
+            })?;
+            if at != offset + blob.len() as u64 {
+                return Err(io::Error::other("a constant is not made as it should be: an error of the compiler"));
+            }
+            sums[i].store(sum.finish(), Ordering::Relaxed);
+        }
         Ok(())
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(plan.constants.len())).map(|_| scope.spawn(work)).collect();
+        let mine = work();
+        let others = others.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        others.fold(mine, Result::and)
     })?;
-    Ok(sum.finish())
-}
-
-fn write_constants(plan: &Plan, put: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    const ZEROS: [u8; CONSTANT_ALIGN as usize] = [0; CONSTANT_ALIGN as usize];
-    let mut at = 0;
-    for (offset, bytes) in &plan.constants {
-        put(&ZEROS[..(offset - at) as usize])?;
-        put(bytes)?;
-        at = offset + bytes.len() as u64;
+    if let Some((place, from)) = out.filter(|_| plan.constants_len > 0) {
+        // The last one may end before a multiple of the alignment.
+        let end = plan.constants.last().map_or(0, |(at, blob)| at + blob.len() as u64);
+        place.put(from + end, &[0; CONSTANT_ALIGN as usize][..(plan.constants_len - end) as usize])?;
     }
-    put(&ZEROS[..(plan.constants_len - at) as usize])
-}
-
-fn pad(out: &mut impl Write, mut count: u64) -> io::Result<()> {
-    let zeros = [0; 512];
-    while count > 0 {
-        let now = count.min(zeros.len() as u64);
-        out.write_all(&zeros[..now as usize])?;
-        count -= now;
-    }
-    Ok(())
+    Ok(constants_checksum(sums.into_iter().map(AtomicU64::into_inner)))
 }
 
 fn plan(contents: &Contents) -> Plan {

@@ -13,6 +13,7 @@ mod rules;
 mod scope;
 mod specialize;
 mod types;
+mod weights;
 
 use crate::{
     LoadedModel,
@@ -98,6 +99,8 @@ pub(crate) struct Importer<'a> {
     declared: FxHashMap<&'a str, usize>,
     /// Names that the node which was refused takes; then those of the calls around it.
     refused: Vec<Vec<&'a str>>,
+    /// Large tensors of the file.
+    weights: weights::Weights,
 }
 
 impl<'a> Deref for Importer<'a> {
@@ -167,6 +170,7 @@ fn import_graph(ctx: &Context, model: &LoadedModel, options: &ImportOptions) -> 
             fixed: &fixed,
             declared: FxHashMap::default(),
             refused: vec![],
+            weights: weights::Weights::default(),
         };
         match importer.main(graph, block) {
             Ok(signature) => return Ok(signature.into_module(ctx, graph, body)),
@@ -328,6 +332,7 @@ impl<'a> Importer<'a> {
     /// A tensor of the file as a constant, sharing the file's bytes.
     pub(crate) fn tensor_constant(&mut self, proto: &TensorProto, name: &str) -> Built {
         let tensor = self.model.tensor(proto).map_err(|e| self.error("N0604", e.to_string()))?;
+        let tensor = self.weights.once(tensor);
         let value = self.g.constant(&tensor, &value_name(name))?;
         if !name.is_empty() {
             let name = self.ctx().name(&value_name(name));

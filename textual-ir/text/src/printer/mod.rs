@@ -268,7 +268,7 @@ impl<'a> Printer<'a> {
                 Some(reference) => outside.push((strings::key(text), strings::quote(&reference))),
                 None => inline.push((
                     strings::key(text),
-                    format!("\"{}\"", resource_text(&blob, self.ctx.resource_alignment(key))),
+                    format!("\"{}\"", resource_text(&blob.read(), self.ctx.resource_alignment(key))),
                 )),
             }
         }

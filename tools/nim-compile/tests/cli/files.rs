@@ -78,7 +78,7 @@ fn damaged_programs() {
     }
     let mut older = good.clone();
     older[8] = 1;
-    assert!(run(&older).contains("format version 1, this runtime reads version 5: compile the model again"));
+    assert!(run(&older).contains("format version 1, this runtime reads version 6: compile the model again"));
     assert!(run(b"hello").contains("not a compiled program"));
 }
 

@@ -8,7 +8,7 @@ use nim_tensor::DType;
 pub(super) const RULES: Family = &[("MatMulNBits", matmul_nbits)];
 
 /// Numbers of a few bits, the lowest of a byte first, side by side along the last axis.
-fn unpacked(im: &mut Importer<'_>, x: ValueId, bits: i64) -> Built {
+pub(super) fn unpacked(im: &mut Importer<'_>, x: ValueId, bits: i64) -> Built {
     if bits == 8 {
         return Ok(x);
     }

@@ -4,6 +4,7 @@
 use super::{
     Family, Importer, Node, Out,
     attention::{Rotation, by_heads, merge_heads, repeated_heads, rotate, scores},
+    matmul_nbits::unpacked,
     microsoft_attention::{heads, parts, rank3},
     quantization::to_integer,
 };
@@ -117,20 +118,15 @@ fn grouped(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     // What is kept, and what is seen of it.
     let (mut kept, mut seen) = ([k, v], [k, v]);
     for (i, name) in ["k_quant_type", "v_quant_type"].into_iter().enumerate() {
-        let scale = cache_scale(im, n, name, 12 + i, kept[i])?;
-        let new = match scale {
-            Some(scale) => {
-                let x = im.cast_to(kept[i], DType::F32)?;
-                let x = im.binary("div", x, scale)?;
-                to_integer(im, x, None, DType::I8)?
-            }
+        let kind = quantisation(im, n, name, 12 + i, kept[i])?;
+        let new = match &kind {
+            Some(kind) => kind.stored(im, kept[i])?,
             None => kept[i],
         };
         kept[i] = cache.extended(im, n.opt(3 + i), new)?;
-        seen[i] = match scale {
-            Some(scale) => {
-                let x = im.cast_to(kept[i], DType::F32)?;
-                let x = im.binary("mul", x, scale)?;
+        seen[i] = match &kind {
+            Some(kind) => {
+                let x = kind.read(im, kept[i])?;
                 let element = im.element(q)?;
                 im.cast(x, element)?
             }
@@ -141,29 +137,86 @@ fn grouped(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![merge_heads(im, y)?, kept[0], kept[1]])
 }
 
-/// The scale of a cache of `i8`: one number, or one for each element of each head; none of a cache that is not quantised.
-fn cache_scale(
+/// How a cache keeps numbers: `i8`, or 4 bits above -8, two in a `ui8`, the first one low.
+struct Quantisation {
+    /// One number, or one for each element of each head.
+    scale: ValueId,
+    bits: i64,
+}
+
+impl Quantisation {
+    /// Numbers as they are kept.
+    fn stored(&self, im: &mut Importer<'_>, x: ValueId) -> Built {
+        let x = im.cast_to(x, DType::F32)?;
+        let x = im.binary("div", x, self.scale)?;
+        if self.bits == 8 {
+            return to_integer(im, x, None, DType::I8);
+        }
+        let x = im.unary("round", x)?;
+        let x = im.with_scalar("max", x, -8.0)?;
+        let x = im.with_scalar("min", x, 7.0)?;
+        let x = im.with_scalar("add", x, 8.0)?;
+        let x = im.cast_to(x, DType::U8)?;
+        let mut dims = im.dims(x)?;
+        let rank = dims.len();
+        let (one, two) = (im.num(1), im.num(2));
+        if let Some(size) = dims.last_mut() {
+            *size = im.ctx().exprs.floordiv(*size, two);
+        }
+        let pairs: Vec<Expr> = dims.iter().copied().chain([two]).collect();
+        let pairs = im.reshape(x, &pairs)?;
+        let (low, high) = (im.num(0), one);
+        let low = im.slice_axis(pairs, rank, low, one)?;
+        let high = im.slice_axis(pairs, rank, high, one)?;
+        let high = im.with_scalar("shl", high, 4.0)?;
+        let both = im.binary("bitwise_or", low, high)?;
+        im.reshape(both, &dims)
+    }
+
+    /// What was kept, as `f32`.
+    fn read(&self, im: &mut Importer<'_>, x: ValueId) -> Built {
+        let x = match self.bits {
+            8 => im.cast_to(x, DType::F32)?,
+            _ => {
+                let x = unpacked(im, x, 4)?;
+                let x = im.cast_to(x, DType::F32)?;
+                im.with_scalar("sub", x, 8.0)?
+            }
+        };
+        im.binary("mul", x, self.scale)
+    }
+}
+
+/// How a cache is quantised, if it is.
+fn quantisation(
     im: &mut Importer<'_>,
     n: &Node<'_>,
     name: &str,
     input: usize,
     by_head: ValueId,
-) -> Built<Option<ValueId>> {
+) -> Built<Option<Quantisation>> {
     let kind = n.string(name, "NONE");
     if kind == "NONE" {
         return Ok(None);
     }
-    if n.int("kv_cache_bit_width", 8) != 8 {
-        return Err(im.error("N0617", "GroupQueryAttention with a cache of 4 bits is not supported"));
+    let bits = n.int("kv_cache_bit_width", 8);
+    let dims = im.dims(by_head)?;
+    let odd = dims.last().and_then(|&d| im.ctx().exprs.as_const(d)).is_none_or(|d| d % 2 != 0);
+    if !matches!(bits, 4 | 8) || bits == 4 && odd {
+        let message =
+            format!("GroupQueryAttention with a cache of {bits} bits for heads of this size is not supported");
+        return Err(im
+            .error("N0617", message)
+            .note("8 bits, and 4 bits where the size is even and known, are supported"));
     }
     let scale = n.input(im, input)?;
     let scale = im.cast_to(scale, DType::F32)?;
-    let shape = match (kind.as_str(), im.dims(by_head)?.as_slice()) {
+    let shape = match (kind.as_str(), dims.as_slice()) {
         ("PER_TENSOR", _) => vec![],
         ("PER_CHANNEL", &[_, heads, _, size]) => vec![Expr::ONE, heads, Expr::ONE, size],
         _ => return Err(im.error("N0614", format!("`{name}` is PER_TENSOR, PER_CHANNEL or NONE, not {kind:?}"))),
     };
-    Ok(Some(im.reshape(scale, &shape)?))
+    Ok(Some(Quantisation { scale: im.reshape(scale, &shape)?, bits }))
 }
 
 /// Causal attention, with a window, a cap, an added bias and a logit that takes probability away, where given.

@@ -1,12 +1,9 @@
 //! Objects that were made before.
 //!
-//! A kernel's object is a function of its text, the machine, what LLVM is asked for, and this program. Their SHA-256 is the name
-//! under which it is kept; the entry begins with the SHA-256 of name and object, so that one that was damaged, cut short or put under
-//! another name is not taken for an object. Where entries lie is not this crate's business.
+//! A kernel's object is a function of its text at the level of `loops`, the machine, what LLVM is asked for, and this program. Their
+//! SHA-256 is the name under which it is kept; the entry begins with the SHA-256 of name and object, so that one that was
+//! damaged, cut short or put under another name is not taken for an object. Where entries lie is not this crate's business.
 
-use crate::kernels::KernelSource;
-use crate::module::Options;
-use crate::target::Target;
 use sha2::{Digest, Sha256};
 use std::fmt::Debug;
 
@@ -22,12 +19,11 @@ pub trait ObjectCache: Debug + Send + Sync {
 
 const DIGEST: usize = 32;
 
-/// The name of a kernel's object.
-pub(crate) fn name(cache: &dyn ObjectCache, source: &KernelSource<'_>, target: &Target, options: &Options) -> String {
+/// The name of what is made of these parts.
+pub(crate) fn name(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
-    let machine = format!("{target:?} {options:?}");
     // Lengths first: parts that move from one field to the next make another name.
-    for part in [cache.program(), &machine, source.symbol, source.text] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
