@@ -17,6 +17,7 @@ pub mod elementwise;
 pub mod explore;
 pub mod naive;
 pub mod rows;
+pub mod shares;
 pub mod tile;
 pub mod winograd;
 
