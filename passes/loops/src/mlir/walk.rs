@@ -144,10 +144,30 @@ impl Emitter<'_> {
                 Ok(())
             }
             _ => {
-                let (start, end) = (self.uniform(lower)?, self.uniform(upper)?);
+                let (start, mut end) = (self.uniform(lower)?, self.uniform(upper)?);
+                if trips.is_some() && self.waits(op) {
+                    end = self.opaque(&end);
+                }
                 self.loop_over(&f, &start, &end, lower, upper)
             }
         }
+    }
+
+    /// Whether a loop goes over results that wait on the stack, so that registers are free for a long epilogue.
+    fn waits(&self, op: OpId) -> bool {
+        let loads = self.body.walk_op(op).into_iter().filter(|&o| self.body.is(self.ctx, o, "loops.load"));
+        let slots = loads.filter_map(|load| self.body.defining_op(self.body.operand(load, 0)));
+        slots.filter_map(|slot| self.body.attr_named(self.ctx, slot, "space")).any(|a| self.ctx.as_string(a) == Some("stack"))
+    }
+
+    /// A number of which LLVM knows nothing any more. A loop with such an end may run not even once, so LLVM does not move the
+    /// constants of its body in front of the loops around it, where they would take the registers of the tile.
+    fn opaque(&mut self, value: &Val) -> Val {
+        let rhs = format!(
+            "llvm.inline_asm has_side_effects asm_dialect = att \"\", \"=r,0\" {} : (i64) -> i64",
+            value.name
+        );
+        self.fixed(Reg::Int(64), None, &rhs)
     }
 
     fn loop_over(&mut self, f: &ForView, start: &Val, end: &Val, lower: Expr, upper: Expr) -> Emit<()> {
