@@ -232,10 +232,15 @@ impl Emitter<'_> {
             }
             (Some(on), None) => self.branch(op, &on, then, other),
             (scalar, Some(mut on)) => {
+                let mut first = (self.mask.is_none() || self.first_on) && scalar.is_none();
+                for e in varying {
+                    let e = self.resolve(e)?;
+                    first = first && self.in_first_lane(e).is_some_and(|e| self.never_negative(e));
+                }
                 if let Some(scalar) = scalar {
                     on = self.op("arith.andi", "", &[&on, &scalar]);
                 }
-                self.masked(op, &on, then, other)
+                self.masked(op, &on, first, then, other)
             }
         }
     }
@@ -311,15 +316,20 @@ impl Emitter<'_> {
     }
 
     /// A condition that differs from lane to lane: both sides run, each for its lanes.
-    fn masked(&mut self, op: OpId, on: &Val, then: BlockId, other: Option<BlockId>) -> Emit<()> {
-        let outer = self.mask.clone();
+    fn masked(&mut self, op: OpId, on: &Val, first: bool, then: BlockId, other: Option<BlockId>) -> Emit<()> {
+        let (outer, outer_first) = (self.mask.clone(), self.first_on);
         let within = |emitter: &mut Self, mask: &Val| match &outer {
             None => mask.clone(),
             Some(outer) => emitter.op("arith.andi", "", &[outer, mask]),
         };
         self.mask = Some(within(self, on));
+        self.first_on = first;
         let done = self.block(then);
         self.mask = outer.clone();
+        self.first_on = false;
+        if done.is_err() || other.is_none() {
+            self.first_on = outer_first;
+        }
         done?;
         let Some(other) = other else { return Ok(()) };
         let yes = self.yielded(then)?;
@@ -328,6 +338,7 @@ impl Emitter<'_> {
         self.mask = Some(within(self, &off));
         let done = self.block(other);
         self.mask = outer;
+        self.first_on = outer_first;
         done?;
         let no = self.yielded(other)?;
         for ((&result, yes), no) in self.body.results(op).to_vec().iter().zip(&yes).zip(&no) {

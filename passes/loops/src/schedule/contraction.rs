@@ -34,7 +34,7 @@ const UNROLLED_OPS: i64 = 16;
 
 /// What a vector operation costs that is written out once more for a tile of another size, as a part of everything: it is
 /// compiled, stored, loaded and fetched, whatever the dimensions are.
-const WRITTEN_AGAIN: f64 = 1e-4;
+const WRITTEN_AGAIN: f64 = 5e-5;
 
 /// One way to walk the map, with its cost.
 struct Candidate {
@@ -83,6 +83,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     }
     let fixed = vec![None; points.map.view.rank()];
     env.repeats |= [&best.plan.rows, &best.plan.columns].iter().any(|group| group.tail == Tail::Overlap);
+    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
         let access = access::read(points, &points.map.view.reads[r]);
@@ -378,10 +379,12 @@ impl Search<'_, '_> {
         }
         total *= self.extents(batch) * row_size;
         // Code for the other sizes of tiles.
-        let again = sizes.iter().sum::<i64>() - rows.tile.min(sizes[0]);
-        let copies = self.written_out(rows.tile * columns.tile / self.lanes).1;
-        let written = (again as f64 * wide) * (copies * self.points.body_ops() + self.points.epilogue_ops()) as f64;
-        total *= 1.0 + WRITTEN_AGAIN * written;
+        let written = |rows: i64| {
+            let vectors = rows * columns.tile / self.lanes;
+            vectors * self.written_out(vectors).1 * self.points.body_ops() + tile::epilogue_code(self.points, vectors)
+        };
+        let again: i64 = sizes[1..].iter().map(|&rows| written(rows)).sum();
+        total *= 1.0 + WRITTEN_AGAIN * again as f64;
         for &r in packed {
             if self.env.constant_arg(self.points, r).is_none() {
                 let access = &self.reads[r];

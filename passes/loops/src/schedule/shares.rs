@@ -141,9 +141,11 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
     if let Some(rows) = pool.as_const(size) {
         return vec![(1.0, rows.max(1))];
     }
-    let of = |each: i64| {
+    let symbols = pool.symbols(size);
+    let of = |value: i64, others: i64| {
         let value = |s| {
             let known = facts.get(s);
+            let each = if symbols.last() == Some(&s) { value } else { others };
             let multiple = (each.max(known.min.unwrap_or(1)).checked_sub(1)? / known.divisor + 1) * known.divisor;
             Some(known.max.map_or(multiple, |max| multiple.min(max)))
         };
@@ -151,9 +153,11 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
     };
     let many = match pool.likely_value(size, facts) {
         Some(rows) if rows > 0 => vec![rows],
-        _ => MANY.filter_map(of).collect(),
+        // Of several dimensions all are large, or all but one are 1, as a batch often is.
+        _ if symbols.len() > 1 => MANY.flat_map(|n| [of(n, 1), of(n, n)]).flatten().collect(),
+        _ => MANY.filter_map(|n| of(n, n)).collect(),
     };
-    let few: Vec<i64> = FEW.filter_map(of).collect();
+    let few: Vec<i64> = FEW.filter_map(|n| of(n, 1)).collect();
     if few.is_empty() && many.is_empty() {
         return vec![(1.0, *MANY.start())];
     }
@@ -163,6 +167,23 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
         list.into_iter().map(move |rows| (each, rows))
     };
     weighted(few, shares.0).chain(weighted(many, shares.1)).collect()
+}
+
+/// In words how rows are shared out when their number is known, where it is not known before.
+pub fn explain(ctx: &Context, rows: &Group, columns: &Group, facts: &Facts) -> Option<String> {
+    let pool = &ctx.exprs;
+    if pool.as_const(rows.size).is_some() || rows.tile == 1 {
+        return None;
+    }
+    let sizes: Vec<String> = sizes(ctx, rows, facts).iter().map(i64::to_string).collect();
+    let how = match rows.tail {
+        Tail::Exact => format!("tiles of {}, a divisor of it", rows.tile),
+        Tail::Overlap => format!("tiles of {}, the last of which repeats results of the one before", rows.tile),
+        Tail::Even => format!("even tiles of {}", sizes.join(", ")),
+        Tail::Guard => format!("tiles of {}, what is left in tiles of {}", sizes[0], sizes[1..].join(", ")),
+    };
+    let likely = pool.likely_value(rows.size, facts).map_or(String::new(), |rows| format!("; {rows} is likely"));
+    Some(format!("{} rows by {} columns: {how}{likely}", pool.display(rows.size), columns.tile))
 }
 
 #[cfg(test)]

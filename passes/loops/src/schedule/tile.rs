@@ -198,10 +198,12 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
                 failed = Some(e);
             }
         };
-        let first = pool.mul(row_block, block);
-        let here = match plan.row_block == 1 {
-            true => Expr::ONE,
-            false => pool.simplify(pool.min(block, pool.sub(walked, first)), nest.facts),
+        // Blocks are shared out like rows: a last one of few tiles would read all columns for them.
+        let begin = |b: Expr| pool.floordiv(pool.mul(b, walked), blocks);
+        let (first, here) = match () {
+            () if plan.row_block == 1 => (row_block, Expr::ONE),
+            () if blocks == Expr::ONE => (Expr::ZERO, walked),
+            () => (begin(row_block), pool.sub(begin(pool.add(row_block, Expr::ONE)), begin(row_block))),
         };
         nest.range(here, Kind::Seq, |nest, at| {
             let at = pool.add(first, at);
@@ -216,6 +218,16 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
         });
     });
     failed.map_or(Ok(()), Err)
+}
+
+/// Whether the epilogue of a tile of so many vectors is written out for each of them.
+fn written_out(points: &Points<'_>, vectors: i64) -> bool {
+    vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS
+}
+
+/// Operations that the epilogue of a tile of so many vectors is as code.
+pub fn epilogue_code(points: &Points<'_>, vectors: i64) -> i64 {
+    points.epilogue_ops() * if written_out(points, vectors) { vectors } else { 1 }
 }
 
 /// Into how many parts a tile of so many rows shares out which reduction.
@@ -392,7 +404,7 @@ impl Tile<'_> {
     fn finish(&self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         let points = self.points;
         let vectors = self.rows * self.plan.columns.tile / self.plan.lanes;
-        if vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS {
+        if written_out(points, vectors) {
             return self.guarded(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let results: Vec<ValueId> = tile.slots.iter().map(|&slot| nest.load(slot, &at, &[])).collect();
                 points.finish(nest, point, &results)
