@@ -20,6 +20,8 @@ pub struct KernelInfo {
     pub phases: Vec<Expr>,
     /// Constant arguments that it reads in another arrangement.
     pub packing: Vec<Packing>,
+    /// What is chosen when it runs, in words.
+    pub choices: Vec<String>,
     /// What it computes and moves, by the maps that it was made of.
     pub cost: Option<KernelCost>,
 }
@@ -71,6 +73,7 @@ pub fn kernels_to_loops(
                     temporaries: lowered.temporaries.clone(),
                     phases: nim_loops_passes::phases(ctx, &lowered.body),
                     packing: lowered.packing.clone(),
+                    choices: lowered.choices.clone(),
                     cost,
                 });
                 let state = lowered.into_state(ctx);

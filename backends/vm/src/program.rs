@@ -96,6 +96,8 @@ pub struct KernelCost {
     pub bytes: Size,
     /// Names of the nodes of the model that it was made of.
     pub nodes: Vec<String>,
+    /// What it chooses by its symbols each time it runs, in words.
+    pub choices: Vec<String>,
 }
 
 /// Everything that is stored of a program.

@@ -42,6 +42,7 @@ pub fn explore_kernel(
         temporaries: vec![],
         packing: vec![],
         repeats: false,
+        choices: vec![],
         rules: Rules::default(),
     };
     let registers = i64::from(options.target.vector_registers);

@@ -43,6 +43,8 @@ pub struct LoopsKernel {
     pub temporaries: Vec<Type>,
     /// Constant arguments that it reads in another arrangement.
     pub packing: Vec<Packing>,
+    /// What is chosen when it runs, in words.
+    pub choices: Vec<String>,
 }
 
 impl LoopsKernel {
@@ -111,6 +113,7 @@ pub(crate) fn lower_under(
         temporaries: vec![],
         packing: vec![],
         repeats: false,
+        choices: vec![],
         rules,
     };
     let mut next_iv = 0;
@@ -120,7 +123,7 @@ pub(crate) fn lower_under(
         let mut points = Points::new(ctx, source, map, &buffers);
         schedule::emit(&mut points, &mut nest, &mut env)?;
     }
-    let (more, packing, repeats) = (env.temporaries, env.packing, env.repeats);
+    let (more, packing, repeats, choices) = (env.temporaries, env.packing, env.repeats, env.choices);
     for &(tensor, output) in &plan.copies {
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
         let (from, to) = (buffers[&tensor], args[plan.inputs.len() + output]);
@@ -157,7 +160,10 @@ pub(crate) fn lower_under(
     if !packing.is_empty() {
         set("loops.packing", ctx.array_attr(packing.iter().map(|p| p.to_attr(ctx))));
     }
-    Ok(LoopsKernel { body, attrs, loc: ctx.derived_loc("dataflow-to-loops", loc), temporaries, packing })
+    if !choices.is_empty() {
+        set("loops.choices", ctx.array_attr(choices.iter().map(|what| ctx.string_attr(what))));
+    }
+    Ok(LoopsKernel { body, attrs, loc: ctx.derived_loc("dataflow-to-loops", loc), temporaries, packing, choices })
 }
 
 /// Arguments that the attribute `constant_args` (their numbers) says are constants.

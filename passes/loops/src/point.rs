@@ -185,8 +185,17 @@ impl<'m> Points<'m> {
 
     /// Roughly how many operations the epilogue is; functions count as what they are expanded to.
     pub fn epilogue_ops(&self) -> i64 {
+        self.map.view.epilogue.map_or(0, |block| self.ops(block))
+    }
+
+    /// As [`Points::epilogue_ops`], of the body.
+    pub fn body_ops(&self) -> i64 {
+        self.ops(self.map.view.body)
+    }
+
+    fn ops(&self, block: BlockId) -> i64 {
         const FUNCTION: i64 = 24;
-        let ops = self.map.view.epilogue.into_iter().flat_map(|block| self.source.block_ops(block));
+        let ops = self.source.block_ops(block);
         ops.map(|op| if self.ctx.op_str(self.source.op_name(op)).starts_with("math.") { FUNCTION } else { 1 }).sum()
     }
 

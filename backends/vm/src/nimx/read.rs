@@ -200,7 +200,8 @@ fn cost(r: &mut Reader<'_>) -> Option<Option<KernelCost>> {
         0 => Some(None),
         1 => {
             let (operations, bytes) = (Size(r.u32()?), Size(r.u32()?));
-            Some(Some(KernelCost { operations, bytes, nodes: r.list(Reader::string)? }))
+            let (nodes, choices) = (r.list(Reader::string)?, r.list(Reader::string)?);
+            Some(Some(KernelCost { operations, bytes, nodes, choices }))
         }
         _ => None,
     }

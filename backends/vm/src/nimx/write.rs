@@ -253,6 +253,8 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
             w.u32(cost.bytes.0);
             w.u32(cost.nodes.len() as u32);
             cost.nodes.iter().for_each(|n| w.string(n));
+            w.u32(cost.choices.len() as u32);
+            cost.choices.iter().for_each(|c| w.string(c));
         }
     }
     w.u32(contents.functions.len() as u32);

@@ -100,6 +100,8 @@ pub(super) struct Emitter<'c> {
     pub lane_loop: Option<LaneLoop>,
     /// Which lanes take part, inside of a condition that differs from lane to lane.
     pub mask: Option<Val>,
+    /// Whether the first lane is known to take part.
+    pub first_on: bool,
     pub resolved: FxHashMap<Expr, Expr>,
     /// Which expressions are known not to be negative.
     pub proved: FxHashMap<Expr, bool>,
@@ -122,6 +124,7 @@ impl<'c> Emitter<'c> {
             facts: Facts::default(),
             lane_loop: None,
             mask: None,
+            first_on: false,
             resolved: FxHashMap::default(),
             proved: FxHashMap::default(),
         }

@@ -139,6 +139,13 @@ impl Emitter<'_> {
         }
     }
 
+    /// A resolved expression as the first lane sees it, if it depends on nothing else that differs.
+    pub fn in_first_lane(&self, e: Expr) -> Option<Expr> {
+        let lane = self.lane_loop?.symbol;
+        let first = self.ctx.exprs.substitute(e, &mut |s| (s == lane).then_some(Expr::ZERO));
+        (!self.varies(first)).then_some(first)
+    }
+
     /// A resolved expression as one lane sees it.
     pub fn in_lane(&mut self, e: Expr, lane: u32) -> Emit<Expr> {
         let pool = &self.ctx.exprs;

@@ -158,7 +158,7 @@ impl Emitter<'_> {
         let count = self.lane_loop.map(|l| l.count);
         let mask = if buffer.local { None } else { self.mask.clone() };
         match self.lane_form(at) {
-            LaneForm::Uniform(at) => match mask {
+            LaneForm::Uniform(at) => match mask.filter(|_| !self.first_on) {
                 None => {
                     let pointer = self.address(buffer, at, 1, 0)?;
                     self.plain_load(buffer, &pointer, None)
@@ -228,7 +228,7 @@ impl Emitter<'_> {
                 let pointer = self.address(buffer, at, 1, 0)?;
                 match value.lanes {
                     None => {
-                        let on = mask.map(|m| self.any(&m));
+                        let on = mask.filter(|_| !self.first_on).map(|m| self.any(&m));
                         self.guarded_store(buffer, value, &pointer, on)
                     }
                     // All lanes write one place: in order, so the last one stays.

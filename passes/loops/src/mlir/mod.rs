@@ -46,6 +46,13 @@ pub struct TargetInfo {
     pub reassociate: bool,
 }
 
+impl TargetInfo {
+    /// Whether vectors of elements of so many bits are loaded and stored under a mask by one instruction.
+    pub fn masks(&self, bits: u32) -> bool {
+        self.vector_bits >= 512 || self.vector_bits >= 256 && bits >= 32
+    }
+}
+
 impl Default for TargetInfo {
     /// x86-64-v3.
     fn default() -> Self {

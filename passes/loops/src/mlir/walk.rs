@@ -144,10 +144,30 @@ impl Emitter<'_> {
                 Ok(())
             }
             _ => {
-                let (start, end) = (self.uniform(lower)?, self.uniform(upper)?);
+                let (start, mut end) = (self.uniform(lower)?, self.uniform(upper)?);
+                if trips.is_some() && self.waits(op) {
+                    end = self.opaque(&end);
+                }
                 self.loop_over(&f, &start, &end, lower, upper)
             }
         }
+    }
+
+    /// Whether a loop goes over results that wait on the stack, so that registers are free for a long epilogue.
+    fn waits(&self, op: OpId) -> bool {
+        let loads = self.body.walk_op(op).into_iter().filter(|&o| self.body.is(self.ctx, o, "loops.load"));
+        let slots = loads.filter_map(|load| self.body.defining_op(self.body.operand(load, 0)));
+        slots.filter_map(|slot| self.body.attr_named(self.ctx, slot, "space")).any(|a| self.ctx.as_string(a) == Some("stack"))
+    }
+
+    /// A number of which LLVM knows nothing any more. A loop with such an end may run not even once, so LLVM does not move the
+    /// constants of its body in front of the loops around it, where they would take the registers of the tile.
+    fn opaque(&mut self, value: &Val) -> Val {
+        let rhs = format!(
+            "llvm.inline_asm has_side_effects asm_dialect = att \"\", \"=r,0\" {} : (i64) -> i64",
+            value.name
+        );
+        self.fixed(Reg::Int(64), None, &rhs)
     }
 
     fn loop_over(&mut self, f: &ForView, start: &Val, end: &Val, lower: Expr, upper: Expr) -> Emit<()> {
@@ -212,10 +232,15 @@ impl Emitter<'_> {
             }
             (Some(on), None) => self.branch(op, &on, then, other),
             (scalar, Some(mut on)) => {
+                let mut first = (self.mask.is_none() || self.first_on) && scalar.is_none();
+                for e in varying {
+                    let e = self.resolve(e)?;
+                    first = first && self.in_first_lane(e).is_some_and(|e| self.never_negative(e));
+                }
                 if let Some(scalar) = scalar {
                     on = self.op("arith.andi", "", &[&on, &scalar]);
                 }
-                self.masked(op, &on, then, other)
+                self.masked(op, &on, first, then, other)
             }
         }
     }
@@ -291,15 +316,20 @@ impl Emitter<'_> {
     }
 
     /// A condition that differs from lane to lane: both sides run, each for its lanes.
-    fn masked(&mut self, op: OpId, on: &Val, then: BlockId, other: Option<BlockId>) -> Emit<()> {
-        let outer = self.mask.clone();
+    fn masked(&mut self, op: OpId, on: &Val, first: bool, then: BlockId, other: Option<BlockId>) -> Emit<()> {
+        let (outer, outer_first) = (self.mask.clone(), self.first_on);
         let within = |emitter: &mut Self, mask: &Val| match &outer {
             None => mask.clone(),
             Some(outer) => emitter.op("arith.andi", "", &[outer, mask]),
         };
         self.mask = Some(within(self, on));
+        self.first_on = first;
         let done = self.block(then);
         self.mask = outer.clone();
+        self.first_on = false;
+        if done.is_err() || other.is_none() {
+            self.first_on = outer_first;
+        }
         done?;
         let Some(other) = other else { return Ok(()) };
         let yes = self.yielded(then)?;
@@ -308,6 +338,7 @@ impl Emitter<'_> {
         self.mask = Some(within(self, &off));
         let done = self.block(other);
         self.mask = outer;
+        self.first_on = outer_first;
         done?;
         let no = self.yielded(other)?;
         for ((&result, yes), no) in self.body.results(op).to_vec().iter().zip(&yes).zip(&no) {

@@ -9,7 +9,7 @@
 use super::access::{self, Access, element_bits, estimate};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
-use super::{Env, IN_MEMORY, TILES, Tried, naive};
+use super::{Env, IN_MEMORY, TILES, Tried, naive, shares};
 use crate::nest::Nest;
 use crate::point::Points;
 use nim_ir::Expr;
@@ -31,6 +31,10 @@ const UNROLLED: i64 = 9;
 /// Vector operations that are written out inside of a further loop. They hide what the loop costs; with more, LLVM finds
 /// elements that several rows of a convolution share, keeps them, and has no registers left for the results: half the speed.
 const UNROLLED_OPS: i64 = 16;
+
+/// What a vector operation costs that is written out once more for a tile of another size, as a part of everything: it is
+/// compiled, stored, loaded and fetched, whatever the dimensions are.
+const WRITTEN_AGAIN: f64 = 5e-5;
 
 /// One way to walk the map, with its cost.
 struct Candidate {
@@ -79,6 +83,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     }
     let fixed = vec![None; points.map.view.rank()];
     env.repeats |= [&best.plan.rows, &best.plan.columns].iter().any(|group| group.tail == Tail::Overlap);
+    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
         let access = access::read(points, &points.map.view.reads[r]);
@@ -218,6 +223,8 @@ impl Search<'_, '_> {
         }
         for rows in row_groups {
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
+            let all = Group::new(ctx, &self.points.map.view.domain, rows.clone());
+            let counts = shares::likely_counts(ctx, all.size, &self.env.assumed);
             for row_tile in 1..=14i64 {
                 for vectors_wide in 1..=6i64 {
                     if row_tile * vectors_wide + vectors_wide + 1 > i64::from(self.env.options.target.vector_registers)
@@ -234,10 +241,16 @@ impl Search<'_, '_> {
                     row_group.set_tile(ctx, &self.env.assumed, row_tile, repeat);
                     let wide = vectors_wide * self.lanes;
                     column_group.set_tile(ctx, &self.env.assumed, wide, repeat && packed.is_empty());
-                    if let Some(c) = self.cost(&row_group, &column_group, &batch, &vectors, &packed, &gathered)
-                        && best.as_ref().is_none_or(|b| c < b.cost)
-                    {
-                        *best = Some(self.candidate(c, row_group, column_group, &batch, &vectors, &packed));
+                    let shared = [Tail::Guard, Tail::Even];
+                    let tails = if row_group.tail == Tail::Guard { &shared[..] } else { &[row_group.tail] };
+                    for &tail in tails {
+                        let row_group = Group { tail, ..row_group.clone() };
+                        let cost =
+                            self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
+                        if let Some(c) = cost.filter(|&c| best.as_ref().is_none_or(|b| c < b.cost)) {
+                            let columns = column_group.clone();
+                            *best = Some(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
+                        }
                     }
                 }
             }
@@ -291,9 +304,11 @@ impl Search<'_, '_> {
     }
 
     /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
+    #[allow(clippy::too_many_arguments)]
     fn cost(
         &self,
         rows: &Group,
+        counts: &[(f64, i64)],
         columns: &Group,
         batch: &[usize],
         vectors: &[usize],
@@ -301,13 +316,11 @@ impl Search<'_, '_> {
         gathered: &[usize],
     ) -> Option<f64> {
         let ctx = self.points.ctx;
-        let (m, wide) = (rows.tile as f64, (columns.tile / self.lanes) as f64);
+        let wide = (columns.tile / self.lanes) as f64;
         let lanes = self.lanes as f64;
         let (row_size, column_size) = (estimate(ctx, rows.size, ASSUMED), estimate(ctx, columns.size, ASSUMED));
         let depth = self.extents(&self.reductions);
-        // Tiles beyond the end: a fixed size is known to waste some, a symbolic one is not.
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
-        let row_tiles = if fixed(rows.size) { (row_size / m).ceil() } else { row_size / m + 0.5 };
         // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
         let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));
         let (mut column_tiles, mut left, mut single) = (column_size / columns.tile as f64, 0.0, 0.0);
@@ -329,30 +342,49 @@ impl Search<'_, '_> {
         // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
-        let mut loads = 0.0;
-        for (r, access) in self.reads.iter().enumerate() {
-            let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
-            loads += if gathered.contains(&r) {
-                per_row * wide * lanes * 1.5
-            } else if vectors.contains(&r) {
-                // Unaligned vectors cross a line every other time.
-                let far = if self.far_apart(r) { 1.5 } else { 1.25 };
-                per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
-            } else {
-                per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 }
-            };
+        // All columns of a tile of so many rows.
+        let strip = |m: f64| {
+            let mut loads = 0.0;
+            for (r, access) in self.reads.iter().enumerate() {
+                let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
+                loads += if gathered.contains(&r) {
+                    per_row * wide * lanes * 1.5
+                } else if vectors.contains(&r) {
+                    // Unaligned vectors cross a line every other time.
+                    let far = if self.far_apart(r) { 1.5 } else { 1.25 };
+                    per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
+                } else {
+                    per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 }
+                };
+            }
+            let work = m * wide;
+            let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0) + 0.1 * loads;
+            let write: f64 = self
+                .writes
+                .iter()
+                .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
+                .sum();
+            let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
+            let rest =
+                single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
+            column_tiles * tile + rest
+        };
+        let sizes = shares::sizes(ctx, rows, &self.env.assumed);
+        let mut total = 0.0;
+        let strips: Vec<(i64, f64)> = sizes.iter().map(|&m| (m, strip(m as f64))).collect();
+        for &(weight, count) in counts {
+            let cost_of = |m: i64| strips.iter().find(|s| s.0 == m).map_or(f64::INFINITY, |s| s.1);
+            let all: f64 = shares::pieces(rows, &sizes, count).iter().map(|&(n, m)| n as f64 * cost_of(m)).sum();
+            total += weight * all / count as f64;
         }
-        let work = m * wide;
-        let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0) + 0.1 * loads;
-        let write: f64 = self
-            .writes
-            .iter()
-            .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
-            .sum();
-        let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
-        let rest =
-            single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
-        let mut total = self.extents(batch) * row_tiles * (column_tiles * tile + rest);
+        total *= self.extents(batch) * row_size;
+        // Code for the other sizes of tiles.
+        let written = |rows: i64| {
+            let vectors = rows * columns.tile / self.lanes;
+            vectors * self.written_out(vectors).1 * self.points.body_ops() + tile::epilogue_code(self.points, vectors)
+        };
+        let again: i64 = sizes[1..].iter().map(|&rows| written(rows)).sum();
+        total *= 1.0 + WRITTEN_AGAIN * again as f64;
         for &r in packed {
             if self.env.constant_arg(self.points, r).is_none() {
                 let access = &self.reads[r];
@@ -366,6 +398,26 @@ impl Search<'_, '_> {
         total.is_finite().then_some(total)
     }
 
+    /// The reductions, and whether they are written out for a tile of so many vectors: small constant ones, innermost first. Also
+    /// how many copies that makes.
+    fn written_out(&self, vectors: i64) -> (Vec<(usize, bool)>, i64) {
+        let pool = &self.points.ctx.exprs;
+        let mut reductions: Vec<(usize, bool)> = self.reductions.iter().map(|&k| (k, false)).collect();
+        let mut copies = 1;
+        let all = self.reductions.iter().try_fold(1i64, |n, &k| n.checked_mul(pool.as_const(self.domain(k))?));
+        let most = if all.is_some_and(|n| n <= UNROLLED) { UNROLLED } else { UNROLLED.min(UNROLLED_OPS / vectors) };
+        for entry in reductions.iter_mut().rev() {
+            match pool.as_const(self.domain(entry.0)) {
+                Some(n) if n * copies <= most => {
+                    entry.1 = true;
+                    copies *= n;
+                }
+                _ => break,
+            }
+        }
+        (reductions, copies)
+    }
+
     fn candidate(
         &self,
         cost: f64,
@@ -376,22 +428,7 @@ impl Search<'_, '_> {
         packed: &[usize],
     ) -> Candidate {
         let ctx = self.points.ctx;
-        let pool = &ctx.exprs;
-        // Small constant reductions, innermost first, are written out.
-        let mut reductions: Vec<(usize, bool)> = self.reductions.iter().map(|&k| (k, false)).collect();
-        let mut copies = 1;
-        let ops = rows.tile * columns.tile / self.lanes;
-        let all = self.reductions.iter().try_fold(1i64, |n, &k| n.checked_mul(pool.as_const(self.domain(k))?));
-        let most = if all.is_some_and(|n| n <= UNROLLED) { UNROLLED } else { UNROLLED.min(UNROLLED_OPS / ops) };
-        for entry in reductions.iter_mut().rev() {
-            match pool.as_const(self.domain(entry.0)) {
-                Some(n) if n * copies <= most => {
-                    entry.1 = true;
-                    copies *= n;
-                }
-                _ => break,
-            }
-        }
+        let reductions = self.written_out(rows.tile * columns.tile / self.lanes).0;
         let free = |&k: &usize| vectors.iter().all(|&r| !self.reads[r].uses[k]);
         let (walked, batch): (Vec<usize>, Vec<usize>) = batch.iter().copied().partition(free);
         let units =

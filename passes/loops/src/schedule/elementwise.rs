@@ -5,7 +5,7 @@ use super::tile::collapsed;
 use super::{Env, IN_MEMORY, Tried, VECTORS, naive};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
-use nim_ir::{Diagnostic, Expr, ValueId};
+use nim_ir::{Context, Diagnostic, Expr, ValueId};
 use nim_pass::Miss;
 
 /// Elements that one iteration of a parallel loop handles at least, where there are as many.
@@ -16,9 +16,18 @@ pub fn fill(nest: &mut Nest<'_>, dims: &[Expr], f: &mut dyn FnMut(&mut Nest<'_>,
     nest.ranges(dims, Kind::Seq, f);
 }
 
+/// How elements are done that are fewer than a vector.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// One by one.
+    Single,
+    /// As a vector of which some lanes are off.
+    Masked,
+}
+
 /// `0..size` in vectors of `lanes`, `unroll` of them at a time, then one by one.
 pub fn along(nest: &mut Nest<'_>, size: Expr, lanes: i64, unroll: i64, f: &mut dyn FnMut(&mut Nest<'_>, Expr)) {
-    between(nest, Expr::ZERO, size, lanes, unroll, f);
+    between(nest, Expr::ZERO, size, lanes, unroll, Rest::Single, f);
 }
 
 /// As [`along`], for `lower..upper`.
@@ -28,6 +37,7 @@ pub fn between(
     upper: Expr,
     lanes: i64,
     unroll: i64,
+    rest: Rest,
     f: &mut dyn FnMut(&mut Nest<'_>, Expr),
 ) {
     let ctx = nest.ctx;
@@ -52,16 +62,63 @@ pub fn between(
         });
         start = end;
     }
-    if !pool.prove_le(upper, start, nest.facts) {
-        nest.for_loop(start, upper, 1, Kind::Seq, |nest, i| f(nest, i));
+    if pool.prove_le(upper, start, nest.facts) {
+        return;
     }
+    if rest == Rest::Single || lanes == 1 || pool.prove_le(upper, pool.add(start, Expr::ONE), nest.facts) {
+        return nest.for_loop(start, upper, 1, Kind::Seq, |nest, i| f(nest, i));
+    }
+    masked(nest, start, upper, lanes, &mut |nest, _, i| f(nest, i));
+}
+
+/// Vectors over `lower..upper` whose lanes behind the end are off; the closure gets the lane and the index.
+pub fn masked(
+    nest: &mut Nest<'_>,
+    lower: Expr,
+    upper: Expr,
+    lanes: i64,
+    f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr),
+) {
+    let pool = &nest.ctx.exprs;
+    let last = pool.sub(upper, Expr::ONE);
+    nest.for_loop(lower, upper, lanes, Kind::Seq, |nest, base| {
+        nest.for_loop(Expr::ZERO, pool.constant(lanes), 1, Kind::Vector, |nest, lane| {
+            let index = pool.add(base, lane);
+            nest.guard(&[pool.sub(last, index)], |nest| f(nest, lane, index));
+        });
+    });
+}
+
+/// In words what is done with less than a vector, where the size is not known before.
+pub fn explain(ctx: &Context, size: Expr, lanes: i64, rest: Rest) -> Option<String> {
+    let how = match rest {
+        Rest::Masked => "under a mask",
+        Rest::Single => "one by one",
+    };
+    let known = ctx.exprs.as_const(size).is_some();
+    (!known && lanes > 1).then(|| format!("{} in vectors of {lanes}: what is left {how}", ctx.exprs.display(size)))
+}
+
+/// Whether what is left along these dimensions, the last of which vectors run along, may be done under a mask: what the map reads and
+/// writes there must lie side by side or be the same for all, and the machine must have masks for such elements.
+pub fn rest(points: &Points<'_>, env: &Env<'_>, run: &[usize]) -> Rest {
+    let [.., last] = run[..] else { return Rest::Single };
+    let (ctx, view) = (points.ctx, &points.map.view);
+    let accesses = [access::reads(points), access::writes(points), access::epilogue_reads(points)].concat();
+    let vectors = |a: &Access| !a.whole && (a.contiguous(last) || run.iter().all(|&k| !a.uses[k]));
+    let bordered = (0..view.reads.len()).any(|r| super::copies::may_be_outside(points, r));
+    let read = view.reads.iter().chain(&view.epilogue_reads).map(|r| points.source.ty(r.value));
+    let types = read.chain(view.writes.iter().map(|w| w.ty));
+    let narrowest = types.map(|ty| ctx.dtype_of(ty).map_or(0, |d| d.bits() as u32)).min().unwrap_or(0);
+    let fits = narrowest >= 8 && env.options.target.masks(narrowest);
+    if fits && !bordered && accesses.iter().all(vectors) { Rest::Masked } else { Rest::Single }
 }
 
 /// Emits a map without reductions.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Tried {
+pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: &[Option<Expr>]) -> Tried {
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
     if naive::in_memory(points) {
@@ -101,6 +158,8 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Op
         }
     }
     let group = super::tile::Group::new(ctx, &view.domain, run.clone());
+    let rest = rest(points, env, &run);
+    env.chosen(explain(ctx, group.size, lanes, rest));
     let outer: Vec<usize> = dims.iter().copied().filter(|k| !run.contains(k)).collect();
     let mut counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
     let around: f64 = counts.iter().map(|&c| estimate(ctx, c, 64)).product();
@@ -130,7 +189,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Op
         if run.is_empty() {
             one(nest, Expr::ZERO);
         } else {
-            between(nest, lower, upper, lanes, 2, &mut one);
+            between(nest, lower, upper, lanes, 2, rest, &mut one);
         }
     });
     failed.map_or(Ok(Ok(())), Err)

@@ -17,6 +17,7 @@ pub mod elementwise;
 pub mod explore;
 pub mod naive;
 pub mod rows;
+pub mod shares;
 pub mod tile;
 pub mod winograd;
 
@@ -66,6 +67,8 @@ pub struct Env<'a> {
     pub packing: Vec<Packing>,
     /// Whether some results are made twice, so that what they are made of must stay.
     pub repeats: bool,
+    /// What is chosen when the kernel runs, in words.
+    pub choices: Vec<String>,
     /// Who is asked and told when a schedule is chosen.
     pub rules: Rules<'a>,
 }
@@ -76,6 +79,13 @@ impl Env<'_> {
         match self.rules.may(rule.name, self.ctx, points.source, points.map.view.op) {
             true => Ok(()),
             false => Err(HELD),
+        }
+    }
+
+    /// Says once what is chosen when the kernel runs.
+    fn chosen(&mut self, what: Option<String>) {
+        if let Some(what) = what.filter(|what| !self.choices.contains(what)) {
+            self.choices.push(what);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Sums of floats are taken in another order here, which the toolkit's default rules allow inside of reductions.
 
 use super::access::{self, Access, element_bits, estimate};
-use super::elementwise::between;
+use super::elementwise::{Rest, masked, rest};
 use super::tile::collapsed;
 use super::{Env, IN_MEMORY, ROWS, Tried, naive};
 use crate::nest::{Kind, Nest};
@@ -18,7 +18,7 @@ const PARTIAL: i64 = 4;
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Tried {
+pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: &[Option<Expr>]) -> Tried {
     let (ctx, view) = (points.ctx, &points.map.view);
     let reduced = match direction(points, env, fixed).and_then(|k| env.may(points, ROWS).map(|()| k)) {
         Ok(reduced) => reduced,
@@ -34,10 +34,12 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Op
             .collect()
     };
     let (outer, inner) = (free(false), free(true));
+    let rest = rest(points, env, &reduced);
     let group = super::tile::Group::new(ctx, &view.domain, reduced);
     let accumulators = (0..view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
     let bits = accumulators.max(element_bits(points));
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
+    env.chosen(super::elementwise::explain(ctx, group.size, lanes, rest));
     let short = pool.as_const(group.size).is_some_and(|n| n < 2 * lanes * PARTIAL);
     let partial = if short { 1 } else { PARTIAL };
     let counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
@@ -48,7 +50,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &Env<'_>, fixed: &[Op
         for (&k, &iv) in outer.iter().zip(at) {
             point[k] = iv;
         }
-        let row = Row { points, group: &group, inner: &inner, lanes, partial };
+        let row = Row { points, group: &group, inner: &inner, lanes, partial, rest };
         if let Err(e) = row.emit(nest, &mut point) {
             failed = Some(e);
         }
@@ -111,6 +113,7 @@ struct Row<'p> {
     inner: &'p [usize],
     lanes: i64,
     partial: i64,
+    rest: Rest,
 }
 
 impl Row<'_> {
@@ -154,7 +157,7 @@ impl Row<'_> {
         points.finish(nest, point, &results)
     }
 
-    /// One run along the contiguous dimension: vectors, then what is left one by one.
+    /// One run along the contiguous dimension: vectors, then what is left, under a mask or one by one.
     fn line(
         &self,
         nest: &mut Nest<'_>,
@@ -202,7 +205,14 @@ impl Row<'_> {
             });
             start = end;
         }
-        between(nest, start, size, 1, 1, &mut |nest, index| visit(nest, index, scalars, &[]));
+        if pool.prove_le(size, start, nest.facts) {
+        } else if self.rest == Rest::Masked && !pool.prove_le(size, pool.add(start, Expr::ONE), nest.facts) {
+            masked(nest, start, size, self.lanes, &mut |nest, lane, index| {
+                visit(nest, index, vectors, &[Expr::ZERO, lane]);
+            });
+        } else {
+            nest.for_loop(start, size, 1, Kind::Seq, |nest, index| visit(nest, index, scalars, &[]));
+        }
         failed.map_or(Ok(()), Err)
     }
 

@@ -4,10 +4,10 @@
 //! unrolled. A group of dimensions is walked as one index, which divisions take apart again; these stand outside of the
 //! reduction loops. What a tile has beyond the end of a group is dealt with by one of the [`Tail`]s.
 //!
-//! Rows that are left over are done in tiles of their own: of just their number when it is known, else of 8, 4, 2 and 1 rows by
-//! the binary digits of what is left. So nothing is computed in vain, however few rows there are. Tiles of few results sum up
-//! in several parts, since one sum waits for the one before.
+//! Rows are [shared out](super::shares) to tiles of nearly the same size, so nothing is computed in vain, however few there are.
+//! Tiles of few results sum up in several parts, since one sum waits for the one before.
 
+use super::shares::Shares;
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use nim_ir::{Context, Diagnostic, Expr, Facts, ValueId};
@@ -21,6 +21,8 @@ pub enum Tail {
     Overlap,
     /// Rows: smaller tiles. Columns: the read buffer is padded, results outside are not written.
     Guard,
+    /// Rows: tiles of nearly the same size.
+    Even,
 }
 
 /// Dimensions that are walked as one index, the last fastest.
@@ -89,12 +91,13 @@ impl Group {
             Tail::Guard
         };
     }
-    fn base(&self, ctx: &Context, tile: Expr) -> Expr {
+    /// First index of a tile, where each is full.
+    pub fn base(&self, ctx: &Context, tile: Expr) -> Expr {
         let pool = &ctx.exprs;
         let start = pool.scale(self.tile, tile);
         let start = match self.tail {
             Tail::Overlap => pool.min(start, pool.sub(self.size, pool.constant(self.tile))),
-            Tail::Exact | Tail::Guard => start,
+            Tail::Exact | Tail::Guard | Tail::Even => start,
         };
         pool.add(self.start, start)
     }
@@ -130,27 +133,6 @@ impl Group {
             short /= 2;
         }
         pieces
-    }
-    /// The rows behind the last full tile in smaller tiles: first index, number of rows, and what must be at least 0 for there to
-    /// be any.
-    fn leftover(&self, ctx: &Context) -> Vec<(Expr, i64, Option<Expr>)> {
-        if self.tail != Tail::Guard {
-            return vec![];
-        }
-        let pool = &ctx.exprs;
-        let end = pool.add(self.start, self.size);
-        let rest = pool.modulo(self.size, pool.constant(self.tile));
-        if let Some(rows) = pool.as_const(rest) {
-            return vec![(pool.sub(end, rest), rows, None)];
-        }
-        let mut out = vec![];
-        let mut rows = (self.tile as u64).next_power_of_two() as i64 / 2;
-        while rows > 0 {
-            let here = if 2 * rows >= self.tile { rest } else { pool.modulo(rest, pool.constant(2 * rows)) };
-            out.push((pool.sub(end, here), rows, Some(pool.sub(here, pool.constant(rows)))));
-            rows /= 2;
-        }
-        out
     }
     /// Takes an index apart into those of the dimensions.
     pub fn split(&self, ctx: &Context, domain: &[Expr], index: Expr, point: &mut [Expr]) {
@@ -193,13 +175,9 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let domain = &points.map.view.domain;
     let block = pool.constant(plan.row_block);
     let column_tiles = plan.columns.tiles(ctx);
-    let leftover = plan.rows.leftover(ctx);
-    let whole = match leftover.is_empty() {
-        true => plan.rows.tiles(ctx),
-        false => pool.floordiv(plan.rows.size, pool.constant(plan.rows.tile)),
-    };
+    let shares = Shares::new(ctx, &plan.rows, nest.facts);
     let in_units = !plan.units.dims.is_empty();
-    let walked = if in_units { plan.units.size } else { plan.rows.tiles(ctx) };
+    let walked = if in_units { plan.units.size } else { shares.tiles };
     let blocks = pool.ceildiv(walked, block);
     // One loop over everything outside of a block, so that threads find enough to do.
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
@@ -220,38 +198,36 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
                 failed = Some(e);
             }
         };
-        let first = pool.mul(row_block, block);
-        let all = if in_units { walked } else { whole };
-        let here = match plan.row_block == 1 && (in_units || leftover.is_empty()) {
-            true => Expr::ONE,
-            false => pool.simplify(pool.min(block, pool.sub(all, first)), nest.facts),
+        // Blocks are shared out like rows: a last one of few tiles would read all columns for them.
+        let begin = |b: Expr| pool.floordiv(pool.mul(b, walked), blocks);
+        let (first, here) = match () {
+            () if plan.row_block == 1 => (row_block, Expr::ONE),
+            () if blocks == Expr::ONE => (Expr::ZERO, walked),
+            () => (begin(row_block), pool.sub(begin(pool.add(row_block, Expr::ONE)), begin(row_block))),
         };
-        if in_units {
-            nest.range(here, Kind::Seq, |nest, u| {
-                plan.units.split(ctx, domain, pool.add(first, u), &mut point);
-                nest.range(whole, Kind::Seq, |nest, r| {
-                    tile(nest, &point, plan.rows.base(ctx, r), plan.rows.tile);
-                });
-                for &(row, rows, exists) in &leftover {
-                    let conditions: Vec<Expr> = exists.into_iter().collect();
-                    nest.guard(&conditions, |nest| tile(nest, &point, row, rows));
-                }
+        nest.range(here, Kind::Seq, |nest, at| {
+            let at = pool.add(first, at);
+            let (units, tiles) = if in_units { (Some(at), shares.tiles) } else { (None, Expr::ONE) };
+            if let Some(unit) = units {
+                plan.units.split(ctx, domain, unit, &mut point);
+            }
+            nest.range(tiles, Kind::Seq, |nest, r| {
+                let number = if in_units { r } else { at };
+                shares.tile(ctx, nest, number, &mut |nest, row, rows| tile(nest, &point, row, rows));
             });
-            return;
-        }
-        if here != Expr::ZERO {
-            nest.range(here, Kind::Seq, |nest, r| {
-                tile(nest, &point, plan.rows.base(ctx, pool.add(first, r)), plan.rows.tile);
-            });
-        }
-        // The last block of rows ends with what is left over.
-        let last = (blocks != Expr::ONE).then(|| pool.sub(pool.add(row_block, Expr::ONE), blocks));
-        for &(row, rows, exists) in &leftover {
-            let conditions: Vec<Expr> = last.into_iter().chain(exists).collect();
-            nest.guard(&conditions, |nest| tile(nest, &point, row, rows));
-        }
+        });
     });
     failed.map_or(Ok(()), Err)
+}
+
+/// Whether the epilogue of a tile of so many vectors is written out for each of them.
+fn written_out(points: &Points<'_>, vectors: i64) -> bool {
+    vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS
+}
+
+/// Operations that the epilogue of a tile of so many vectors is as code.
+pub fn epilogue_code(points: &Points<'_>, vectors: i64) -> i64 {
+    points.epilogue_ops() * if written_out(points, vectors) { vectors } else { 1 }
 }
 
 /// Into how many parts a tile of so many rows shares out which reduction.
@@ -428,7 +404,7 @@ impl Tile<'_> {
     fn finish(&self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         let points = self.points;
         let vectors = self.rows * self.plan.columns.tile / self.plan.lanes;
-        if vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS {
+        if written_out(points, vectors) {
             return self.guarded(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let results: Vec<ValueId> = tile.slots.iter().map(|&slot| nest.load(slot, &at, &[])).collect();
                 points.finish(nest, point, &results)
