@@ -75,7 +75,7 @@ pub fn f64_of(dtype: DType, bytes: &[u8]) -> f64 {
 }
 
 fn narrow_f64_of(dtype: DType, code: u8) -> f64 {
-    minifloat::format_of(dtype).map_or(f64::NAN, |format| format.decode(u16::from(code)))
+    minifloat::format_of(dtype).map_or(f64::NAN, |format| format.decode(u32::from(code)))
 }
 
 /// The integer that one element's bytes stand for: integers and `bool` (`ui64` wraps); `None` for other types.
@@ -126,7 +126,7 @@ fn encode_half(dtype: DType, x: f64) -> u16 {
     match dtype {
         DType::F16 if fits => f16::from_f32(short).to_bits(),
         DType::BF16 if fits => bf16::from_f32(short).to_bits(),
-        _ => minifloat::format_of(dtype).map_or(0, |format| format.encode(x, false)),
+        _ => minifloat::format_of(dtype).map_or(0, |format| format.encode(x, false) as u16),
     }
 }
 
