@@ -161,7 +161,7 @@ pub(crate) fn encode_integer(dtype: DType, negative: bool, magnitude: u64, round
     match dtype {
         DType::F32 | DType::C64 => encode_f64_with(dtype, signed(f64::from(magnitude as f32)), rounding),
         DType::F16 | DType::BF16 => {
-            let code = minifloat::format_of(dtype).map_or(0, |format| format.encode_exact(exact, false));
+            let code = minifloat::format_of(dtype).map_or(0, |format| format.encode_exact(exact, false) as u16);
             Encoded::new(code.to_ne_bytes())
         }
         DType::F8E8M0FNU => Encoded::new([minifloat::encode_e8m0_exact(exact, rounding.e8m0, rounding.saturate)]),

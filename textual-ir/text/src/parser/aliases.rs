@@ -100,7 +100,8 @@ impl Parser<'_> {
                 continue;
             }
             let text = behind[..len].to_string();
-            let alias = Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread, size: 0, defined: false };
+            let alias =
+                Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread, size: 0, defined: false };
             // A second one is an error if it is a definition; a line within an attribute may look like one.
             self.aliases.all.entry(text).or_insert(alias);
         }
@@ -250,7 +251,10 @@ impl Parser<'_> {
         if !self.is_alias(name) {
             return Ok(true);
         }
+        // The text does not grow by what it names.
+        let used = self.aliases.used;
         let value = self.written(name)?;
+        self.aliases.used = used;
         Ok(self.ctx.keep_alias(name, &value))
     }
 
