@@ -1,6 +1,6 @@
 //! Upstream MLIR as the parser of `nim-text` wants it.
 
-use crate::{MlirContext, MlirDiagnostic, MlirError, Severity};
+use crate::{MlirContext, MlirDiagnostic, MlirError, Severity, distinct};
 use nim_text::upstream::{Complaint, FILE};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -74,15 +74,19 @@ impl nim_text::upstream::Upstream for Upstream {
 
     fn generic(&self, text: &str) -> Result<String, Vec<Complaint>> {
         self.on_text(text, |context| {
-            let module = context.parse_unverified(text, FILE).map_err(complaints)?;
-            module.print_with_locations().map_err(complaints)
+            distinct::keep(text, |text| {
+                let module = context.parse_unverified(text, FILE).map_err(complaints)?;
+                module.print_with_locations().map_err(complaints)
+            })
         })
     }
 
     fn canonical_type(&self, text: &str) -> Option<String> {
         self.with(|state| {
             if !state.types.contains_key(text) {
-                let found = state.context().canonical_type(text);
+                // Upstream would count these anew.
+                let keep = text.contains("distinct[").then(|| text.to_owned());
+                let found = keep.or_else(|| state.context().canonical_type(text));
                 state.types.insert(text.to_owned(), found);
             }
             state.types[text].clone()

@@ -13,6 +13,7 @@
 mod bridge;
 mod context;
 mod diagnostics;
+mod distinct;
 mod module;
 pub mod pipeline;
 mod segment;

@@ -98,6 +98,8 @@ pub struct Context {
     alignments: RwLock<FxHashMap<Name, u32>>,
     /// Resources of other tools: who, key, and the value as text.
     foreign: RwLock<Vec<(Name, Name, Name)>>,
+    /// Aliases that are named in the text of attributes and types of unknown dialects: `#a` or `!t`, and what it stands for.
+    aliases: RwLock<Vec<(Name, Name)>>,
     dialects: Vec<&'static DialectDef>,
     ops: FxHashMap<&'static str, &'static OpDef>,
     /// Symbolic integer expressions.
@@ -124,6 +126,7 @@ impl Context {
             resources: RwLock::default(),
             alignments: RwLock::default(),
             foreign: RwLock::default(),
+            aliases: RwLock::default(),
             dialects: dialects.to_vec(),
             ops,
             exprs: ExprPool::new(),
@@ -337,6 +340,24 @@ impl Context {
     pub fn foreign_resources(&self) -> Vec<(&str, &str, &str)> {
         let foreign = self.foreign.read().unwrap_or_else(PoisonError::into_inner);
         foreign.iter().map(|&(owner, key, value)| (self.str(owner), self.str(key), self.str(value))).collect()
+    }
+    /// Keeps what an alias stands for: the text of an attribute or type of an unknown dialect names it. False when the alias
+    /// stands for something else already.
+    pub fn keep_alias(&self, alias: &str, value: &str) -> bool {
+        let entry = (self.name(alias), self.name(value));
+        let mut aliases = self.aliases.write().unwrap_or_else(PoisonError::into_inner);
+        match aliases.iter().find(|known| known.0 == entry.0) {
+            Some(known) => known.1 == entry.1,
+            None => {
+                aliases.push(entry);
+                true
+            }
+        }
+    }
+    /// Aliases with what they stand for, each behind those that it names.
+    pub fn kept_aliases(&self) -> Vec<(&str, &str)> {
+        let aliases = self.aliases.read().unwrap_or_else(PoisonError::into_inner);
+        aliases.iter().map(|&(alias, value)| (self.str(alias), self.str(value))).collect()
     }
     /// The alignment in bytes that a text asks for where it holds the resource; 64 unless told otherwise.
     pub fn resource_alignment(&self, key: Name) -> u32 {

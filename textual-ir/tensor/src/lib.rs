@@ -22,7 +22,7 @@ pub use blob::Blob;
 pub use compare::{Comparison, Tolerance, compare};
 pub use convert::{CastError, cast, cast_with};
 pub use dtype::DType;
-pub use minifloat::E8m0Round;
+pub use minifloat::{E8m0Round, Format};
 pub use scalar::{Encoded, Rounding, encode_f64, encode_f64_with, encode_i64, f64_of, i64_of};
 pub use tensor::{Tensor, TensorError};
 pub use value::{Made, Value};

@@ -2,7 +2,8 @@
 //!
 //! One generic encoder rounds an exact value `significand * 2^exponent` once, half to even, to any of the formats:
 //! IEEE `f16`, `bf16`, the four 8-bit types of "FP8 Formats for Deep Learning" (arXiv 2209.05433) and "8-bit Numerical
-//! Formats For Deep Neural Networks" (arXiv 2206.02915), and the OCP microscaling types `f4E2M1FN` and `f8E8M0FNU`.
+//! Formats For Deep Neural Networks" (arXiv 2206.02915), and the OCP microscaling types `f4E2M1FN` and `f8E8M0FNU`; beyond what
+//! tensors hold, the other narrow types of MLIR.
 //! Rounding once matters: going through `f32` first would round `f64` and `i64` sources twice.
 
 use crate::DType;
@@ -20,9 +21,9 @@ enum Specials {
     Finite,
 }
 
-/// A signed format of at most 16 bits.
+/// A signed format of at most 19 bits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Format {
+pub struct Format {
     exponent_bits: u32,
     mantissa_bits: u32,
     bias: i32,
@@ -58,25 +59,36 @@ impl Exact {
 
 /// The format of a signed narrow floating-point type.
 pub(crate) fn format_of(dtype: DType) -> Option<Format> {
-    Some(match dtype {
-        DType::F16 => format(5, 10, 15, Specials::Ieee),
-        DType::BF16 => format(8, 7, 127, Specials::Ieee),
-        DType::F8E4M3FN => format(4, 3, 7, Specials::Fn),
-        DType::F8E4M3FNUZ => format(4, 3, 8, Specials::Fnuz),
-        DType::F8E5M2 => format(5, 2, 15, Specials::Ieee),
-        DType::F8E5M2FNUZ => format(5, 2, 16, Specials::Fnuz),
-        DType::F4E2M1FN => format(2, 1, 1, Specials::Finite),
-        _ => return None,
-    })
+    Format::named(dtype.name())
 }
 
 impl Format {
-    fn sign_bit(self) -> u16 {
+    /// The format that MLIR knows by this name; `f8E8M0FNU`, which has no sign, is not one of these.
+    pub fn named(name: &str) -> Option<Format> {
+        Some(match name {
+            "f16" => format(5, 10, 15, Specials::Ieee),
+            "bf16" => format(8, 7, 127, Specials::Ieee),
+            "tf32" => format(8, 10, 127, Specials::Ieee),
+            "f8E3M4" => format(3, 4, 3, Specials::Ieee),
+            "f8E4M3" => format(4, 3, 7, Specials::Ieee),
+            "f8E4M3FN" => format(4, 3, 7, Specials::Fn),
+            "f8E4M3FNUZ" => format(4, 3, 8, Specials::Fnuz),
+            "f8E4M3B11FNUZ" => format(4, 3, 11, Specials::Fnuz),
+            "f8E5M2" => format(5, 2, 15, Specials::Ieee),
+            "f8E5M2FNUZ" => format(5, 2, 16, Specials::Fnuz),
+            "f6E2M3FN" => format(2, 3, 1, Specials::Finite),
+            "f6E3M2FN" => format(3, 2, 3, Specials::Finite),
+            "f4E2M1FN" => format(2, 1, 1, Specials::Finite),
+            _ => return None,
+        })
+    }
+
+    fn sign_bit(self) -> u32 {
         1 << (self.exponent_bits + self.mantissa_bits)
     }
 
     /// Code of the largest finite value.
-    fn max_finite(self) -> u16 {
+    fn max_finite(self) -> u32 {
         match self.specials {
             // The whole top exponent is taken by infinity and NaN.
             Specials::Ieee => self.infinity() - 1,
@@ -86,12 +98,12 @@ impl Format {
         }
     }
 
-    fn infinity(self) -> u16 {
+    fn infinity(self) -> u32 {
         ((1 << self.exponent_bits) - 1) << self.mantissa_bits
     }
 
     /// Code of NaN. A format without NaN gives a zero of the opposite sign, as the standard's reference does.
-    fn nan(self, negative: bool) -> u16 {
+    fn nan(self, negative: bool) -> u32 {
         let sign = if negative { self.sign_bit() } else { 0 };
         match self.specials {
             Specials::Ieee => sign | self.infinity() | 1 << (self.mantissa_bits - 1),
@@ -102,7 +114,7 @@ impl Format {
     }
 
     /// What a value too large becomes.
-    fn overflow(self, negative: bool, saturate: bool) -> u16 {
+    fn overflow(self, negative: bool, saturate: bool) -> u32 {
         let sign = if negative { self.sign_bit() } else { 0 };
         match self.specials {
             Specials::Finite => sign | self.max_finite(),
@@ -113,7 +125,7 @@ impl Format {
     }
 
     /// Rounds to nearest, ties to even. With `saturate`, what is too large becomes the largest finite value.
-    pub fn encode_exact(self, x: Exact, saturate: bool) -> u16 {
+    pub(crate) fn encode_exact(self, x: Exact, saturate: bool) -> u32 {
         let mantissa = self.mantissa_bits as i32;
         let mut code = 0;
         if x.significand != 0 {
@@ -127,14 +139,14 @@ impl Format {
             if wide > u64::from(self.max_finite()) {
                 return self.overflow(x.negative, saturate);
             }
-            code = wide as u16;
+            code = wide as u32;
         }
         let no_sign = self.specials == Specials::Fnuz && code == 0;
         if x.negative && !no_sign { code | self.sign_bit() } else { code }
     }
 
     /// As [`Format::encode_exact`], from any `f64`.
-    pub fn encode(self, x: f64, saturate: bool) -> u16 {
+    pub fn encode(self, x: f64, saturate: bool) -> u32 {
         if x.is_nan() {
             self.nan(x.is_sign_negative())
         } else if x.is_infinite() {
@@ -145,12 +157,12 @@ impl Format {
     }
 
     /// The value of a code; bits above the format's width are ignored.
-    pub fn decode(self, code: u16) -> f64 {
+    pub fn decode(self, code: u32) -> f64 {
         let negative = code & self.sign_bit() != 0;
         let magnitude = code & (self.sign_bit() - 1);
         let sign = if negative { -1.0 } else { 1.0 };
         let (exponent, mantissa) =
-            (i32::from(magnitude >> self.mantissa_bits), magnitude & ((1 << self.mantissa_bits) - 1));
+            ((magnitude >> self.mantissa_bits) as i32, magnitude & ((1 << self.mantissa_bits) - 1));
         match self.specials {
             Specials::Fnuz if negative && magnitude == 0 => return f64::NAN,
             Specials::Fn if magnitude == self.sign_bit() - 1 => return f64::NAN.copysign(sign),
@@ -294,13 +306,13 @@ mod tests {
         let (half, brain) = (format_of(DType::F16).unwrap(), format_of(DType::BF16).unwrap());
         for bits in 0..=u16::MAX {
             let (h, b) = (f16::from_bits(bits), bf16::from_bits(bits));
-            assert_eq!(h.is_nan(), half.decode(bits).is_nan());
-            assert_eq!(b.is_nan(), brain.decode(bits).is_nan());
+            assert_eq!(h.is_nan(), half.decode(bits.into()).is_nan());
+            assert_eq!(b.is_nan(), brain.decode(bits.into()).is_nan());
             if !h.is_nan() {
-                assert_eq!(h.to_f64().to_bits(), half.decode(bits).to_bits());
+                assert_eq!(h.to_f64().to_bits(), half.decode(bits.into()).to_bits());
             }
             if !b.is_nan() {
-                assert_eq!(b.to_f64().to_bits(), brain.decode(bits).to_bits());
+                assert_eq!(b.to_f64().to_bits(), brain.decode(bits.into()).to_bits());
             }
         }
     }

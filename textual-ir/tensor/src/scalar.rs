@@ -75,7 +75,7 @@ pub fn f64_of(dtype: DType, bytes: &[u8]) -> f64 {
 }
 
 fn narrow_f64_of(dtype: DType, code: u8) -> f64 {
-    minifloat::format_of(dtype).map_or(f64::NAN, |format| format.decode(u16::from(code)))
+    minifloat::format_of(dtype).map_or(f64::NAN, |format| format.decode(u32::from(code)))
 }
 
 /// The integer that one element's bytes stand for: integers and `bool` (`ui64` wraps); `None` for other types.
@@ -126,7 +126,7 @@ fn encode_half(dtype: DType, x: f64) -> u16 {
     match dtype {
         DType::F16 if fits => f16::from_f32(short).to_bits(),
         DType::BF16 if fits => bf16::from_f32(short).to_bits(),
-        _ => minifloat::format_of(dtype).map_or(0, |format| format.encode(x, false)),
+        _ => minifloat::format_of(dtype).map_or(0, |format| format.encode(x, false) as u16),
     }
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn encode_integer(dtype: DType, negative: bool, magnitude: u64, round
     match dtype {
         DType::F32 | DType::C64 => encode_f64_with(dtype, signed(f64::from(magnitude as f32)), rounding),
         DType::F16 | DType::BF16 => {
-            let code = minifloat::format_of(dtype).map_or(0, |format| format.encode_exact(exact, false));
+            let code = minifloat::format_of(dtype).map_or(0, |format| format.encode_exact(exact, false) as u16);
             Encoded::new(code.to_ne_bytes())
         }
         DType::F8E8M0FNU => Encoded::new([minifloat::encode_e8m0_exact(exact, rounding.e8m0, rounding.saturate)]),

@@ -1,7 +1,7 @@
 //! Numbers as MLIR writes them, and the values of element types as bytes.
 
 use nim_ir::{Context, FloatKind, Signedness, Type, TypeData};
-use nim_tensor::{DType, encode_f64, f64_of};
+use nim_tensor::{DType, E8m0Round, Format, Rounding, encode_f64_with, f64_of};
 
 /// A finite or other float as a literal that reads back as the same value of the type.
 pub fn float_literal(ctx: &Context, ty: Type, x: f64) -> String {
@@ -31,26 +31,25 @@ fn mlir_exponent(text: &str) -> String {
     format!("{mantissa}e{sign}{digits:0>2}")
 }
 
-/// The value of a type nearest to a decimal literal.
+/// The value of a type nearest to a decimal literal, which is an `f64` first, as it is upstream.
 pub fn parse_float(kind: FloatKind, text: &str) -> f64 {
-    match kind {
-        // Directly, so that it is rounded once.
-        FloatKind::F32 => text.parse::<f32>().map_or(f64::NAN, f64::from),
-        _ => round_to(kind, text.parse().unwrap_or(f64::NAN)),
-    }
+    round_to(kind, text.parse().unwrap_or(f64::NAN))
 }
 
-/// The value of a type nearest to a number.
+/// The value of a type nearest to a number; what is too large becomes infinity, or NaN where there is none, or else the
+/// largest value.
 pub fn round_to(kind: FloatKind, x: f64) -> f64 {
-    match host_float(kind) {
-        Some(dtype) => f64_of(dtype, &encode_f64(dtype, x)),
-        None => x,
+    match kind {
+        FloatKind::F64 | FloatKind::F80 | FloatKind::F128 => x,
+        FloatKind::F32 => f64::from(x as f32),
+        FloatKind::F8E8M0FNU => {
+            // Zero is no value of it; the smallest is the nearest.
+            let saturate = x.is_finite() && x.abs() < 1.0;
+            let rounding = Rounding { saturate, e8m0: E8m0Round::Nearest };
+            f64_of(DType::F8E8M0FNU, &encode_f64_with(DType::F8E8M0FNU, x, rounding))
+        }
+        _ => Format::named(kind.name()).map_or(x, |format| format.decode(format.encode(x, false))),
     }
-}
-
-/// The host type of a float type, if tensors can hold it.
-pub fn host_float(kind: FloatKind) -> Option<DType> {
-    DType::ALL.into_iter().find(|d| d.is_float() && d.name() == kind.name())
 }
 
 /// Exponent and mantissa bits; the leading one of `f80` is explicit.
@@ -98,10 +97,11 @@ fn float_bits(kind: FloatKind, x: f64) -> String {
         let quiet = if x.is_nan() && fraction == 0 { 1 << (mantissa - 1) } else { 0 };
         return format!("0x{:0width$X}", (bits >> 63) << (kind.bits() - 1) | ones | fraction | quiet);
     }
-    if let Some(dtype) = host_float(kind) {
-        let bytes = encode_f64(dtype, x);
-        let bits = little_endian(&bytes).iter().rev().fold(0u64, |bits, &b| bits << 8 | u64::from(b));
-        return format!("0x{bits:0width$X}");
+    if kind == FloatKind::F8E8M0FNU {
+        return "0xFF".into();
+    }
+    if let Some(format) = Format::named(kind.name()) {
+        return format!("0x{:0width$X}", format.encode(x, false));
     }
     let (exponent, mantissa) = layout(kind);
     let ones = ((1u128 << exponent) - 1) << mantissa;
@@ -115,7 +115,7 @@ fn float_bits(kind: FloatKind, x: f64) -> String {
     format!("0x{:0width$X}", sign | ones | explicit | quiet)
 }
 
-/// The value whose bits are these; `None` when they are too many or the type has no host form and the bits are finite.
+/// The value whose bits are these; `None` when they are too many, or those of a finite `f80` or `f128`.
 pub fn float_of_bits(kind: FloatKind, bits: u128) -> Option<f64> {
     if kind.bits() < 128 && bits >> kind.bits() != 0 {
         return None;
@@ -127,9 +127,14 @@ pub fn float_of_bits(kind: FloatKind, bits: u128) -> Option<f64> {
         let fraction = (bits as u64 & ((1 << mantissa) - 1)) << (52 - mantissa);
         return Some(f64::from_bits(sign | 0x7FF << 52 | fraction));
     }
-    if let Some(dtype) = host_float(kind) {
-        let bytes = (bits as u64).to_le_bytes();
-        return Some(f64_of(dtype, &little_endian(&bytes[..dtype.size()])));
+    match kind {
+        FloatKind::F64 => return Some(f64::from_bits(bits as u64)),
+        FloatKind::F32 => return Some(f32::from_bits(bits as u32).into()),
+        FloatKind::F8E8M0FNU => return Some(f64_of(DType::F8E8M0FNU, &[bits as u8])),
+        _ => {}
+    }
+    if let Some(format) = Format::named(kind.name()) {
+        return Some(format.decode(bits as u32));
     }
     let fraction = match kind {
         FloatKind::F80 => bits & ((1 << 63) - 1),
@@ -199,11 +204,26 @@ mod tests {
                 let back = if x.is_finite() { parse_float(kind, &text) } else { f64::NAN };
                 assert!(back == x || (back.is_nan() && x.is_nan()), "{name}: {x} as {text}");
             }
+            let narrow = kind.bits() <= 16;
+            for bits in 0..if narrow { 1u128 << kind.bits() } else { 0 } {
+                let x = float_of_bits(kind, bits).unwrap();
+                let back = if x.is_finite() { round_to(kind, x) } else { x };
+                assert!(back == x || x.is_nan(), "{name}: {bits:#x}");
+                let text = float_bits(kind, x);
+                let special = x.is_finite() || u128::from_str_radix(&text[2..], 16) == Ok(bits);
+                assert!(special, "{name}: {bits:#x} as {text}");
+            }
         }
         assert_eq!(float_literal(&ctx, ctx.f32_type(), 1.0), "1.000000e+00");
         assert_eq!(float_literal(&ctx, ctx.f32_type(), 0.1f32.into()), "1.000000e-01");
         assert_eq!(float_literal(&ctx, ctx.f32_type(), f64::INFINITY), "0x7F800000");
         assert_eq!(float_of_bits(FloatKind::F32, 0xFF80_0000), Some(f64::NEG_INFINITY));
+        // As upstream: the literal is an f64 first; what is too large is NaN where there is no infinity.
+        assert_eq!(parse_float(FloatKind::F32, "1.00000005960464477540"), 1.0);
+        assert!(parse_float(FloatKind::F8E4M3FN, "500.0").is_nan());
+        assert_eq!(parse_float(FloatKind::F8E4M3, "500.0"), f64::INFINITY);
+        assert_eq!(parse_float(FloatKind::F6E3M2FN, "1e9"), 28.0);
+        assert_eq!(parse_float(FloatKind::F8E8M0FNU, "0.0"), 2f64.powi(-127));
         assert_eq!(float_literal(&ctx, ctx.float_type(FloatKind::F128), f64::INFINITY).len(), 34);
         assert_eq!(float_of_bits(FloatKind::F80, 0x7FFF_8000_0000_0000_0000), Some(f64::INFINITY));
     }

@@ -3,8 +3,8 @@
 //! ```text
 //! // expected-error@+1 {{part of the message}}
 //! ```
-//! Kinds are `error`, `warning`, `note`; places `@+N`, `@-N`, `@above`, `@below`, `@N`, `@unknown`, or none for the line itself. The text must
-//! be part of `CODE message`, where the message is followed by what is said at its place. Notes stand where their label is; notes
+//! Kinds are `error`, `warning`, `note`; places `@+N`, `@-N`, `@above`, `@below`, `@N`, `@unknown`, or none for the line itself. `@above` and
+//! `@below` are the nearest lines that are more than such a comment. The text must be part of `CODE message`, where the message is followed by what is said at its place. Notes stand where their label is; notes
 //! and helps without a place count for the line of their diagnostic, and need not be expected.
 
 mod bless;
@@ -73,9 +73,18 @@ fn place(line: Option<usize>) -> String {
 
 fn read(text: &str) -> (Vec<Expectation>, Vec<String>) {
     let (mut expected, mut problems) = (vec![], vec![]);
+    // The last line that is more than such a comment, and what is expected of the next one.
+    let (mut above, mut below): (usize, Vec<usize>) = (0, vec![]);
     for (i, line) in text.lines().enumerate() {
         let written = i + 1;
-        let Some((_, comment)) = line.split_once("//") else { continue };
+        let comment = line.split_once("//").map_or("", |(_, comment)| comment);
+        let is_comment = comment.contains("expected-") && bless::only_expects(line);
+        if !is_comment {
+            for at in below.drain(..) {
+                let e: &mut Expectation = &mut expected[at];
+                e.line = Some(written);
+            }
+        }
         let mut rest = comment;
         while let Some(at) = rest.find("expected-") {
             rest = &rest[at + "expected-".len()..];
@@ -91,22 +100,29 @@ fn read(text: &str) -> (Vec<Expectation>, Vec<String>) {
                 break;
             };
             rest = tail;
-            match line_of(head.trim(), written) {
+            if is_comment && head.trim() == "@below" {
+                below.push(expected.len());
+            }
+            match line_of(head.trim(), written, above) {
                 Some(line) => expected.push(Expectation { severity, line, text: wanted.to_string(), written }),
                 None => problems.push(format!("line {written}: `{}` is no place", head.trim())),
             }
+        }
+        if !is_comment {
+            above = written;
         }
     }
     (expected, problems)
 }
 
-/// The line that `@+1`, `@above`, ... means; the inner `None` is "without a place".
-fn line_of(place: &str, written: usize) -> Option<Option<usize>> {
+/// The line that `@+1`, `@above`, ... means, where `above` is the last one that is more than a comment; the inner `None` is
+/// "without a place".
+fn line_of(place: &str, written: usize, above: usize) -> Option<Option<usize>> {
     if place.is_empty() {
         return Some(Some(written));
     }
     let line = match place.strip_prefix('@')? {
-        "above" => written.checked_sub(1)?,
+        "above" => above,
         "below" => written + 1,
         "unknown" => return Some(None),
         n if n.starts_with('+') => written + n[1..].parse::<usize>().ok()?,
@@ -175,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn above_and_below_pass_over_lines_that_expect_something() {
+        let text = "// expected-error@below {{a}}\n// expected-error@below {{b}}\nx\n// expected-error@above {{c}}\n\
+                    // expected-error@above {{d}}\n";
+        assert_eq!(problems(text, &[(3, "a"), (3, "b"), (3, "c"), (3, "d")]), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_is_missing_and_what_is_too_much() {
         let found = problems("x // expected-error {{one}}\ny\n", &[(2, "two")]);
         assert_eq!(
@@ -214,8 +237,8 @@ e
 // expected-error@-1 {{e}}
 "
         );
-        let fine = "// expected-error@below {{x}}\ny // expected-error@above {{z}}\n";
-        assert_eq!(blessed(fine, &[(2, "x"), (1, "z")]), fine, "what is right stays");
+        let fine = "a\n// expected-error@below {{x}}\n// expected-error@below {{y}}\nb // expected-error@above {{z}}\n";
+        assert_eq!(blessed(fine, &[(4, "x"), (4, "y"), (1, "z")]), fine, "what is right stays");
         // One more line between a comment and what it is about.
         let far = "// expected-error@+2 {{far}}\na\nb\n";
         assert_eq!(

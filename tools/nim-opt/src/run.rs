@@ -213,7 +213,13 @@ fn keeps_unknown(config: &Config) -> bool {
 }
 
 fn parse_options(config: &Config) -> ParseOptions {
-    ParseOptions { allow_unregistered: keeps_unknown(config), upstream: crate::upstream(), ..ParseOptions::default() }
+    ParseOptions {
+        allow_unregistered: keeps_unknown(config),
+        upstream: crate::upstream(),
+        // The definitions check the parameters.
+        expand_aliases: config.irdl_file.is_some(),
+        ..ParseOptions::default()
+    }
 }
 
 /// The dialects of `--irdl-file`; `None` without one, or when something is wrong with it, which is added to `found`.

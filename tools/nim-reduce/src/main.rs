@@ -140,7 +140,12 @@ fn text(known: &Known<'_>, cli: &Cli) -> Result<String, String> {
     let (module, found) = parse_module(
         &ctx,
         source,
-        &ParseOptions { allow_unregistered: true, blob_dir: folder, upstream: nim_opt::upstream() },
+        &ParseOptions {
+            allow_unregistered: true,
+            blob_dir: folder,
+            upstream: nim_opt::upstream(),
+            ..ParseOptions::default()
+        },
     );
     let readable = !found.iter().any(Diagnostic::is_error);
     Ok(if readable { print_module(&ctx, &module, &PrintOptions::default()) } else { text })

@@ -309,7 +309,10 @@ impl<'a> Tables<'a> {
         }
         for _ in 0..stream.count()? {
             let mut text = || Ok(self.ctx.str(stream.of(&self.names)?));
-            self.ctx.add_foreign_resource(text()?, text()?, text()?);
+            match (text()?, text()?, text()?) {
+                ("", alias, value) => drop(self.ctx.keep_alias(alias, value)),
+                (owner, key, value) => self.ctx.add_foreign_resource(owner, key, value),
+            }
         }
         Ok(())
     }

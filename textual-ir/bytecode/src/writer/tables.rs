@@ -67,7 +67,9 @@ impl<'a> Tables<'a> {
             resources.index(at);
             resources.index(blob.len());
         }
-        let foreign = self.ctx.foreign_resources();
+        // Aliases are nobody's.
+        let aliases = self.ctx.kept_aliases().into_iter().map(|(alias, value)| ("", alias, value));
+        let foreign: Vec<_> = self.ctx.foreign_resources().into_iter().chain(aliases).collect();
         resources.index(foreign.len());
         for (owner, key, value) in foreign {
             for text in [owner, key, value] {

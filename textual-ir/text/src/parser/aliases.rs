@@ -4,7 +4,7 @@
 //! location aliases do.
 
 use super::Parser;
-use crate::{codes, strings};
+use crate::{codes, strings, upstream};
 use nim_ir::{Attr, Diagnostic, Type, diagnostics::did_you_mean, syntax::Parse};
 use rustc_hash::FxHashMap;
 use std::ops::Range;
@@ -27,6 +27,8 @@ struct Alias {
     state: State,
     /// Bytes that it would be with all aliases in it written out.
     size: usize,
+    /// The parser came by: it is no line within something else.
+    defined: bool,
 }
 
 /// An alias may be as long as this, written out, and some times as long as the text: aliases of aliases else grow without end.
@@ -38,6 +40,8 @@ pub(super) struct Aliases {
     all: FxHashMap<String, Alias>,
     /// Bytes of the aliases that were used so far by what is being read.
     used: usize,
+    /// Those that a text from upstream names.
+    named: Vec<String>,
 }
 
 impl Aliases {
@@ -48,6 +52,31 @@ impl Aliases {
     pub(super) fn use_again(&mut self, size: usize) {
         self.used = self.used.saturating_add(size);
     }
+}
+
+/// Where `#name` and `!name` stand in a text, outside of strings: aliases, if they are defined.
+pub(crate) fn alias_ranges_in(text: &str) -> Vec<Range<usize>> {
+    let (mut found, mut i, bytes) = (vec![], 0, text.as_bytes());
+    while i < bytes.len() {
+        match bytes[i] {
+            b'"' => {
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'"' {
+                    i += if bytes[i] == b'\\' { 2 } else { 1 };
+                }
+                i += 1;
+            }
+            b'#' | b'!' => {
+                let end = i + 1 + strings::suffix_id_len(&text[i + 1..]);
+                if end > i + 1 && !text[i..end].contains('.') {
+                    found.push(i..end);
+                }
+                i = end;
+            }
+            _ => i += 1,
+        }
+    }
+    found
 }
 
 impl Parser<'_> {
@@ -71,17 +100,10 @@ impl Parser<'_> {
                 continue;
             }
             let text = behind[..len].to_string();
-            let alias = Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread, size: 0 };
-            if let Some(first) = self.aliases.all.get(&text).copied() {
-                let here = self.span(name_at..name_at + len);
-                let there = self.span(first.name_at..first.name_at + text.len());
-                self.emit(
-                    Diagnostic::error(codes::BAD_ALIAS, here, format!("`{text}` is defined twice"))
-                        .label(there, "first defined here"),
-                );
-                continue;
-            }
-            self.aliases.all.insert(text, alias);
+            let alias =
+                Alias { name_at, value_at: end - rest.len() + 1, state: State::Unread, size: 0, defined: false };
+            // A second one is an error if it is a definition; a line within an attribute may look like one.
+            self.aliases.all.entry(text).or_insert(alias);
         }
     }
 
@@ -90,21 +112,44 @@ impl Parser<'_> {
         let token = self.tokens.bump();
         let text = self.tokens.text(token);
         self.expect_token("=")?;
+        if let Some(alias) = self.aliases.all.get_mut(text).filter(|a| a.name_at == token.start as usize) {
+            alias.defined = true;
+        }
         let known = self.aliases.all.get(text).copied();
         match known {
             Some(alias) if matches!(alias.state, State::Unread) && alias.name_at == token.start as usize => {
                 self.read_alias(text, alias)
             }
-            // Read before, or a second definition: only its end is of interest.
-            _ if text.starts_with('!') => self.ty().map(drop),
-            _ => self.attribute(true).map(drop),
+            Some(first) if first.name_at != token.start as usize => {
+                let at = token.range();
+                if first.defined {
+                    let there = self.span(first.name_at..first.name_at + text.len());
+                    self.emit(
+                        Diagnostic::error(codes::BAD_ALIAS, self.span(at), format!("`{text}` is defined twice"))
+                            .label(there, "first defined here"),
+                    );
+                    return self.skip_definition(text);
+                }
+                // What was found first only looks like a definition.
+                let value_at = self.tokens.offset();
+                let alias = Alias { name_at: at.start, value_at, state: State::Unread, size: 0, defined: true };
+                self.aliases.all.insert(text.to_string(), alias);
+                self.read_alias(text, alias)
+            }
+            // Read before: only its end is of interest.
+            _ => self.skip_definition(text),
         }
+    }
+
+    fn skip_definition(&mut self, text: &str) -> Parse<()> {
+        if text.starts_with('!') { self.ty().map(drop) } else { self.attribute(true).map(drop) }
     }
 
     /// Reads the definition at the current place; stays behind it.
     fn read_alias(&mut self, text: &str, alias: Alias) -> Parse<()> {
         let set = |parser: &mut Self, state, size| {
-            parser.aliases.all.insert(text.to_string(), Alias { state, size, ..alias });
+            let defined = parser.aliases.all.get(text).is_some_and(|a| a.defined);
+            parser.aliases.all.insert(text.to_string(), Alias { state, size, defined, ..alias });
         };
         set(self, State::Reading, 0);
         let (start, around) = (self.tokens.offset(), std::mem::take(&mut self.aliases.used));
@@ -178,37 +223,72 @@ impl Parser<'_> {
         }
     }
 
+    /// The text of an attribute or type that no registered dialect has, `dialect.name<...>` or `dialect<...>`. Upstream keeps
+    /// those of dialects that it does not have as they are, with the aliases in them: so it is here, and what these stand for
+    /// is printed too.
+    pub(super) fn opaque_body(&mut self, range: Range<usize>) -> Parse<String> {
+        let text = &self.tokens.source()[range.clone()];
+        let dialect = text.split(['.', '<']).next().unwrap_or_default();
+        let known = self.ctx.has_dialect(dialect) || upstream::DIALECTS.contains(&dialect);
+        if known || self.opts.expand_aliases {
+            return self.without_aliases(range);
+        }
+        for name in alias_ranges_in(text) {
+            if !self.keep_alias(&text[name])? {
+                return self.without_aliases(range);
+            }
+        }
+        Ok(text.to_owned())
+    }
+
+    /// Has the context keep an alias, if this is one. False when its name means something else there.
+    fn keep_alias(&mut self, name: &str) -> Parse<bool> {
+        // In a text that comes back from upstream these are the aliases of what it was given.
+        if self.ctx.source(self.source).name == upstream::FILE {
+            self.aliases.named.push(name.to_owned());
+            return Ok(true);
+        }
+        if !self.is_alias(name) {
+            return Ok(true);
+        }
+        // The text does not grow by what it names.
+        let used = self.aliases.used;
+        let value = self.written(name)?;
+        self.aliases.used = used;
+        Ok(self.ctx.keep_alias(name, &value))
+    }
+
+    /// What texts of unknown dialects name, in what comes back from upstream.
+    pub(super) fn take_named_aliases(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.aliases.named)
+    }
+
+    /// Keeps what upstream left as it was.
+    pub(super) fn keep_named_aliases(&mut self, named: &[String]) {
+        for name in named {
+            // Definitions that are wrong are reported where they stand.
+            self.attempt(|p| p.keep_alias(name));
+        }
+    }
+
+    /// What an alias stands for, as text.
+    fn written(&mut self, name: &str) -> Parse<String> {
+        Ok(match name.starts_with('!') {
+            true => crate::printer::print_generic_type(self.ctx, self.type_alias(name)?),
+            false => crate::print_attr(self.ctx, self.attr_alias(name)?),
+        })
+    }
+
     /// A piece of the source with aliases in it written out, so that it means the same without them.
     pub(super) fn without_aliases(&mut self, range: Range<usize>) -> Parse<String> {
-        let source = self.tokens.source();
-        let text = &source[range.clone()];
+        let text = &self.tokens.source()[range];
         let mut out = String::new();
-        // What was copied to `out` already.
-        let (mut copied, mut i, bytes) = (0, 0, text.as_bytes());
-        while i < bytes.len() {
-            match bytes[i] {
-                b'"' => {
-                    i += 1;
-                    while i < bytes.len() && bytes[i] != b'"' {
-                        i += if bytes[i] == b'\\' { 2 } else { 1 };
-                    }
-                    i += 1;
-                }
-                b'#' | b'!' => {
-                    let end = i + 1 + strings::suffix_id_len(&text[i + 1..]);
-                    let name = &text[i..end];
-                    if !name.contains('.') && self.aliases.all.contains_key(name) {
-                        let written = match name.starts_with('!') {
-                            true => crate::print_type(self.ctx, self.type_alias(name)?),
-                            false => crate::print_attr(self.ctx, self.attr_alias(name)?),
-                        };
-                        out.push_str(&text[copied..i]);
-                        out.push_str(&written);
-                        copied = end;
-                    }
-                    i = end;
-                }
-                _ => i += 1,
+        let mut copied = 0;
+        for name in alias_ranges_in(text) {
+            if self.is_alias(&text[name.clone()]) {
+                out.push_str(&text[copied..name.start]);
+                out.push_str(&self.written(&text[name.clone()])?);
+                copied = name.end;
             }
         }
         out.push_str(&text[copied..]);

@@ -169,8 +169,11 @@ impl Parser<'_> {
     pub(super) fn float_value(&self, kind: Kind, negative: bool, text: &str, float: FloatKind) -> Result<f64, String> {
         match kind {
             Kind::Float => {
-                let value = numbers::parse_float(float, text);
-                Ok(if negative { -value } else { value })
+                // Some types have no negative zero.
+                Ok(match negative {
+                    true => numbers::parse_float(float, &format!("-{text}")),
+                    false => numbers::parse_float(float, text),
+                })
             }
             Kind::HexInteger if !negative => u128::from_str_radix(&text[2..], 16)
                 .ok()
@@ -207,7 +210,7 @@ impl Parser<'_> {
         if let Some(&known) = self.known.attrs.get(written).filter(|_| !has_type) {
             return Ok(known);
         }
-        let text = self.without_aliases(range)?;
+        let text = self.opaque_body(range)?;
         if has_type {
             self.tokens.bump();
             let ty = self.ty()?;

@@ -7,7 +7,7 @@ use crate::{
     numbers, strings,
 };
 use nim_ir::{Attr, AttrData, Diagnostic, FloatKind, Type, TypeData, attrs::Elements, syntax::Parse};
-use nim_tensor::{Blob, DType};
+use nim_tensor::{Blob, DType, Rounding};
 
 /// A number or word as written.
 #[derive(Copy, Clone)]
@@ -55,15 +55,12 @@ impl Parser<'_> {
         if self.is_error_type(ty) {
             return Ok(self.ctx.unit_attr());
         }
-        let Some(dims) = self.elements_shape(ty, start)? else {
-            // No host type: kept as it stands.
-            let text = format!("{} : ", &self.tokens.source()[start.start as usize..close.end as usize]);
-            return Ok(self.verbatim_text(&text, ty));
-        };
+        let dims = self.elements_shape(ty, start)?;
+        let host = self.ctx.dtype_of(ty);
         let count: usize = dims.iter().product();
-        if let (false, [Literal::One(n)]) = (is_list, lists.elements.as_slice())
+        if let (false, [Literal::One(n)], Some(_)) = (is_list, lists.elements.as_slice(), host)
             && n.token.kind == Kind::String
-            && self.ctx.dtype_of(ty) != Some(DType::String)
+            && host != Some(DType::String)
         {
             return self.dense_hex(n.token, ty, count);
         }
@@ -71,6 +68,11 @@ impl Parser<'_> {
         if !splat && lists.shape != dims && !(lists.elements.is_empty() && count == 0) {
             let message = format!("elements of shape {:?} do not fit {}", lists.shape, self.ctx.display_type(ty));
             return Err(self.error(codes::BAD_ELEMENTS, open, message));
+        }
+        if host.is_none() {
+            // Tensors of the host cannot hold the elements: kept as it stands.
+            let text = format!("{} : ", &self.tokens.source()[start.start as usize..close.end as usize]);
+            return Ok(self.verbatim_text(&text, ty));
         }
         self.dense_of(ty, &lists.elements, count)
     }
@@ -130,8 +132,8 @@ impl Parser<'_> {
         Ok(Literal::Complex(real, imaginary))
     }
 
-    /// Sizes of an elements type; `None` when tensors of the host cannot hold the elements.
-    fn elements_shape(&mut self, ty: Type, at: Token) -> Parse<Option<Vec<usize>>> {
+    /// Sizes of an elements type.
+    fn elements_shape(&mut self, ty: Type, at: Token) -> Parse<Vec<usize>> {
         let dims = match self.ctx.type_data(ty) {
             TypeData::Vector { dims, .. } => Some(dims.iter().map(|&(d, _)| d).collect()),
             TypeData::Tensor { .. } | TypeData::MemRef { .. } => self.ctx.static_dims(ty),
@@ -146,7 +148,7 @@ impl Parser<'_> {
         if nim_tensor::tensor::element_count(&sizes).is_none() {
             return Err(self.error(codes::BAD_ELEMENTS, at, "the number of elements overflows"));
         }
-        Ok(self.ctx.dtype_of(ty).map(|_| sizes))
+        Ok(sizes)
     }
 
     fn dense_of(&mut self, ty: Type, literals: &[Literal], count: usize) -> Parse<Attr> {
@@ -219,7 +221,9 @@ impl Parser<'_> {
                 return Ok(numbers::little_endian(&bits.to_le_bytes()[..dtype.size()]));
             }
             let value = self.float_value(n.token.kind, n.negative, text, kind).map_err(|m| (n.token, m))?;
-            Ok(nim_tensor::encode_f64(dtype, value).to_vec())
+            // It is a value of the type, an infinity too.
+            let rounding = Rounding { saturate: false, ..Rounding::default() };
+            Ok(nim_tensor::encode_f64_with(dtype, value, rounding).to_vec())
         };
         match (literal, half) {
             (Literal::Complex(re, im), Some((dtype, kind))) => {

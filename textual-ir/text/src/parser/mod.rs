@@ -46,6 +46,8 @@ pub struct ParseOptions {
     pub blob_dir: Option<PathBuf>,
     /// Who reads ops of upstream's dialects that no registered dialect defines, and verifies them.
     pub upstream: Option<Arc<dyn Upstream>>,
+    /// Write aliases out in attributes and types of dialects that nobody knows, because somebody reads what is in them.
+    pub expand_aliases: bool,
 }
 
 /// Parses a text of the context as a module. Diagnostics come in the order of the text; none of them is an error if and

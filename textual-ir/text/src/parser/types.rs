@@ -456,7 +456,7 @@ impl<'c> Parser<'c> {
             return Ok(self.ctx.ty(TypeData::Dialect { name: self.ctx.name(name), params }));
         }
         let range = self.balanced(token.start as usize + 1)?;
-        let text = self.without_aliases(range)?;
+        let text = self.opaque_body(range)?;
         Ok(self.ctx.ty(TypeData::Opaque(self.ctx.name(&text))))
     }
 

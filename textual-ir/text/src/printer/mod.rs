@@ -231,6 +231,9 @@ impl<'a> Printer<'a> {
 
     /// A module. One without name and attributes is its ops, line by line.
     fn module(&mut self, module: &'a Module) {
+        for (alias, value) in self.ctx.kept_aliases() {
+            self.push(&format!("{alias} = {value}\n"));
+        }
         let ops: Vec<OpId> = module.ops().collect();
         // A lone module at top level would read as the module itself.
         let lone_module = ops.len() == 1 && module.body.is(self.ctx, ops[0], "builtin.module");

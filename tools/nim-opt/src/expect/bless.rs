@@ -76,8 +76,12 @@ pub fn bless(text: &str, said: Vec<Said>) -> String {
                         Piece::Text(text) => rest += text,
                         Piece::Expected(which, place) => {
                             let Some(text) = &texts[which] else { continue };
-                            let target = expected[which].line.map(|line| now.get(line).copied().unwrap_or(line));
-                            let place = placed(place, at, target);
+                            let about = expected[which].line;
+                            let target = about.map(|line| now.get(line).copied().unwrap_or(line));
+                            let near = matches!(place.trim(), "@above" | "@below");
+                            let as_far = about.zip(target).is_some_and(|(a, t)| a + at == t + number);
+                            let place =
+                                if near && as_far { place.trim_end().into() } else { placed(place, at, target) };
                             rest += &format!("expected-{}{place} {{{{{text}}}}}", name(expected[which].severity));
                         }
                     }
@@ -100,7 +104,7 @@ fn shown(text: &str) -> String {
 
 /// The place as it was written, where that is still right.
 fn placed(written: &str, at: usize, target: Option<usize>) -> String {
-    if line_of(written.trim(), at) == Some(target) {
+    if line_of(written.trim(), at, at.saturating_sub(1)) == Some(target) {
         return written.trim_end().to_string();
     }
     match target {
@@ -129,7 +133,7 @@ fn pieces<'t>(line: &'t str, number: usize, expected: &[Expectation]) -> Vec<Pie
 }
 
 /// A comment that says nothing but what is expected.
-fn only_expects(line: &str) -> bool {
+pub(super) fn only_expects(line: &str) -> bool {
     let Some(mut rest) = line.trim().strip_prefix("//") else { return false };
     while let Some((before, behind)) = rest.split_once("expected-") {
         if !before.trim().is_empty() {

@@ -107,6 +107,7 @@ impl<'c> Parser<'c> {
         inner.pop_region_scope();
         inner.pop_scope();
         *self.body_now() = inner.bodies.pop().unwrap_or_default();
+        self.keep_named_aliases(&inner.take_named_aliases());
         let op = read.ok().and_then(|()| self.body_now().first_op(block));
         match (op, inner.finish().into_iter().find(Diagnostic::is_error)) {
             (Some(op), None) => Ok(op),

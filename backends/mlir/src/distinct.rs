@@ -1,0 +1,121 @@
+//! `distinct[3]<...>` keeps its number on the way through upstream, which counts anew in every text that it prints.
+
+use std::collections::HashMap;
+
+/// An op behind the text, one for each number, that tells what upstream made of it.
+const WITNESS: &str = "\"nim.distinct\"() {id = ";
+
+/// The bytes of the numbers in brackets behind `distinct`, outside of strings.
+fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
+    let (bytes, mut found, mut i) = (text.as_bytes(), vec![], 0);
+    while i < bytes.len() {
+        match bytes[i] {
+            b'"' => {
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'"' {
+                    i += if bytes[i] == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'd' if text[i..].starts_with("distinct[") => {
+                let start = i + "distinct[".len();
+                let end = start + bytes[start..].iter().take_while(|b| b.is_ascii_digit()).count();
+                found.push(start..end);
+                i = end;
+                continue;
+            }
+            _ => {}
+        }
+        i += 1;
+    }
+    found
+}
+
+/// `distinct[..]<..>` whose number stands here, to the bracket that closes it.
+fn whole(text: &str, number: &std::ops::Range<usize>) -> Option<String> {
+    let start = number.end + 1;
+    let (mut depth, mut quoted, mut before) = (0usize, false, ' ');
+    for (at, c) in text.get(start..)?.char_indices() {
+        match c {
+            '"' if before != '\\' => quoted = !quoted,
+            _ if quoted => {}
+            '<' => depth += 1,
+            '>' if before != '-' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(format!("distinct[{}]{}", &text[number.clone()], &text[start..=start + at]));
+        }
+        before = if before == '\\' && c == '\\' { ' ' } else { c };
+    }
+    None
+}
+
+/// What upstream prints of a text, with the numbers that the text has; numbers of its own come after those.
+pub(crate) fn keep<E>(text: &str, print: impl FnOnce(&str) -> Result<String, E>) -> Result<String, E> {
+    let mut ids: Vec<(&str, String)> = vec![];
+    if text.contains("distinct[") {
+        for number in numbers(text) {
+            let id = &text[number.clone()];
+            if let (false, Some(attr)) = (ids.iter().any(|i| i.0 == id), whole(text, &number)) {
+                ids.push((id, attr));
+            }
+        }
+    }
+    if ids.is_empty() {
+        return print(text);
+    }
+    // Behind the text, so that no position in it changes.
+    let mut with = format!("{}\n", text.trim_end());
+    for (_, attr) in &ids {
+        with.push_str(&format!("{WITNESS}{attr}}} : () -> ()\n"));
+    }
+    let printed = print(&with)?;
+    let mut known: HashMap<&str, &str> = HashMap::new();
+    let mut witnesses = ids.iter();
+    for line in printed.lines() {
+        let Some(rest) = line.trim_start().strip_prefix(WITNESS) else { continue };
+        let alias = rest.starts_with('#').then(|| rest.split([' ', '}']).next().unwrap_or_default());
+        let definition = alias.and_then(|a| printed.lines().find_map(|l| l.strip_prefix(a)?.strip_prefix(" = ")));
+        let there = definition.unwrap_or(rest);
+        if let (Some((id, _)), Some(number)) = (witnesses.next(), numbers(there).first()) {
+            known.insert(&there[number.clone()], id);
+        }
+    }
+    let number = |text: &str| text.parse::<u64>().ok();
+    let mut next = ids.iter().filter_map(|i| number(i.0)).max().unwrap_or(0);
+    let mut fresh: HashMap<&str, String> = HashMap::new();
+    let (mut out, mut copied) = (String::with_capacity(printed.len()), 0);
+    for range in numbers(&printed) {
+        let found = &printed[range.clone()];
+        out.push_str(&printed[copied..range.start]);
+        match known.get(found) {
+            Some(id) => out.push_str(id),
+            None => out.push_str(fresh.entry(found).or_insert_with(|| {
+                next += 1;
+                next.to_string()
+            })),
+        }
+        copied = range.end;
+    }
+    out.push_str(&printed[copied..]);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let text = "#a = distinct[7]<\"distinct[1]<>\">\n\"x\"() {b = distinct[3]<#a>} : () -> ()";
+        let out = keep(text, |given| {
+            assert_eq!(given.matches("nim.distinct").count(), 2);
+            assert!(given.starts_with(text));
+            let printed = "#d = distinct[1]<\"distinct[1]<>\">\n\"x\"() {b = distinct[0]<#d>, c = distinct[2]<>}\n";
+            Ok::<_, ()>(format!("{printed}  {WITNESS}#d}} : () -> ()\n  {WITNESS}distinct[0]<#d>}} : () -> ()\n"))
+        });
+        let out = out.unwrap_or_default();
+        assert!(out.contains("#d = distinct[7]<\"distinct[1]<>\">"), "{out}");
+        assert!(out.contains("{b = distinct[3]<#d>, c = distinct[8]<>}"), "{out}");
+    }
+}
