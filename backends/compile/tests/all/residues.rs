@@ -163,7 +163,9 @@ fn reductions_along_any_length() {
 /// Narrow elements have masks on some machines only; what is switched off divides by zero nowhere.
 #[test]
 fn elements_of_other_widths() {
-    for (dtype, name) in [(DType::I8, "i8"), (DType::U8, "ui8"), (DType::I16, "i16"), (DType::I32, "i32"), (DType::I64, "i64")] {
+    for (dtype, name) in
+        [(DType::I8, "i8"), (DType::U8, "ui8"), (DType::I16, "i16"), (DType::I32, "i32"), (DType::I64, "i64")]
+    {
         let text = format!(
             "func.func @main(%x: tensor<[S]x{name}>, %z: tensor<[S]x{name}>) -> tensor<[S]x{name}> {{
   %a = graph.mul %x, %z : (tensor<[S]x{name}>, tensor<[S]x{name}>) -> tensor<[S]x{name}>
