@@ -14,6 +14,7 @@
 pub mod bytecode;
 pub mod code_image;
 mod error;
+mod guards;
 mod machine;
 pub mod nimx;
 mod program;

@@ -302,6 +302,12 @@ impl Program {
     pub fn disassemble(&self) -> String {
         disassemble(&self.inner.contents)
     }
+
+    /// What the program checks each time it runs and what its kernels choose by the dimensions they get, line by line, each with the
+    /// symbol that it is about and the node that it comes from. Empty where all is known. Native programs tell the choices only.
+    pub fn explain_guards(&self) -> String {
+        crate::guards::explain(&self.inner.contents)
+    }
 }
 
 /// Checks all bytecode.

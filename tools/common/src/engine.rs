@@ -152,6 +152,14 @@ impl Engine {
         }
     }
 
+    /// What a program checks in each run and what its kernels choose, as text.
+    pub fn explain_guards(&self) -> Option<String> {
+        match &self.runner {
+            Runner::Interpreter { .. } => None,
+            Runner::Program(session) => Some(session.program().explain_guards()),
+        }
+    }
+
     /// The most bytes that its tensors took at a time, inputs and constants not counted; of the interpreter, which does
     /// not count them, the most that the whole process took, where the system says.
     pub fn peak_bytes(&self) -> Option<usize> {

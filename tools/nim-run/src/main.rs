@@ -69,6 +69,9 @@ struct Cli {
     /// Show the program's instructions instead of running it.
     #[arg(long, conflicts_with_all = ["input", "test_data", "bench", "profile"])]
     disassemble: bool,
+    /// Say what the program checks in each run, and what its kernels choose by the dimensions they get, instead of running it.
+    #[arg(long, conflicts_with_all = ["input", "test_data", "bench", "profile", "disassemble"])]
+    explain_guards: bool,
     /// The file with the constants, of a .nimx that was compiled with --constants; else the one beside it.
     #[arg(long, value_name = "FILE")]
     constants: Option<PathBuf>,
@@ -112,6 +115,9 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
     if cli.disassemble {
         return disassemble(&model.engine);
     }
+    if cli.explain_guards {
+        return explain_guards(&model.engine);
+    }
     let mut report = Report::new(cli, &model);
     let inputs = match &cli.test_data {
         Some(folder) => test(cli, &mut model, folder, &mut report)?,
@@ -136,6 +142,14 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
 /// Shows the program's instructions.
 fn disassemble(engine: &Engine) -> Result<bool, Failure> {
     let text = engine.disassemble().ok_or_else(|| Failure::new(Stage::Run, "the interpreter has no instructions"))?;
+    nim_tools::files::write(nim_tools::files::STDIO.as_ref(), text.as_bytes())?;
+    Ok(true)
+}
+
+/// Shows what is checked and chosen in each run.
+fn explain_guards(engine: &Engine) -> Result<bool, Failure> {
+    let text = engine.explain_guards().ok_or_else(|| Failure::new(Stage::Run, "the interpreter chooses nothing"))?;
+    let text = if text.is_empty() { "nothing is checked or chosen\n".into() } else { text };
     nim_tools::files::write(nim_tools::files::STDIO.as_ref(), text.as_bytes())?;
     Ok(true)
 }

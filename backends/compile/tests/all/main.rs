@@ -6,5 +6,6 @@ mod dataflows;
 mod malformed;
 mod programs;
 mod random;
+mod residues;
 mod signs;
 mod threads;

@@ -6,7 +6,7 @@
 //! for all lanes. A product of matrices, a convolution as the product that it is, a convolution along its rows, a
 //! depthwise one and a pooling window come out of the same search; an estimate of cycles decides.
 
-use super::access::{self, Access, element_bits, estimate};
+use super::access::{self, Access, element_bits};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
 use super::{Env, IN_MEMORY, TILES, Tried, naive, shares};
@@ -151,7 +151,7 @@ impl Search<'_, '_> {
         self.points.map.view.domain[k]
     }
     fn extent(&self, k: usize) -> f64 {
-        estimate(self.points.ctx, self.domain(k), ASSUMED)
+        self.env.estimate(self.domain(k), ASSUMED)
     }
     fn extents(&self, dims: &[usize]) -> f64 {
         dims.iter().map(|&k| self.extent(k)).product()
@@ -245,8 +245,7 @@ impl Search<'_, '_> {
                     let tails = if row_group.tail == Tail::Guard { &shared[..] } else { &[row_group.tail] };
                     for &tail in tails {
                         let row_group = Group { tail, ..row_group.clone() };
-                        let cost =
-                            self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
+                        let cost = self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
                         if let Some(c) = cost.filter(|&c| best.as_ref().is_none_or(|b| c < b.cost)) {
                             let columns = column_group.clone();
                             *best = Some(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
@@ -274,7 +273,7 @@ impl Search<'_, '_> {
             others.iter().chain(columns).chain(&self.reductions).copied().filter(|&k| access.uses[k]).collect();
         let copy = self.extents(&used);
         let dims = ctx.dim_exprs(self.points.source.ty(self.points.map.view.reads[read].value)).unwrap_or_default();
-        let size: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
+        let size: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
         if copy > 1.5 * size + 64.0 {
             return false;
         }
@@ -318,7 +317,7 @@ impl Search<'_, '_> {
         let ctx = self.points.ctx;
         let wide = (columns.tile / self.lanes) as f64;
         let lanes = self.lanes as f64;
-        let (row_size, column_size) = (estimate(ctx, rows.size, ASSUMED), estimate(ctx, columns.size, ASSUMED));
+        let (row_size, column_size) = (self.env.estimate(rows.size, ASSUMED), self.env.estimate(columns.size, ASSUMED));
         let depth = self.extents(&self.reductions);
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
         // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
@@ -344,26 +343,34 @@ impl Search<'_, '_> {
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
         // All columns of a tile of so many rows.
         let strip = |m: f64| {
-            let mut loads = 0.0;
+            // What is loaded, and of this the vectors with the time that they take from where they lie.
+            let (mut loads, mut fetched) = (0.0, 0.0);
             for (r, access) in self.reads.iter().enumerate() {
                 let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
-                loads += if gathered.contains(&r) {
-                    per_row * wide * lanes * 1.5
+                if gathered.contains(&r) {
+                    loads += per_row * wide * lanes * 1.5;
                 } else if vectors.contains(&r) {
                     // Unaligned vectors cross a line every other time.
                     let far = if self.far_apart(r) { 1.5 } else { 1.25 };
-                    per_row * wide * from_far * if packed.contains(&r) { 1.0 } else { far }
+                    let here = per_row * wide * if packed.contains(&r) { 1.0 } else { far };
+                    loads += here;
+                    fetched += here * from_far;
                 } else {
-                    per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 }
-                };
+                    loads +=
+                        per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 };
+                }
             }
             let work = m * wide;
-            let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0) + 0.1 * loads;
-            let write: f64 = self
-                .writes
-                .iter()
-                .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
-                .sum();
+            // Numbers for all lanes are loaded while vectors come from afar.
+            let all = loads + fetched * (1.0 - 1.0 / from_far);
+            let step = (work / 2.0).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
+            let write: f64 =
+                self.writes
+                    .iter()
+                    .map(|w| {
+                        if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 }
+                    })
+                    .sum();
             let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
             let rest =
                 single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
@@ -454,18 +461,18 @@ impl Search<'_, '_> {
             }
             let ty = self.points.source.ty(self.points.map.view.reads[r].value);
             let dims = ctx.dim_exprs(ty).unwrap_or_default();
-            let all: f64 = dims.iter().map(|&d| estimate(ctx, d, ASSUMED)).product();
+            let all: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
             // Of a unit where there are units, else of a row.
-            let steps = if units.dims.is_empty() { estimate(ctx, rows.size, ASSUMED) } else { used(&units.dims) };
+            let steps = if units.dims.is_empty() { self.env.estimate(rows.size, ASSUMED) } else { used(&units.dims) };
             bytes += all / used(batch) / steps * f64::from(element_bits(self.points)) / 8.0;
         }
         let (steps, bytes) = match units.dims.is_empty() {
-            true => ((estimate(ctx, rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
-            false => (estimate(ctx, units.size, ASSUMED), bytes),
+            true => ((self.env.estimate(rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
+            false => (self.env.estimate(units.size, ASSUMED), bytes),
         };
         let room = BLOCK_SHARE * f64::from(self.env.options.target.l2_kib) * 1024.0;
         let fits = (room / bytes.max(1.0)).floor().max(1.0);
-        let outer = self.extents(batch) * (estimate(ctx, columns.size, ASSUMED) / columns.tile as f64).ceil();
+        let outer = self.extents(batch) * (self.env.estimate(columns.size, ASSUMED) / columns.tile as f64).ceil();
         let wanted = (16.0 / outer).ceil().max(1.0);
         let shared = (steps / wanted).ceil().max(1.0);
         let most = fits.min(shared).min(steps).max(1.0);

@@ -72,13 +72,7 @@ pub fn between(
 }
 
 /// Vectors over `lower..upper` whose lanes behind the end are off; the closure gets the lane and the index.
-pub fn masked(
-    nest: &mut Nest<'_>,
-    lower: Expr,
-    upper: Expr,
-    lanes: i64,
-    f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr),
-) {
+pub fn masked(nest: &mut Nest<'_>, lower: Expr, upper: Expr, lanes: i64, f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr)) {
     let pool = &nest.ctx.exprs;
     let last = pool.sub(upper, Expr::ONE);
     nest.for_loop(lower, upper, lanes, Kind::Seq, |nest, base| {
@@ -162,7 +156,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     env.chosen(explain(ctx, group.size, lanes, rest));
     let outer: Vec<usize> = dims.iter().copied().filter(|k| !run.contains(k)).collect();
     let mut counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
-    let around: f64 = counts.iter().map(|&c| estimate(ctx, c, 64)).product();
+    let around: f64 = counts.iter().map(|&c| env.estimate(c, 64)).product();
     // Too few iterations outside: the column itself is cut into parts.
     let grain = pool.constant(GRAIN);
     let cut = around < 16.0 && pool.as_const(group.size).is_none_or(|n| n > GRAIN);

@@ -82,6 +82,14 @@ impl Env<'_> {
         }
     }
 
+    /// A size as a number for estimates: the likely one, else symbols count as `assumed`.
+    pub fn estimate(&self, size: Expr, assumed: i64) -> f64 {
+        match self.ctx.exprs.likely_value(size, &self.assumed) {
+            Some(value) => value.max(1) as f64,
+            None => access::estimate(self.ctx, size, assumed),
+        }
+    }
+
     /// Says once what is chosen when the kernel runs.
     fn chosen(&mut self, what: Option<String>) {
         if let Some(what) = what.filter(|what| !self.choices.contains(what)) {

@@ -2,7 +2,7 @@
 //!
 //! Sums of floats are taken in another order here, which the toolkit's default rules allow inside of reductions.
 
-use super::access::{self, Access, element_bits, estimate};
+use super::access::{self, Access, element_bits};
 use super::elementwise::{Rest, masked, rest};
 use super::tile::collapsed;
 use super::{Env, IN_MEMORY, ROWS, Tried, naive};
@@ -77,13 +77,13 @@ fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Resu
     let candidates = (0..view.rank()).filter(|&k| is_reduction[k] && fixed[k].is_none() && view.domain[k] != Expr::ONE);
     let fits =
         |k: usize| reads.iter().all(|a: &Access| a.contiguous(k) || !a.uses[k]) && reads.iter().any(|a| a.uses[k]);
-    let last = candidates.clone().find(|&k| fits(k) && estimate(ctx, view.domain[k], 64) >= 8.0);
+    let last = candidates.clone().find(|&k| fits(k) && env.estimate(view.domain[k], 64) >= 8.0);
     let last = last.ok_or(Miss("its reads do not lie side by side along a reduction of eight and more"))?;
     // Another dimension that no read tells apart is what a matrix product has: rows and columns do better there.
     let shared = (0..view.rank()).filter(|&k| !is_reduction[k] && fixed[k].is_none() && view.domain[k] != Expr::ONE);
     let reused = shared
         .clone()
-        .any(|k| estimate(ctx, view.domain[k], 64) >= 4.0 && reads.iter().any(|a| a.uses[last] && !a.uses[k]));
+        .any(|k| env.estimate(view.domain[k], 64) >= 4.0 && reads.iter().any(|a| a.uses[last] && !a.uses[k]));
     let bordered = (0..view.reads.len()).any(|r| super::copies::may_be_outside(points, r));
     if reused {
         return Err(Miss("a read is the same along a parallel dimension, which tiles make use of"));

@@ -17,8 +17,9 @@ use nim_ir::{Context, Expr, Facts};
 /// Values of symbols that stand for a few and for many rows.
 const FEW: std::ops::RangeInclusive<i64> = 1..=8;
 const MANY: std::ops::RangeInclusive<i64> = 64..=71;
-/// Weight of a few rows.
+/// Weight of a few rows, and where another number is likely.
 const FEW_WEIGHT: f64 = 0.25;
+const UNLIKELY_WEIGHT: f64 = 0.1;
 
 /// Tiles of a group of rows.
 pub struct Shares<'g> {
@@ -151,7 +152,9 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
         };
         pool.eval(size, &value).ok().filter(|&rows| rows > 0)
     };
-    let many = match pool.likely_value(size, facts) {
+    let likely = pool.likely_value(size, facts);
+    let weight = if likely.is_some() { UNLIKELY_WEIGHT } else { FEW_WEIGHT };
+    let many = match likely {
         Some(rows) if rows > 0 => vec![rows],
         // Of several dimensions all are large, or all but one are 1, as a batch often is.
         _ if symbols.len() > 1 => MANY.flat_map(|n| [of(n, 1), of(n, n)]).flatten().collect(),
@@ -161,7 +164,7 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
     if few.is_empty() && many.is_empty() {
         return vec![(1.0, *MANY.start())];
     }
-    let shares = if few.is_empty() || many.is_empty() { (1.0, 1.0) } else { (FEW_WEIGHT, 1.0 - FEW_WEIGHT) };
+    let shares = if few.is_empty() || many.is_empty() { (1.0, 1.0) } else { (weight, 1.0 - weight) };
     let weighted = |list: Vec<i64>, share: f64| {
         let each = share / list.len().max(1) as f64;
         list.into_iter().map(move |rows| (each, rows))
