@@ -1,18 +1,19 @@
-//! Sums of products of bytes: an unsigned and a signed factor, widened to `i32`, four products at a time.
+//! Sums of products of narrow numbers, as many at a time as fill a word of 32 bits: four of bytes, an unsigned and a signed one
+//! widened to `i32`, or two of `bf16` widened to `f32`.
 //!
-//! One factor (a constant one if there is) is packed as `[tiles, reductions/4, columns, 4]`, so that a vector holds four bytes of each
-//! column; the other is read four bytes at a time, where they lie side by side, or from a copy with the reduction innermost, filled
-//! with zeros to a multiple of four. Everything else is a tile like any other ([`super::tile`]).
+//! One factor (a constant one if there is) is packed as `[tiles, reductions/width, columns, width]`, so that a vector holds a word of
+//! each column; the other is read a word at a time, where its numbers lie side by side, or from a copy with the reduction innermost,
+//! filled with zeros to a multiple of the width. Everything else is a tile like any other ([`super::tile`]).
 
 use super::access::{self, estimate};
 use super::copies::{self, overhang};
 use super::tile::{self, Group, Plan, collapsed};
-use super::{BYTES, Env, Tried, naive};
+use super::{Env, Tried, WORDS, naive};
 use crate::nest::{Kind, Nest};
 use crate::packing::Packing;
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
-use nim_ir::{Diagnostic, Expr, Facts, OpId, TypeData, ValueId};
+use nim_ir::{Diagnostic, Expr, Facts, FloatKind, OpId, TypeData, ValueId};
 use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
@@ -23,7 +24,7 @@ const BLOCK_BYTES: f64 = 160.0 * 1024.0;
 /// How the map is walked.
 struct Choice {
     dot: Dot,
-    /// The factor whose bytes are packed, and the one that gives four bytes for all lanes.
+    /// The factor that is packed, and the one that gives a word for all lanes.
     packed: usize,
     spread: usize,
     direct: bool,
@@ -31,14 +32,14 @@ struct Choice {
     cost: f64,
 }
 
-/// Emits the map if it sums up products of bytes.
+/// Emits the map if it sums up products of bytes or `bf16`.
 ///
 /// # Errors
 /// What [`Points`] reports.
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
     let best =
-        search(points, env).ok_or(Miss("it sums up no products of an unsigned and a signed byte, a column at a time"));
-    let best = match best.and_then(|best| env.may(points, BYTES).map(|()| best)) {
+        search(points, env).ok_or(Miss("it sums up no products of an unsigned and a signed byte or of bf16 along a dimension"));
+    let best = match best.and_then(|best| env.may(points, WORDS).map(|()| best)) {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
@@ -61,7 +62,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     Ok(Ok(()))
 }
 
-/// How a factor is packed: `[outer..., tiles, inner..., columns, 4]`.
+/// How a factor is packed: `[outer..., tiles, inner..., columns, width]`.
 pub struct Packed {
     /// Dimensions of the domain that come first.
     pub outer: Vec<usize>,
@@ -71,41 +72,54 @@ pub struct Packed {
     pub inner: Vec<usize>,
 }
 
-/// The reads that are the unsigned and the signed factor of a body that multiplies two widened bytes and does nothing else.
-fn factors(points: &Points<'_>) -> Option<[usize; 2]> {
+/// The factors of a body that multiplies two widened numbers and does nothing else, and how many of them are a word. Of bytes the
+/// unsigned one comes first.
+fn factors(points: &Points<'_>) -> Option<([usize; 2], i64)> {
     let (ctx, source, view) = (points.ctx, points.source, &points.map.view);
     let [write] = view.writes.as_slice() else { return None };
-    let wide = matches!(ctx.type_data(points.accumulator_type(0)), TypeData::Integer { width: 32, .. });
-    if write.combine != Combine::Add || write.init_value.is_some() || write.subset.is_none() || !wide {
+    if write.combine != Combine::Add || write.init_value.is_some() || write.subset.is_none() {
         return None;
     }
+    let sum = points.accumulator_type(0);
+    let floats = match ctx.type_data(sum) {
+        TypeData::Integer { width: 32, .. } => false,
+        TypeData::Float(FloatKind::F32) => true,
+        _ => return None,
+    };
     let made_by = |v: ValueId, names: &[&str]| -> Option<OpId> {
         source.defining_op(v).filter(|&op| names.contains(&ctx.op_str(source.op_name(op))))
     };
-    let product = made_by(source.operand(view.body_yield(source)?, 0), &["arith.muli"])?;
+    let (multiply, widen): (_, &[&str]) =
+        if floats { ("arith.mulf", &["arith.extf"]) } else { ("arith.muli", &["arith.extui", "arith.extsi"]) };
+    let product = made_by(source.operand(view.body_yield(source)?, 0), &[multiply])?;
     let args = view.body_args(source);
     let mut found = [None; 2];
-    for v in source.operands(product) {
-        let widened = made_by(v, &["arith.extui", "arith.extsi"])?;
+    for (place, v) in source.operands(product).iter().enumerate() {
+        let widened = made_by(*v, widen).filter(|&op| source.ty(source.result(op)) == sum)?;
         let read = args.iter().position(|&a| a == source.operand(widened, 0))?;
-        let byte = matches!(ctx.type_data(source.ty(args[read])), TypeData::Integer { width: 8, .. });
-        let signed = usize::from(source.is(ctx, widened, "arith.extsi"));
-        if !byte || view.reads[read].subset.is_none() || found[signed].replace(read).is_some() {
+        let narrow = match ctx.type_data(source.ty(args[read])) {
+            TypeData::Integer { width: 8, .. } => !floats,
+            TypeData::Float(FloatKind::BF16) => floats,
+            _ => false,
+        };
+        let place = if floats { place } else { usize::from(source.is(ctx, widened, "arith.extsi")) };
+        if !narrow || view.reads[read].subset.is_none() || found[place].replace(read).is_some() {
             return None;
         }
     }
-    Some([found[0]?, found[1]?])
+    let [Some(left), Some(right)] = found else { return None };
+    (left != right).then_some(([left, right], if floats { 2 } else { 4 }))
 }
 
 fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Choice> {
-    let [unsigned, signed] = factors(points)?;
-    if naive::in_memory(points) {
+    let ([left, right], width) = factors(points)?;
+    if naive::in_memory(points) || width == 2 && !env.reorders(points) {
         return None;
     }
     let mut best: Option<Choice> = None;
-    for (packed, spread) in [(signed, unsigned), (unsigned, signed)] {
+    for (packed, spread) in [(right, left), (left, right)] {
         let constant = env.constant_arg(points, packed).is_some();
-        let found = choose(points, env, [unsigned, signed], [packed, spread], constant);
+        let found = choose(points, env, ([left, right], width), [packed, spread], constant);
         if let Some(found) = found
             && best.as_ref().is_none_or(|b| found.cost < b.cost)
         {
@@ -121,7 +135,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Choice> {
 fn choose(
     points: &Points<'_>,
     env: &Env<'_>,
-    [unsigned, signed]: [usize; 2],
+    (factors, width): ([usize; 2], i64),
     [packed, spread]: [usize; 2],
     constant: bool,
 ) -> Option<Choice> {
@@ -140,12 +154,13 @@ fn choose(
     if !constant && rows.iter().map(|&k| extent(k)).product::<f64>() < 8.0 {
         return None;
     }
-    let found = Dot { dim, unsigned, signed };
-    let direct = in_fours(points, spread, found) && !copies::may_be_outside(points, spread);
+    let found = Dot { dim, factors, width };
+    let direct = in_words(points, spread, found) && !copies::may_be_outside(points, spread);
     let lanes = i64::from((env.options.target.vector_bits / 32).max(1));
-    let depth = reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / 4.0).ceil();
+    let depth = reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / width as f64).ceil();
+    let at_once = if width == 4 { env.options.target.byte_products } else { env.options.target.bf16_products };
     let registers = i64::from(env.options.target.vector_registers)
-        - if env.options.target.byte_products >= env.options.target.vector_bits { 0 } else { 6 };
+        - if at_once >= env.options.target.vector_bits { 0 } else { 6 };
     let mut best: Option<(f64, Group, Group)> = None;
     for wide in 1..=4 {
         for tall in 1..=14 {
@@ -199,19 +214,19 @@ fn summed_along(points: &Points<'_>, reductions: &[usize], packed: usize, spread
     Some(dim)
 }
 
-/// How a map that sums up products of bytes does so in fours, with this factor packed and the other spread.
+/// How a map that sums up narrow products does so in words, with this factor packed and the other spread.
 pub fn dot(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
-    let [unsigned, signed] = factors(points)?;
+    let (factors, width) = factors(points)?;
     let is_reduction = points.map.reductions(points.ctx);
     let reductions: Vec<usize> = (0..is_reduction.len()).filter(|&k| is_reduction[k]).collect();
     let dim = summed_along(points, &reductions, packed, spread)?;
-    (packed != spread).then_some(Dot { dim, unsigned, signed })
+    (packed != spread).then_some(Dot { dim, factors, width })
 }
 
-/// Whether the bytes of a read lie in fours as they are.
-pub fn in_fours(points: &Points<'_>, read: usize, dot: Dot) -> bool {
+/// Whether the numbers of a read lie in words as they are.
+pub fn in_words(points: &Points<'_>, read: usize, dot: Dot) -> bool {
     let view = &points.map.view;
-    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % 4 == 0;
+    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % dot.width == 0;
     whole && access::read(points, &view.reads[read]).contiguous(dot.dim)
 }
 
@@ -223,7 +238,7 @@ fn own_axis(points: &Points<'_>, read: usize, k: usize) -> Option<usize> {
     (subset.iter().filter(mentions).count() == 1).then_some(axis)
 }
 
-/// A copy of the spread factor with the summed dimension innermost, filled with zeros to a multiple of four, and with its border.
+/// A copy of the spread factor with the summed dimension innermost, filled with zeros to whole words, and with its border.
 ///
 /// # Errors
 /// What [`Points`] reports.
@@ -243,13 +258,13 @@ pub fn regroup(
     let axis = own_axis(points, spread, dot.dim).unwrap_or_default();
     let element = ctx.element_type(ty).unwrap_or_else(|| ctx.none_type());
     let subset = memlet.subset.clone().unwrap_or_default();
-    let four = pool.constant(4);
+    let width = pool.constant(dot.width);
     // Where each dimension of the copy comes from.
     let order: Vec<usize> = (0..dims.len()).filter(|&d| d != axis).chain([axis]).collect();
     let count = points.map.view.domain[dot.dim];
     let mut sizes: Vec<Expr> = order.iter().map(|&d| pool.sum([dims[d], sides[d].0, sides[d].1])).collect();
     if let Some(last) = sizes.last_mut() {
-        *last = pool.mul(pool.ceildiv(count, four), four);
+        *last = pool.mul(pool.ceildiv(count, width), width);
     }
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
     let from = points.buffer(memlet.value)?;
@@ -299,7 +314,7 @@ pub fn regroup(
     Ok(())
 }
 
-/// Has the packed factor served by a copy `[outer..., tiles, reductions..., columns, 4]`, made at compile time if it is constant.
+/// Has the packed factor served by a copy `[outer..., tiles, reductions..., columns, width]`, made at compile time if it is constant.
 ///
 /// # Errors
 /// What [`Points`] reports.
@@ -313,15 +328,15 @@ pub fn pack(
 ) -> Result<(), Diagnostic> {
     let ctx = points.ctx;
     let pool = &ctx.exprs;
-    let (four, domain) = (pool.constant(4), points.map.view.domain.clone());
+    let (width, domain) = (pool.constant(dot.width), points.map.view.domain.clone());
     let (Packed { outer, columns, inner }, dim) = (packed, dot.dim);
-    let fours = |k: usize| if k == dim { pool.ceildiv(domain[k], four) } else { domain[k] };
+    let words = |k: usize| if k == dim { pool.ceildiv(domain[k], width) } else { domain[k] };
     let sizes: Vec<Expr> = outer
         .iter()
         .map(|&k| domain[k])
         .chain([columns.tiles(ctx)])
-        .chain(inner.iter().map(|&k| fours(k)))
-        .chain([pool.constant(columns.tile), four])
+        .chain(inner.iter().map(|&k| words(k)))
+        .chain([pool.constant(columns.tile), width])
         .collect();
     let iv = |k: usize| pool.var(points.map.ivs[k]);
     let tile = pool.constant(columns.tile);
@@ -330,10 +345,10 @@ pub fn pack(
         .iter()
         .map(|&k| iv(k))
         .chain([pool.floordiv(column, tile)])
-        .chain(inner.iter().map(|&k| if k == dim { pool.floordiv(iv(k), four) } else { iv(k) }))
+        .chain(inner.iter().map(|&k| if k == dim { pool.floordiv(iv(k), width) } else { iv(k) }))
         .chain([pool.modulo(column, tile), Expr::ZERO])
         .collect();
-    // The point that a packed byte belongs to.
+    // The point that a packed number belongs to.
     let point = |at: &[Expr]| {
         let mut point = vec![Expr::ZERO; domain.len()];
         for (&k, &i) in outer.iter().zip(at) {
@@ -342,7 +357,7 @@ pub fn pack(
         let rest = &at[outer.len()..];
         let [last_column, last] = [rest[rest.len() - 2], rest[rest.len() - 1]];
         for (&k, &i) in inner.iter().zip(&rest[1..]) {
-            point[k] = if k == dim { pool.add(pool.scale(4, i), last) } else { i };
+            point[k] = if k == dim { pool.add(pool.scale(dot.width, i), last) } else { i };
         }
         point[columns.dims[0]] = pool.add(pool.scale(columns.tile, rest[0]), last_column);
         point
