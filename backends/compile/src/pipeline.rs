@@ -371,7 +371,6 @@ fn fold_constants(ctx: &Context, body: &mut Body, strict: bool) {
 pub fn lower_precision_of(ctx: &Context, module: &mut Module, precision: Precision) {
     each_function(ctx, module, |body| {
         lower_precision(ctx, body, precision);
-        nim_transforms::cse::merge_equal_ops(ctx, body);
     });
 }
 

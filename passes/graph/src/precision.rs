@@ -6,8 +6,9 @@
 //! what lies between them in memory is narrow, constants among it; and a sum of products of two widened numbers is a sum of words
 //! (`walk-words`). Everything else (normalisation, softmax, sums of residuals) computes in `f32`.
 //!
-//! Other readers of a value that is rounded read the rounded one too, or it would be stored twice. Arguments and what a loop carries are
-//! rounded for contractions only. What moves elements (and takes maxima) commutes with rounding, which then happens before it.
+//! Other readers of a value read it as it was: where there are some, both are stored, which measured no slower than rounding for all,
+//! and is nearer to `f32` (residuals). What moves elements (and takes maxima) commutes with rounding, which then happens before it, so
+//! that a value with no readers but contractions is narrow all the way.
 //!
 //! Left alone are sums of one product, which are no sums (angles of positional encodings need their digits), factors that are
 //! widened from something narrow already, and everything that is no `f32`.
@@ -80,7 +81,7 @@ pub fn lower_precision(ctx: &Context, body: &mut Body, precision: Precision) -> 
         let factors = lower.body.operands(op).to_vec();
         let mut changed = false;
         for (i, factor) in factors.into_iter().enumerate() {
-            if let Some(rounded) = lower.rounded(factor) {
+            if let Some(rounded) = lower.rounded(factor, op) {
                 lower.body.set_operand(op, i, rounded);
                 changed = true;
             }
@@ -121,16 +122,10 @@ impl Lower<'_> {
         !single && body.operands_iter(op).all(|v| self.dtype(v) == Some(DType::F32) && dims(v).is_some())
     }
 
-    /// A value rounded, as `f32`.
-    fn rounded(&mut self, v: ValueId) -> Option<ValueId> {
+    /// A value rounded, as `f32`, for this reader: widened in its own block, a loop's body it may be, to be part of it.
+    fn rounded(&mut self, v: ValueId, reader: OpId) -> Option<ValueId> {
         let narrow = self.narrowed(v, MOVES)?;
-        let widened = self.body.uses(narrow).map(|u| u.op).find(|&op| {
-            Cast::is(self.ctx, self.body, op) && self.dtype(self.body.result(op)) == Some(DType::F32)
-        });
-        match widened {
-            Some(op) => Some(self.body.result(op)),
-            None => self.cast(narrow, DType::F32),
-        }
+        Some(cast(&mut Builder::before(self.ctx, self.body, reader), narrow, DType::F32))
     }
 
     /// A value rounded, in the narrow type; `None` where it is widened from a narrow one.
@@ -145,16 +140,15 @@ impl Lower<'_> {
                 match self.dtype(from) {
                     Some(dtype) if dtype == self.narrow => from,
                     Some(dtype) if dtype.bits() <= 16 => return None,
-                    _ => self.round(v, true)?,
+                    _ => self.cast(v, self.narrow)?,
                 }
             }
             Some(op) if constant(self.ctx, self.body, v).is_some() => self.constant(op)?,
             Some(op) if moves > 0 && self.moves(op) => match self.moved(op, moves - 1) {
                 Some(moved) => moved,
-                None => self.round(v, true)?,
+                None => self.cast(v, self.narrow)?,
             },
-            Some(_) => self.round(v, true)?,
-            None => self.round(v, false)?,
+            _ => self.cast(v, self.narrow)?,
         };
         self.known.insert(v, narrow);
         Some(narrow)
@@ -162,11 +156,7 @@ impl Lower<'_> {
 
     /// A cast behind where a value is made.
     fn cast(&mut self, v: ValueId, to: DType) -> Option<ValueId> {
-        let element = self.ctx.type_of_dtype(to);
-        let dims = self.ctx.dims(self.body.ty(v)).unwrap_or_default().to_vec();
-        let (ty, attr) = (self.ctx.tensor_type(&dims, element), self.ctx.type_attr(element));
-        let mut b = self.behind(v)?;
-        Some(b.value(Cast::NAME, &[v], ty, &[("to", attr)]))
+        Some(cast(&mut self.behind(v)?, v, to))
     }
 
     fn behind(&mut self, v: ValueId) -> Option<Builder<'_>> {
@@ -176,18 +166,7 @@ impl Lower<'_> {
             Some(op) => (InsertPoint::After(op), self.body.loc(op)),
             None => (InsertPoint::Before(first?), self.body.loc(first?)),
         };
-        Some(Builder { ctx, body: self.body, point, loc: ctx.derived_loc(NAME, loc) })
-    }
-
-    /// Rounds a value where it is made, for all its readers or for contractions.
-    fn round(&mut self, v: ValueId, for_all: bool) -> Option<ValueId> {
-        let narrow = self.cast(v, self.narrow)?;
-        let wide = self.cast(narrow, DType::F32)?;
-        if for_all && let Some(cast) = self.body.defining_op(narrow) {
-            self.body.replace_all_uses(v, wide);
-            self.body.set_operand(cast, 0, v);
-        }
-        Some(narrow)
+        Some(Builder { ctx, body: self.body, point, loc })
     }
 
     fn constant(&mut self, op: OpId) -> Option<ValueId> {
@@ -204,8 +183,7 @@ impl Lower<'_> {
         let (ctx, body) = (self.ctx, &*self.body);
         let name = ctx.op_str(body.op_name(op));
         let maximum = || body.attr_named(ctx, op, "kind").and_then(|a| ctx.as_string(a)) == Some("max");
-        [Reshape::NAME, Transpose::NAME, Slice::NAME, Concat::NAME].contains(&name)
-            || name == Pool::NAME && maximum()
+        [Reshape::NAME, Transpose::NAME, Slice::NAME, Concat::NAME].contains(&name) || name == Pool::NAME && maximum()
     }
 
     /// What an op moves, rounded before.
@@ -221,9 +199,14 @@ impl Lower<'_> {
         let mut state = OpState::of(name, loc).operands(&narrow).results(&[ty]);
         state.attrs = attrs;
         let new = b.insert(state);
-        let new = b.body.result(new);
-        let wide = self.cast(new, DType::F32)?;
-        self.body.replace_all_uses(old, wide);
-        Some(new)
+        Some(b.body.result(new))
     }
+}
+
+fn cast(b: &mut Builder<'_>, v: ValueId, to: DType) -> ValueId {
+    b.loc = b.ctx.derived_loc(NAME, b.loc);
+    let element = b.ctx.type_of_dtype(to);
+    let dims = b.ctx.dims(b.body.ty(v)).unwrap_or_default().to_vec();
+    let (ty, attr) = (b.ctx.tensor_type(&dims, element), b.ctx.type_attr(element));
+    b.value(Cast::NAME, &[v], ty, &[("to", attr)])
 }

@@ -7,6 +7,7 @@
 
 use super::access::{self, estimate};
 use super::copies::{self, overhang};
+use super::elementwise::between;
 use super::tile::{self, Group, Plan, collapsed};
 use super::{Env, Tried, WORDS, naive};
 use crate::nest::{Kind, Nest};
@@ -37,8 +38,8 @@ struct Choice {
 /// # Errors
 /// What [`Points`] reports.
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
-    let best =
-        search(points, env).ok_or(Miss("it sums up no products of an unsigned and a signed byte or of bf16 along a dimension"));
+    let best = search(points, env)
+        .ok_or(Miss("it sums up no products of an unsigned and a signed byte or of bf16 along a dimension"));
     let best = match best.and_then(|best| env.may(points, WORDS).map(|()| best)) {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
@@ -157,10 +158,11 @@ fn choose(
     let found = Dot { dim, factors, width };
     let direct = in_words(points, spread, found) && !copies::may_be_outside(points, spread);
     let lanes = i64::from((env.options.target.vector_bits / 32).max(1));
-    let depth = reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / width as f64).ceil();
+    let depth =
+        reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / width as f64).ceil();
     let at_once = if width == 4 { env.options.target.byte_products } else { env.options.target.bf16_products };
-    let registers = i64::from(env.options.target.vector_registers)
-        - if at_once >= env.options.target.vector_bits { 0 } else { 6 };
+    let registers =
+        i64::from(env.options.target.vector_registers) - if at_once >= env.options.target.vector_bits { 0 } else { 6 };
     let mut best: Option<(f64, Group, Group)> = None;
     for wide in 1..=4 {
         for tall in 1..=14 {
@@ -273,42 +275,66 @@ pub fn regroup(
     let border = memlet.border.map_or(zero, |b| points.scalar(b, scalar));
     let lanes = env.lanes(element);
     let (last, outer) = (sizes[sizes.len() - 1], sizes[..sizes.len() - 1].to_vec());
-    collapsed(nest, &outer, Kind::Parallel, &mut |nest, at| {
-        let mut element = |nest: &mut Nest<'_>, x: Expr| {
-            let place: Vec<Expr> = at.iter().copied().chain([x]).collect();
-            let mut index = vec![Expr::ZERO; dims.len()];
-            let mut inside = vec![];
-            for (&d, &p) in order.iter().zip(&place) {
-                let (low, high) = sides[d];
-                index[d] = pool.sub(p, low);
-                if low != Expr::ZERO {
-                    inside.push(index[d]);
-                }
-                if high != Expr::ZERO {
-                    inside.push(pool.sub(pool.sub(dims[d], Expr::ONE), index[d]));
-                }
+    // An element of the copy; of a dimension that is named it is known to be inside.
+    let element = |nest: &mut Nest<'_>, place: &[Expr], known: Option<usize>| {
+        let mut index = vec![Expr::ZERO; dims.len()];
+        let mut inside = vec![];
+        for (&d, &p) in order.iter().zip(place) {
+            let (low, high) = sides[d];
+            index[d] = pool.sub(p, low);
+            if low != Expr::ZERO && known != Some(d) {
+                inside.push(index[d]);
             }
-            let exists = match count == last {
-                true => vec![],
-                false => vec![pool.sub(pool.sub(count, Expr::ONE), x)],
-            };
-            let read = |nest: &mut Nest<'_>| match inside.is_empty() {
-                true => nest.load(from, &index, &[]),
-                false => nest.choose(
-                    &inside,
-                    scalar,
-                    |nest| nest.load(from, &index, &[]),
-                    |nest| nest.constant(border, scalar),
-                ),
-            };
-            let value = match exists.is_empty() {
-                true => read(nest),
-                false => nest.choose(&exists, scalar, read, |nest| nest.constant(zero, scalar)),
-            };
-            nest.store(value, buffer, &place, &[]);
+            if high != Expr::ZERO && known != Some(d) {
+                inside.push(pool.sub(pool.sub(dims[d], Expr::ONE), index[d]));
+            }
+        }
+        let exists = match pool.prove_le(Expr::ONE, pool.sub(count, place[place.len() - 1]), nest.facts) {
+            true => vec![],
+            false => vec![pool.sub(pool.sub(count, Expr::ONE), place[place.len() - 1])],
         };
-        super::elementwise::along(nest, last, lanes, 1, &mut element);
-    });
+        let read = |nest: &mut Nest<'_>| match inside.is_empty() {
+            true => nest.load(from, &index, &[]),
+            false => {
+                nest.choose(&inside, scalar, |nest| nest.load(from, &index, &[]), |nest| nest.constant(border, scalar))
+            }
+        };
+        let value = match exists.is_empty() {
+            true => read(nest),
+            false => nest.choose(&exists, scalar, read, |nest| nest.constant(zero, scalar)),
+        };
+        nest.store(value, buffer, place, &[]);
+    };
+    let fill = |nest: &mut Nest<'_>, place: &[Expr], value: nim_ir::Attr| {
+        let value = nest.constant(value, scalar);
+        nest.store(value, buffer, place, &[]);
+    };
+    let (numbers, few) = (pool.as_const(count), pool.as_const(last).filter(|&n| n < lanes));
+    if let (Some(numbers), Some(few), Some((&along, outer))) =
+        (numbers, few, outer.split_last().filter(|_| axis + 1 < dims.len()))
+    {
+        // Too few for a vector, as the colours of an image: vectors along what lies side by side where it is read.
+        let d = order[order.len() - 2];
+        let (low, end) = (sides[d].0, pool.add(sides[d].0, dims[d]));
+        collapsed(nest, outer, Kind::Parallel, &mut |nest, at| {
+            for number in 0..few {
+                let place = |x: Expr| at.iter().copied().chain([x, pool.constant(number)]).collect::<Vec<_>>();
+                if number >= numbers {
+                    between(nest, Expr::ZERO, along, lanes, 1, &mut |nest, x| fill(nest, &place(x), zero));
+                    continue;
+                }
+                between(nest, Expr::ZERO, low, 1, 1, &mut |nest, x| fill(nest, &place(x), border));
+                between(nest, low, end, lanes, 1, &mut |nest, x| element(nest, &place(x), Some(d)));
+                between(nest, end, along, 1, 1, &mut |nest, x| fill(nest, &place(x), border));
+            }
+        });
+    } else {
+        collapsed(nest, &outer, Kind::Parallel, &mut |nest, at| {
+            between(nest, Expr::ZERO, last, lanes, 1, &mut |nest, x| {
+                element(nest, &at.iter().copied().chain([x]).collect::<Vec<_>>(), None);
+            });
+        });
+    }
     let indices = order.iter().map(|&d| pool.add(subset[d], sides[d].0)).collect();
     points.replaced.insert(spread, Replaced { buffer, indices });
     Ok(())
