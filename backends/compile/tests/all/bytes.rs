@@ -101,7 +101,7 @@ fn matrices() {
             centred("a", with_az, &format!("[N]x{k}"), "tensor<"),
             centred("b", with_bz, &format!("{k}x{n}"), &bz_type),
         );
-        check(&text, &[x.into(), az.into()], (k > 1 && n > 1).then_some("loops.dot4"));
+        check(&text, &[x.into(), az.into()], (k > 1 && n > 1).then_some("loops.dot"));
     }
 }
 
@@ -129,6 +129,6 @@ fn convolutions() {
                return %p : tensor<[N]x{o}x{oh}x{ow}xi32>\n}}\n",
             dense(&weights),
         );
-        check(&text, &[x.into(), zero.into()], (b == DType::I8 && c > 1 && o > 1).then_some("loops.dot4"));
+        check(&text, &[x.into(), zero.into()], (b == DType::I8 && c > 1 && o > 1).then_some("loops.dot"));
     }
 }
