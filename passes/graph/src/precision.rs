@@ -178,8 +178,13 @@ impl Lower<'_> {
         Some(b.value(Constant::NAME, &[], ty, &[("value", value)]))
     }
 
-    /// Whether an op gives elements of its operands and nothing else.
+    /// Whether an op gives elements of its operands and nothing else, to contractions and others that do: else it would be done twice.
     fn moves(&self, op: OpId) -> bool {
+        let reads = |reader: OpId| self.only_moves(reader) || self.is_contraction(reader);
+        self.only_moves(op) && self.body.uses(self.body.result(op)).all(|u| reads(u.op))
+    }
+
+    fn only_moves(&self, op: OpId) -> bool {
         let (ctx, body) = (self.ctx, &*self.body);
         let name = ctx.op_str(body.op_name(op));
         let maximum = || body.attr_named(ctx, op, "kind").and_then(|a| ctx.as_string(a)) == Some("max");

@@ -3,12 +3,14 @@
 //!
 //! One factor (a constant one if there is) is packed as `[tiles, reductions/width, columns, width]`, so that a vector holds a word of
 //! each column; the other is read a word at a time, where its numbers lie side by side, or from a copy with the reduction innermost,
-//! filled with zeros to a multiple of the width. Everything else is a tile like any other ([`super::tile`]).
+//! filled with zeros to a multiple of the width. Which dimensions are rows and
+//! columns is searched for as for any contraction ([`super::contraction`]), and everything else is a tile like any other ([`super::tile`]).
 
 use super::access::{self, estimate};
+use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
 use super::elementwise::between;
-use super::tile::{self, Group, Plan, collapsed};
+use super::tile::{self, Group, collapsed};
 use super::{Env, Tried, WORDS, naive};
 use crate::nest::{Kind, Nest};
 use crate::packing::Packing;
@@ -19,48 +21,46 @@ use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
-/// Part of the second-level cache that a block of rows may fill, in bytes.
-const BLOCK_BYTES: f64 = 160.0 * 1024.0;
-
-/// How the map is walked.
-struct Choice {
-    dot: Dot,
-    /// The factor that is packed, and the one that gives a word for all lanes.
-    packed: usize,
-    spread: usize,
-    direct: bool,
-    plan: Plan,
-    cost: f64,
-}
 
 /// Emits the map if it sums up products of bytes or `bf16`.
 ///
 /// # Errors
 /// What [`Points`] reports.
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
-    let best = search(points, env)
-        .ok_or(Miss("it sums up no products of an unsigned and a signed byte or of bf16 along a dimension"));
-    let best = match best.and_then(|best| env.may(points, WORDS).map(|()| best)) {
+    let best = search(points, env).and_then(|best| env.may(points, WORDS).map(|()| best));
+    let (Words { dot, packed, spread }, best) = match best {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
     naive::fill_starts(points, nest)?;
-    if !best.direct {
-        let sides = overhang(points, best.spread).unwrap_or_default();
-        regroup(points, nest, env, best.spread, best.dot, &sides)?;
+    if !in_words(points, spread, dot) || copies::may_be_outside(points, spread) {
+        let sides = overhang(points, spread).unwrap_or_default();
+        regroup(points, nest, env, spread, dot, &sides)?;
     }
     let dims = |list: &[usize]| {
-        let access = access::read(points, &points.map.view.reads[best.packed]);
+        let access = access::read(points, &points.map.view.reads[packed]);
         list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>()
     };
     let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
-    let (outer, inner) = (dims(&best.plan.batch), dims(&inner));
-    let packed = Packed { outer, columns: best.plan.columns.clone(), inner };
-    pack(points, nest, env, best.packed, best.dot, &packed)?;
-    points.dot = Some(best.dot);
+    let (outer, inner) = (dims(&[&best.plan.batch[..], &best.plan.rows.dims].concat()), dims(&inner));
+    let layout = Packed { outer, columns: best.plan.columns.clone(), inner };
+    pack(points, nest, env, packed, dot, &layout)?;
+    points.dot = Some(dot);
+    env.repeats |= best.repeats();
     let fixed = vec![None; points.map.view.rank()];
     tile::emit(points, nest, &best.plan, &fixed)?;
     Ok(Ok(()))
+}
+
+/// Which factor is packed, so that a vector holds a word of each column, and which one gives a word for all lanes.
+#[derive(Clone, Copy)]
+pub struct Words {
+    /// How words are summed up.
+    pub dot: Dot,
+    /// The read that is packed.
+    pub packed: usize,
+    /// The other one.
+    pub spread: usize,
 }
 
 /// How a factor is packed: `[outer..., tiles, inner..., columns, width]`.
@@ -112,93 +112,27 @@ fn factors(points: &Points<'_>) -> Option<([usize; 2], i64)> {
     (left != right).then_some(([left, right], if floats { 2 } else { 4 }))
 }
 
-fn search(points: &Points<'_>, env: &Env<'_>) -> Option<Choice> {
-    let ([left, right], width) = factors(points)?;
-    if naive::in_memory(points) || width == 2 && !env.reorders(points) {
-        return None;
+/// One of the two ways to take the factors: the cheaper one, where nothing has to be packed when running if there is a choice.
+fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss> {
+    const NONE: Miss = Miss("it sums up no products of an unsigned and a signed byte or of bf16 along a dimension");
+    let (factors, width) = factors(points).ok_or(NONE)?;
+    if width == 2 && !env.reorders(points) {
+        return Err(Miss("its sums may not be taken in another order"));
     }
-    let mut best: Option<Choice> = None;
-    for (packed, spread) in [(right, left), (left, right)] {
-        let constant = env.constant_arg(points, packed).is_some();
-        let found = choose(points, env, ([left, right], width), [packed, spread], constant);
-        if let Some(found) = found
-            && best.as_ref().is_none_or(|b| found.cost < b.cost)
+    let mut best: Option<(Words, Candidate)> = None;
+    for (packed, spread) in [(factors[1], factors[0]), (factors[0], factors[1])] {
+        let Some(dot) = dot(points, packed, spread) else { continue };
+        let words = Words { dot, packed, spread };
+        if let Ok(found) = contraction::search(points, env, Some(words))
+            && best.as_ref().is_none_or(|(_, b)| found.cost < b.cost)
         {
-            best = Some(found);
+            best = Some((words, found));
         }
-        if constant && best.is_some() {
+        if best.is_some() && env.constant_arg(points, packed).is_some() {
             break;
         }
     }
-    best
-}
-
-fn choose(
-    points: &Points<'_>,
-    env: &Env<'_>,
-    (factors, width): ([usize; 2], i64),
-    [packed, spread]: [usize; 2],
-    constant: bool,
-) -> Option<Choice> {
-    let (ctx, view) = (points.ctx, &points.map.view);
-    let pool = &ctx.exprs;
-    let [vectors, numbers] = [packed, spread].map(|r| access::read(points, &view.reads[r]));
-    let extent = |k: usize| estimate(ctx, view.domain[k], ASSUMED);
-    let is_reduction = points.map.reductions(ctx);
-    let walked = (0..view.rank()).filter(|&k| view.domain[k] != Expr::ONE);
-    let (reductions, parallel): (Vec<usize>, Vec<usize>) = walked.partition(|&k| is_reduction[k]);
-    let dim = summed_along(points, &reductions, packed, spread)?;
-    let column = parallel.iter().copied().filter(|&k| vectors.uses[k] && !numbers.uses[k]);
-    let column = column.max_by(|&a, &b| extent(a).total_cmp(&extent(b)))?;
-    let rows: Vec<usize> = parallel.iter().copied().filter(|&k| !vectors.uses[k]).collect();
-    let batch: Vec<usize> = parallel.iter().copied().filter(|&k| k != column && vectors.uses[k]).collect();
-    if !constant && rows.iter().map(|&k| extent(k)).product::<f64>() < 8.0 {
-        return None;
-    }
-    let found = Dot { dim, factors, width };
-    let direct = in_words(points, spread, found) && !copies::may_be_outside(points, spread);
-    let lanes = i64::from((env.options.target.vector_bits / 32).max(1));
-    let depth =
-        reductions.iter().map(|&k| extent(k)).product::<f64>() / extent(dim) * (extent(dim) / width as f64).ceil();
-    let at_once = if width == 4 { env.options.target.byte_products } else { env.options.target.bf16_products };
-    let registers =
-        i64::from(env.options.target.vector_registers) - if at_once >= env.options.target.vector_bits { 0 } else { 6 };
-    let mut best: Option<(f64, Group, Group)> = None;
-    for wide in 1..=4 {
-        for tall in 1..=14 {
-            if tall * wide + wide + 1 > registers || rows.is_empty() && tall > 1 {
-                continue;
-            }
-            let mut row = Group::new(ctx, &view.domain, rows.clone());
-            let mut columns = Group::new(ctx, &view.domain, vec![column]);
-            row.set_tile(ctx, &env.assumed, tall, false);
-            columns.set_tile(ctx, &env.assumed, wide * lanes, false);
-            let (m, w) = (tall as f64, wide as f64);
-            let fixed = |e: Expr| pool.as_const(e).is_some();
-            let tiles = |size: Expr, tile: f64| {
-                let exact = estimate(ctx, size, ASSUMED) / tile;
-                if fixed(size) { exact.ceil() } else { exact + 0.5 }
-            };
-            // Two products and two loads a cycle, and each sum waits for the one before.
-            let step = (m * w / 2.0).max((m + w) / 2.0).max(2.0) + 0.1 * (m + w);
-            let cost = tiles(row.size, m) * tiles(columns.size, w * lanes as f64) * (depth * step + 3.0 * m * w + 20.0);
-            if best.as_ref().is_none_or(|b| cost < b.0) {
-                best = Some((cost, row, columns));
-            }
-        }
-    }
-    let (cost, rows, columns) = best?;
-    let others = reductions.iter().filter(|&&k| k != dim).map(|&k| (k, false));
-    let reductions: Vec<(usize, bool)> = others.chain([(dim, false)]).collect();
-    // Rows that follow each other before the columns move on: what the second-level cache holds, but work for all threads.
-    let count = estimate(ctx, rows.size, ASSUMED) / rows.tile as f64;
-    let outer = batch.iter().map(|&k| extent(k)).product::<f64>() * (extent(column) / columns.tile as f64).ceil();
-    let fits = (BLOCK_BYTES / (4.0 * depth * rows.tile as f64)).floor();
-    let row_block = fits.min((count / (16.0 / outer).ceil().max(1.0)).ceil()).max(1.0) as i64;
-    let reorders = env.reorders(points);
-    let units = Group::new(ctx, &view.domain, vec![]);
-    let plan = Plan { batch, units, rows, columns, lanes, reductions, row_block, reorders };
-    Some(Choice { dot: found, packed, spread, direct, plan, cost })
+    best.ok_or(NONE)
 }
 
 /// The longest reduction that walks one dimension of both containers, and nothing else of the spread one.
