@@ -81,6 +81,14 @@ def difference(found, expected):
     return f"off by {float(np.nanmax(np.abs(found - expected))):.2g} of {scale:.3g}"
 
 
+def steps(found, expected):
+    """What is wrong with a quantised output, if it is off by more than one step: the least distance of two of its numbers."""
+    apart = np.diff(np.unique(expected))
+    off = float(np.abs(found - expected).max()) if expected.size else 0.0
+    step = float(apart.min()) if apart.size else 0.0
+    return f"off by {off / step if step else off:.1f} steps" if off > 1.01 * step else None
+
+
 def error(found, expected):
     """The root mean square of differences, as a part of that of what is expected; of integers the part that differs."""
     if expected.dtype.kind != "f":
@@ -176,7 +184,8 @@ def measure(ours, theirs, other, golden, rng, rounds, precision):
         for position, tensor in enumerate(expected):
             found = np.load(ours.work / "out" / f"output_{position}.npy")
             errors[0] = max(errors[0], error(found, np.asarray(tensor)))
-            found = difference(found, np.asarray(tensor)) if precision == "f32" else None
+            compare = {"f32": difference, "int8": steps, "bf16": lambda *_: None}[precision]
+            found = compare(found, np.asarray(tensor))
             wrong = wrong or (found and f"output {position} is {found}")
         third = float("inf")
         if other:

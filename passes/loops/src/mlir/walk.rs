@@ -157,16 +157,16 @@ impl Emitter<'_> {
     fn waits(&self, op: OpId) -> bool {
         let loads = self.body.walk_op(op).into_iter().filter(|&o| self.body.is(self.ctx, o, "loops.load"));
         let slots = loads.filter_map(|load| self.body.defining_op(self.body.operand(load, 0)));
-        slots.filter_map(|slot| self.body.attr_named(self.ctx, slot, "space")).any(|a| self.ctx.as_string(a) == Some("stack"))
+        slots
+            .filter_map(|slot| self.body.attr_named(self.ctx, slot, "space"))
+            .any(|a| self.ctx.as_string(a) == Some("stack"))
     }
 
     /// A number of which LLVM knows nothing any more. A loop with such an end may run not even once, so LLVM does not move the
     /// constants of its body in front of the loops around it, where they would take the registers of the tile.
     fn opaque(&mut self, value: &Val) -> Val {
-        let rhs = format!(
-            "llvm.inline_asm has_side_effects asm_dialect = att \"\", \"=r,0\" {} : (i64) -> i64",
-            value.name
-        );
+        let rhs =
+            format!("llvm.inline_asm has_side_effects asm_dialect = att \"\", \"=r,0\" {} : (i64) -> i64", value.name);
         self.fixed(Reg::Int(64), None, &rhs)
     }
 

@@ -283,8 +283,7 @@ impl Search<'_, '_> {
                     let tails = if row_group.tail == Tail::Guard { &shared[..] } else { &[row_group.tail] };
                     for &tail in tails {
                         let row_group = Group { tail, ..row_group.clone() };
-                        let cost =
-                            self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
+                        let cost = self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
                         if let Some(c) = cost.filter(|&c| best.as_ref().is_none_or(|b| c < b.cost)) {
                             let columns = column_group.clone();
                             *best = Some(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
@@ -401,11 +400,13 @@ impl Search<'_, '_> {
             }
             let work = m * wide;
             let step = (work / 2.0).max(loads / 2.0).max((work + loads) / 4.0).max(4.0) + 0.1 * loads;
-            let write: f64 = self
-                .writes
-                .iter()
-                .map(|w| if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 })
-                .sum();
+            let write: f64 =
+                self.writes
+                    .iter()
+                    .map(|w| {
+                        if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 }
+                    })
+                    .sum();
             let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
             let rest =
                 single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });

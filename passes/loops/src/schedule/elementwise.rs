@@ -72,13 +72,7 @@ pub fn between(
 }
 
 /// Vectors over `lower..upper` whose lanes behind the end are off; the closure gets the lane and the index.
-pub fn masked(
-    nest: &mut Nest<'_>,
-    lower: Expr,
-    upper: Expr,
-    lanes: i64,
-    f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr),
-) {
+pub fn masked(nest: &mut Nest<'_>, lower: Expr, upper: Expr, lanes: i64, f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr)) {
     let pool = &nest.ctx.exprs;
     let last = pool.sub(upper, Expr::ONE);
     nest.for_loop(lower, upper, lanes, Kind::Seq, |nest, base| {

@@ -9,9 +9,9 @@
 use super::access::{self, estimate};
 use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
-use super::elementwise::between;
+use super::elementwise::{Rest, between};
 use super::tile::{self, Group, collapsed};
-use super::{Env, Tried, WORDS, naive};
+use super::{Env, Tried, WORDS, naive, shares};
 use crate::nest::{Kind, Nest};
 use crate::packing::Packing;
 use crate::point::{Dot, Points, Replaced};
@@ -47,6 +47,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     pack(points, nest, env, packed, dot, &layout)?;
     points.dot = Some(dot);
     env.repeats |= best.repeats();
+    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
     let fixed = vec![None; points.map.view.rank()];
     tile::emit(points, nest, &best.plan, &fixed)?;
     Ok(Ok(()))
@@ -254,17 +255,19 @@ pub fn regroup(
             for number in 0..few {
                 let place = |x: Expr| at.iter().copied().chain([x, pool.constant(number)]).collect::<Vec<_>>();
                 if number >= numbers {
-                    between(nest, Expr::ZERO, along, lanes, 1, &mut |nest, x| fill(nest, &place(x), zero));
+                    between(nest, Expr::ZERO, along, lanes, 1, Rest::Single, &mut |nest, x| {
+                        fill(nest, &place(x), zero)
+                    });
                     continue;
                 }
-                between(nest, Expr::ZERO, low, 1, 1, &mut |nest, x| fill(nest, &place(x), border));
-                between(nest, low, end, lanes, 1, &mut |nest, x| element(nest, &place(x), Some(d)));
-                between(nest, end, along, 1, 1, &mut |nest, x| fill(nest, &place(x), border));
+                between(nest, Expr::ZERO, low, 1, 1, Rest::Single, &mut |nest, x| fill(nest, &place(x), border));
+                between(nest, low, end, lanes, 1, Rest::Single, &mut |nest, x| element(nest, &place(x), Some(d)));
+                between(nest, end, along, 1, 1, Rest::Single, &mut |nest, x| fill(nest, &place(x), border));
             }
         });
     } else {
         collapsed(nest, &outer, Kind::Parallel, &mut |nest, at| {
-            between(nest, Expr::ZERO, last, lanes, 1, &mut |nest, x| {
+            between(nest, Expr::ZERO, last, lanes, 1, Rest::Single, &mut |nest, x| {
                 element(nest, &at.iter().copied().chain([x]).collect::<Vec<_>>(), None);
             });
         });
