@@ -4,6 +4,7 @@
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
 #   make bench-gemm   matrix products beside MKL and the machine's peak
+#   make bench-precisions   the same in bf16, and of quantised models, with errors
 #   make bench-dynamic   models of many shapes beside their peers and beside themselves compiled for one (WORKLOADS="..." picks some)
 #   make check-models   every fetched model: compiled once, run at both shape settings, compared; time and memory of the compiler
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
@@ -14,7 +15,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-dynamic bench-opt bench-overhead bench-dataflow bench-gemm check-models demo setup models fmt clippy unit
+.PHONY: build test bench bench-precisions bench-dynamic bench-opt bench-overhead bench-dataflow bench-gemm check-models demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -52,6 +53,15 @@ bench-gemm: build
 	test -x "$(TARGET)/bench-venv/bin/python" || python3 -m venv "$(TARGET)/bench-venv"
 	"$(TARGET)/bench-venv/bin/pip" install --quiet --disable-pip-version-check -r test-suite/bench/requirements-gemm.txt
 	"$(TARGET)/bench-venv/bin/python" test-suite/bench/gemm.py --tools "$(abspath $(TARGET))/release"
+
+# The same in bf16, where OpenVINO computes in bf16 too, and quantised models as they are.
+QUANTISED_MODELS = resnet18_qdq_int8 resnet50_qdq_int8 mobilenet_v2_qdq_int8
+bench-precisions: build
+	@test-suite/models/fetch.sh $(BENCH_MODELS) $(QUANTISED_MODELS) --goldens
+	python="$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python"
+	"$$python" -c "import openvino" 2>/dev/null || "$$python" -m pip install --quiet openvino==2026.4.1
+	"$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --precision bf16 --report docs/benchmarks $(BENCH_MODELS)
+	"$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --precision int8 --report docs/benchmarks $(QUANTISED_MODELS)
 
 bench-dynamic: build
 	@test-suite/models/fetch.sh resnet18 mobilenet_v2 bert_base --goldens

@@ -29,14 +29,15 @@ def markdown(title, rows, plot):
         "",
         f"![ratios]({plot})",
         "",
-        "| model | shapes | nim ms | ONNX Runtime ms | OpenVINO ms | compile s | ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| model | shapes | nim ms | ONNX Runtime ms | OpenVINO ms | compile s | error | OpenVINO's error | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        third = "" if row["openvino_ms"] == float("inf") else f"{row['openvino_ms']:.3f}"
+        there = row["openvino_ms"] != float("inf")
+        third, error = (f"{row['openvino_ms']:.3f}", f"{row['openvino_error']:.1e}") if there else ("", "")
         out.append(
             f"| {row['model']} | {row['shapes']} | {row['ours_ms']:.3f} | {row['theirs_ms']:.3f} | {third}"
-            f" | {row['compile_s']:.1f} | {row['ratio']:.2f} |"
+            f" | {row['compile_s']:.1f} | {row['error']:.1e} | {error} | {row['ratio']:.2f} |"
         )
     return "\n".join(out) + "\n"
 

@@ -40,6 +40,13 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
             () if target.has("avxvnni") => 256,
             () => 0,
         },
+        // Rounds as it likes: not in strict mode.
+        bf16_products: match () {
+            () if options.strict => 0,
+            () if target.has("avx512bf16") && target.has("avx512vl") => 512,
+            () => 0,
+        },
+        bf16_rounding: options.precision == crate::Precision::Bf16 && !options.strict && target.has("avx512bf16"),
         pair_products: match () {
             () if target.has("avx512bw") => 512,
             () if target.has("avx2") => 256,

@@ -17,4 +17,5 @@ mod threads;
 pub use cache::ObjectCache;
 pub use emit::emit_program;
 pub use kernels::{KernelInfo, compile_kernels, kernel_objects, kernels_to_loops, target_info};
-pub use pipeline::{Compiled, DIALECTS, Level, Options, compile, lower, print_at};
+pub use nim_graph_passes::Precision;
+pub use pipeline::{Compiled, DIALECTS, Level, Options, compile, lower, lower_precision_of, print_at};

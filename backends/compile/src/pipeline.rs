@@ -6,7 +6,9 @@ use crate::{KernelInfo, ObjectCache, emit_program};
 use nim_builtin::func;
 use nim_dataflow_passes::fuse::FuseOptions;
 use nim_dyn_passes::place::Rule as PlaceRule;
+use nim_graph_passes::Precision;
 use nim_graph_passes::fold::{FoldOptions, fold_body};
+use nim_graph_passes::precision::lower_precision;
 use nim_graph_passes::simplify::{SimplifyOptions, simplify_body};
 use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_llvm::module::OptLevel;
@@ -105,6 +107,8 @@ pub struct Options {
     pub dataflow: Option<nim_loops_passes::Dataflow>,
     /// Neither contracts products into sums nor changes the order of sums.
     pub strict: bool,
+    /// What contractions read: `f32` as the model says, or numbers of fewer digits.
+    pub precision: Precision,
     /// Error of a convolution, as a part of its largest result, that may be taken for speed: see
     /// [`nim_loops_passes::Options::tolerance`]. Nothing of it in strict mode.
     pub tolerance: f64,
@@ -133,6 +137,7 @@ impl Default for Options {
             naive: false,
             dataflow: None,
             strict: false,
+            precision: Precision::F32,
             // Far below what comparisons of nets allow (1e-3 to 1e-4), above what the algorithms err (2e-6).
             tolerance: 1e-5,
             verify: cfg!(debug_assertions),
@@ -265,6 +270,13 @@ impl<'a> Run<'a> {
             });
             Ok(())
         })?;
+        if self.options.precision != Precision::F32 {
+            // Last at this level: what widens constants must not be computed.
+            self.stage("graph-lower-precision", module, |run, module| {
+                lower_precision_of(ctx, module, run.options.precision);
+                Ok(())
+            })?;
+        }
         if level == Level::Graph {
             return Ok(());
         }
@@ -353,6 +365,13 @@ fn fold_constants(ctx: &Context, body: &mut Body, strict: bool) {
         simplify_body(ctx, body, SimplifyOptions { fold_weights: !strict });
         fold_body(ctx, body, &compute, options);
     }
+}
+
+/// Has the contractions of all functions read another precision: what [`Options::precision`] means.
+pub fn lower_precision_of(ctx: &Context, module: &mut Module, precision: Precision) {
+    each_function(ctx, module, |body| {
+        lower_precision(ctx, body, precision);
+    });
 }
 
 fn errors(found: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {

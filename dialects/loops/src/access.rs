@@ -3,7 +3,7 @@
 use crate::{AccessView, scalar_type};
 use nim_builtin::syntax::{attr, error, print_attrs, set, unknown_word};
 use nim_ir::{
-    Body, Context, Diagnostic, Expr, InferInput, OpId, OpState, Type, TypeData, ValueId,
+    Body, Context, Diagnostic, Expr, FloatKind, InferInput, OpId, OpState, Type, TypeData, ValueId,
     syntax::{AsmParser, AsmPrinter, Parse},
 };
 
@@ -65,25 +65,70 @@ pub(crate) fn infer_load(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic
     }
 }
 
-pub(crate) fn infer_load4(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
-    let ctx = input.ctx;
-    let bytes =
-        |ty: Type| matches!(ctx.element_type(ty).map(|e| ctx.type_data(e)), Some(TypeData::Integer { width: 8, .. }));
-    match input.operands.first() {
-        Some(&ty) if bytes(ty) && matches!(ctx.type_data(ty), TypeData::MemRef { .. }) => Ok(vec![ctx.int_type(32)]),
-        Some(&ty) => {
-            let message = format!("`loops.load4` reads from a memref of bytes, found {}", ctx.display_type(ty));
-            Err(Diagnostic::error("N0552", input.loc, message))
-        }
-        None => Err(Diagnostic::error("N0552", input.loc, "`loops.load4` reads from a memref of bytes")),
+/// How many neighbours `loops.load_word` reads from a buffer: four bytes or two `bf16`; `None` where it cannot.
+pub fn word_elements(ctx: &Context, buffer: Type) -> Option<usize> {
+    let TypeData::MemRef { element, .. } = ctx.type_data(buffer) else { return None };
+    match ctx.type_data(*element) {
+        TypeData::Integer { width: 8, .. } => Some(4),
+        TypeData::Float(FloatKind::BF16) => Some(2),
+        _ => None,
     }
 }
 
-pub(crate) fn verify_dot4(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+pub(crate) fn infer_load_word(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
+    let ctx = input.ctx;
+    match input.operands.first() {
+        Some(&ty) if word_elements(ctx, ty).is_some() => Ok(vec![ctx.int_type(32)]),
+        found => {
+            let found = found.map_or(String::new(), |&ty| format!(", found {}", ctx.display_type(ty)));
+            let message = format!("`loops.load_word` reads from a memref of bytes or bf16{found}");
+            Err(Diagnostic::error("N0552", input.loc, message))
+        }
+    }
+}
+
+pub(crate) fn infer_dot(input: &InferInput<'_>) -> Result<Vec<Type>, Diagnostic> {
+    Ok(input.operands.first().copied().into_iter().collect())
+}
+
+/// `%acc, %a, %b : T`: the type is that of the sum, words are `i32`.
+pub(crate) fn parse_dot(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let names = p.operands()?;
+    p.attr_dict(&mut state.attrs)?;
+    p.expect(":")?;
+    let (ty, word) = (p.ty()?, p.ctx().int_type(32));
+    for (i, name) in names.into_iter().enumerate() {
+        let value = p.resolve(name, if i == 0 { ty } else { word })?;
+        state.operands.push(value);
+    }
+    state.results = vec![ty];
+    Ok(())
+}
+
+pub(crate) fn print_dot(p: &mut dyn AsmPrinter, op: OpId) {
+    let operands = p.body().operands(op);
+    let ty = p.body().ty(p.body().result(op));
+    p.text(" ");
+    p.values(&operands);
+    print_attrs(p, op, &[]);
+    p.text(" : ");
+    p.ty(ty);
+}
+
+pub(crate) fn verify_dot(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let ty = body.ty(body.result(op));
-    if !matches!(ctx.type_data(ty), TypeData::Integer { width: 32, .. }) {
-        let message = format!("`loops.dot4` adds up i32, found {}", ctx.display_type(ty));
+    let sums = matches!(ctx.type_data(ty), TypeData::Integer { width: 32, .. } | TypeData::Float(FloatKind::F32));
+    if !sums {
+        let message = format!("`loops.dot` adds up i32 or f32, found {}", ctx.display_type(ty));
         found.push(Diagnostic::error("N0555", body.loc(op), message));
+    }
+    for (i, v) in body.operands(op).iter().enumerate() {
+        let (is, wanted) = (body.ty(*v), if i == 0 { ty } else { ctx.int_type(32) });
+        if is != wanted {
+            let (is, wanted) = (ctx.display_type(is), ctx.display_type(wanted));
+            let message = format!("operand {i} of `loops.dot` is {is}, where {wanted} is wanted");
+            found.push(Diagnostic::error("N0555", body.loc(op), message));
+        }
     }
 }
 

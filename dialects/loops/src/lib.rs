@@ -16,9 +16,9 @@ mod kernel;
 mod ops;
 mod view;
 
-pub use access::{value_symbol, value_symbol_index};
+pub use access::{value_symbol, value_symbol_index, word_elements};
 pub use build::{LocalSpace, LoopBuilder, build_kernel};
-pub use ops::{Dot4, For, If, Index, Kernel, LOOPS, Load, Load4, Local, Store, Yield};
+pub use ops::{Dot, For, If, Index, Kernel, LOOPS, Load, LoadWord, Local, Store, Yield};
 pub use view::{AccessView, ForView, IN_PLACE, KernelView, LoopKind, in_place};
 
 use nim_ir::{Context, Type, TypeData};

@@ -8,7 +8,7 @@ dialect! {
     /// The `loops` dialect.
     pub static LOOPS: "loops",
     "How the machine walks: loop nests over buffers with a visible schedule, scalar bodies, small local buffers.",
-    ops[Kernel, For, If, Local, Load, Load4, Dot4, Store, Index, Yield]
+    ops[Kernel, For, If, Local, Load, LoadWord, Dot, Store, Index, Yield]
 }
 
 /// A kernel in destination-passing style: the last `outputs` arguments are written, the others read.
@@ -120,37 +120,39 @@ pub struct Load {
     result: One,
 }
 
-/// Reads four neighbouring bytes of the last dimension as one number, the first one lowest.
-#[op(name = "loops.load4", traits(ReadOnly), infer = access::infer_load4, parse = access::parse_load,
+/// Reads neighbours of the last dimension that fill 32 bits, four bytes or two `bf16`, as one number, the first one lowest.
+#[op(name = "loops.load_word", traits(ReadOnly), infer = access::infer_load_word, parse = access::parse_load,
      print = access::print_load, verify = access::verify_load)]
-pub struct Load4 {
-    /// a buffer of bytes
+pub struct LoadWord {
+    /// a buffer of bytes or `bf16`
     #[operand(MEMREF)]
     buffer: One,
     /// values that the indices use as `$v0`, `$v1`, ...
     #[operand(INDEX)]
     values: Variadic,
-    /// one index a dimension: the place of the first byte
+    /// one index a dimension: the place of the first neighbour
     #[attr(Exprs)]
     indices: Required,
-    /// the bytes as `i32`
+    /// their bits as `i32`
     #[result(SCALAR)]
     result: One,
 }
 
-/// `acc + u0*s0 + u1*s1 + u2*s2 + u3*s3` modulo 2^32: the bytes of `u` are unsigned, those of `s` signed.
-#[op(name = "loops.dot4", traits(Pure, SameOperandsAndResultType), parse = nim_builtin::syntax::parse_same,
-     print = nim_builtin::syntax::print_same, verify = access::verify_dot4)]
-pub struct Dot4 {
-    /// summand, `i32`
+/// A sum and the products of what two words hold. Of `i32`, `acc + a0*b0 + a1*b1 + a2*b2 + a3*b3` modulo 2^32: the bytes of `a` are
+/// unsigned, those of `b` signed. Of `f32`, `acc + a0*b0 + a1*b1` of `bf16`: products are exact, sums are rounded to nearest in
+/// either order, or once for both; what is below the normal numbers may count as zero.
+#[op(name = "loops.dot", traits(Pure), infer = access::infer_dot, parse = access::parse_dot, print = access::print_dot,
+     verify = access::verify_dot)]
+pub struct Dot {
+    /// summand, `i32` or `f32`
     #[operand(SCALAR)]
     acc: One,
-    /// four unsigned bytes
+    /// the left factors, `i32`
     #[operand(SCALAR)]
-    u: One,
-    /// four signed bytes
+    a: One,
+    /// the right factors, `i32`
     #[operand(SCALAR)]
-    s: One,
+    b: One,
     /// the sum
     #[result(SCALAR)]
     result: One,

@@ -1,6 +1,7 @@
 //! Typed, read-only views of the ops: what passes over loops look at.
 
-use crate::{For, Kernel, Load, Load4, Store};
+use crate::access::word_elements;
+use crate::{For, Kernel, Load, LoadWord, Store};
 use nim_ir::{BlockId, Body, Context, Expr, OpId, Symbol, ValueId};
 
 /// How the machine walks a loop.
@@ -119,8 +120,8 @@ impl AccessView {
     pub fn new(ctx: &Context, body: &Body, op: OpId) -> Option<AccessView> {
         let operands = body.operands(op);
         let store = Store::is(ctx, body, op);
-        let wide = Load4::is(ctx, body, op);
-        if !store && !wide && !Load::is(ctx, body, op) {
+        let word = LoadWord::is(ctx, body, op);
+        if !store && !word && !Load::is(ctx, body, op) {
             return None;
         }
         let skip = usize::from(store);
@@ -130,7 +131,7 @@ impl AccessView {
             indices: ctx.as_exprs(body.attr_named(ctx, op, "indices")?)?,
             values: operands.get(skip + 1..)?.to_vec(),
             stored: if store { Some(operands[0]) } else { None },
-            elements: if wide { 4 } else { 1 },
+            elements: if word { word_elements(ctx, body.ty(*operands.first()?))? } else { 1 },
         })
     }
 }

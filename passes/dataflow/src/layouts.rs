@@ -9,9 +9,10 @@
 //! side by side), and with a quarter of that for the axis that it sums over (its operand is then read side by side). A container
 //! whose dimensions have no votes stays as it is, and so does everything that ops other than maps look at.
 
-use nim_dataflow::{Combine, Load, Map, MapView, as_iv};
+use nim_dataflow::{Combine, Index, Load, Map, MapView, as_iv};
 use nim_ir::{Body, Context, Expr, Module, OpId, ValueId};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 
 /// The name of the pass.
 pub const NAME: &str = "dataflow-choose-layouts";
@@ -99,7 +100,7 @@ impl Axes {
     /// Dimensions that one variable walks, step by step, are one axis; so are those of a result and what it starts from.
     fn join(&mut self, ctx: &Context, body: &Body, map: &MapView) {
         let mut walked: FxHashMap<usize, (ValueId, usize)> = FxHashMap::default();
-        for (value, subset) in accesses(body, map) {
+        for (value, subset) in accesses(ctx, body, map) {
             for (dim, &index) in subset.iter().enumerate() {
                 if let Some(k) = walked_by(ctx, map, index) {
                     match walked.get(&k) {
@@ -131,7 +132,7 @@ impl Axes {
                     continue;
                 }
                 let share = if parallel[k] { 1.0 } else { READ_SHARE };
-                for (value, subset) in accesses(body, map).filter(|(value, _)| !is_constant(*value)) {
+                for (value, subset) in accesses(ctx, body, map).filter(|(value, _)| !is_constant(*value)) {
                     // Results where it is parallel, operands where it is summed over.
                     let wanted = parallel[k] == body.results(map.op).contains(&value);
                     for dim in (0..subset.len()).filter(|&d| wanted && as_iv(ctx, subset[d]) == Some(k)) {
@@ -144,11 +145,25 @@ impl Axes {
     }
 }
 
-/// Containers that a map reads or writes at indices, with these.
-fn accesses<'m>(body: &'m Body, map: &'m MapView) -> impl Iterator<Item = (ValueId, &'m [Expr])> {
+/// Containers that a map reads or writes at indices, with these; where a load in the body computes one, with 0.
+fn accesses<'m>(
+    ctx: &'m Context,
+    body: &'m Body,
+    map: &'m MapView,
+) -> impl Iterator<Item = (ValueId, Cow<'m, [Expr]>)> {
     let reads = map.reads.iter().chain(&map.epilogue_reads).map(|r| (r.value, r.subset.as_deref()));
     let writes = body.results(map.op).iter().zip(&map.writes).map(|(&v, w)| (v, w.subset.as_deref()));
-    reads.chain(writes).filter_map(|(value, subset)| Some((value, subset?)))
+    let given = reads.chain(writes).filter_map(|(value, subset)| Some((value, Cow::Borrowed(subset?))));
+    let wholes = map.reads.iter().zip(map.body_args(body)).filter(|(read, _)| read.subset.is_none());
+    let loads = wholes.flat_map(move |(read, &whole)| {
+        let loads = body.uses(whole).map(|u| u.op).filter(|&op| Load::is(ctx, body, op));
+        let index = move |v: ValueId| {
+            let op = body.defining_op(v).filter(|&op| Index::is(ctx, body, op));
+            op.and_then(|op| ctx.as_expr(Index::expr(ctx, body, op)?)).unwrap_or(Expr::ZERO)
+        };
+        loads.map(move |op| (read.value, body.operands_iter(op).skip(1).map(index).collect()))
+    });
+    given.chain(loads)
 }
 
 /// The variable that moves an index one element a step, if it is the only one that does.

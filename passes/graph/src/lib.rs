@@ -4,6 +4,7 @@
 //! * [`simplify()`]: ops that say nothing go; constants behind convolutions go into the weights.
 //! * [`infer_shapes`]: every dimension gets an expression; what types claim beyond that becomes guards.
 //! * [`lift_lambdas`]: functions that are written where they are used become functions of the module.
+//! * [`precision`]: contractions read `bf16` or `f16`.
 //! * [`graph_to_dataflow`]: every numeric op becomes one or more `dataflow.map`.
 
 mod affine;
@@ -13,6 +14,7 @@ pub mod infer_shapes;
 mod integer;
 mod invariant;
 pub mod lift_lambdas;
+pub mod precision;
 mod register;
 pub mod simplify;
 pub mod to_dataflow;
@@ -20,6 +22,7 @@ pub mod to_dataflow;
 pub use fold::{ConstantFolder, FoldOptions, fold};
 pub use infer_shapes::infer_shapes;
 pub use lift_lambdas::lift_lambdas;
+pub use precision::Precision;
 pub use register::{register, register_fold};
 pub use simplify::{SimplifyOptions, simplify};
 pub use to_dataflow::graph_to_dataflow;

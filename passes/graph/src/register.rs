@@ -3,11 +3,12 @@
 use crate::{
     fold::{self, ConstantFolder, FoldOptions},
     infer_shapes, lift_lambdas,
+    precision::{self, Precision},
     simplify::{self, SimplifyOptions},
     to_dataflow,
 };
 use nim_ir::{Body, Diagnostic, Module};
-use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
+use nim_pass::{BodyPass, OptionError, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 use std::sync::Arc;
 
 /// Adds all passes of this crate but `graph-fold`, which needs somebody who computes (see [`register_fold`]).
@@ -19,6 +20,11 @@ pub fn register(registry: &mut Registry) {
     registry.module_pass(|_| Ok(InferShapes));
     registry.module_pass(|_| Ok(LiftLambdas));
     registry.module_pass(|_| Ok(ToDataflow));
+    registry.body_pass(|o| {
+        let to = o.string("to", Precision::Bf16.name());
+        let precision = to.parse().map_err(|message| OptionError { name: "to".into(), message })?;
+        Ok(LowerPrecision(precision))
+    });
 }
 
 /// Adds `graph-fold`, which computes with this folder.
@@ -110,6 +116,29 @@ impl BodyPass for Simplify {
         let mut fired = |rule| report.count(rule, 1);
         let settled = simplify::simplify_under(pass.ctx, body, self.0, pass.rules, &mut fired);
         report.diagnostics.extend(settled.err().map(|restless| restless.diagnostic(owner.loc)));
+        Ok(report)
+    }
+}
+
+/// `graph-lower-precision`.
+struct LowerPrecision(Precision);
+
+impl BodyPass for LowerPrecision {
+    fn name(&self) -> &'static str {
+        precision::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Have contractions of f32 read bf16 or f16: their factors are rounded, sums stay f32"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        vec![PassOption::new("to", "what factors are rounded to: f32 (not at all), bf16 or f16", self.0)]
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("contractions", precision::lower_precision(pass.ctx, body, self.0) as u64);
         Ok(report)
     }
 }

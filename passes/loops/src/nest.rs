@@ -170,10 +170,10 @@ impl<'a> Nest<'a> {
         self.builder().value("loops.load", &operands, element, &[("indices", indices)])
     }
 
-    /// Reads four neighbouring bytes as one number.
-    pub fn load4(&mut self, buffer: ValueId, indices: &[Expr]) -> ValueId {
+    /// Reads neighbours that fill 32 bits as one number.
+    pub fn load_word(&mut self, buffer: ValueId, indices: &[Expr]) -> ValueId {
         let (ty, indices) = (self.ctx.int_type(32), self.ctx.exprs_attr(indices));
-        self.builder().value("loops.load4", &[buffer], ty, &[("indices", indices)])
+        self.builder().value("loops.load_word", &[buffer], ty, &[("indices", indices)])
     }
 
     /// Writes one element.

@@ -22,19 +22,19 @@ pub struct Points<'m> {
     pub buffers: &'m FxHashMap<ValueId, ValueId>,
     /// Reads, by their number, that another buffer serves: a packed or padded copy.
     pub replaced: FxHashMap<usize, Replaced>,
-    /// Set where the body is the product of two bytes and four products are summed up at a time.
+    /// Set where the body is the product of two narrow numbers, and what fills a word of 32 bits is summed up at a time.
     pub dot: Option<Dot>,
 }
 
-/// Products of bytes, summed up in fours along a dimension.
+/// Products of bytes or `bf16`, summed up along a dimension, a word of neighbours at a time.
 #[derive(Copy, Clone, Debug)]
 pub struct Dot {
     /// The dimension; its neighbours lie side by side in both buffers.
     pub dim: usize,
-    /// The read of unsigned bytes.
-    pub unsigned: usize,
-    /// The read of signed bytes.
-    pub signed: usize,
+    /// The reads of the factors: of bytes the unsigned one first.
+    pub factors: [usize; 2],
+    /// Numbers in a word: four bytes or two `bf16`.
+    pub width: i64,
 }
 
 /// A buffer that serves a read, whatever its border.
@@ -132,18 +132,18 @@ impl<'m> Points<'m> {
         Ok(out)
     }
 
-    /// Steps along a dimension, and where on it step `i` is: four points a step along that of [`Points::dot`].
+    /// Steps along a dimension, and where on it step `i` is: a word of points a step along that of [`Points::dot`].
     pub fn steps(&self, k: usize) -> Expr {
         let (pool, extent) = (&self.ctx.exprs, self.map.view.domain[k]);
-        if self.dot.is_some_and(|d| d.dim == k) { pool.ceildiv(extent, pool.constant(4)) } else { extent }
+        self.dot.filter(|d| d.dim == k).map_or(extent, |d| pool.ceildiv(extent, pool.constant(d.width)))
     }
 
     /// See [`Points::steps`].
     pub fn step(&self, k: usize, i: Expr) -> Expr {
-        if self.dot.is_some_and(|d| d.dim == k) { self.ctx.exprs.scale(4, i) } else { i }
+        self.dot.filter(|d| d.dim == k).map_or(i, |d| self.ctx.exprs.scale(d.width, i))
     }
 
-    /// What a read contributes to one step: its element, or four bytes where [`Points::dot`] is set.
+    /// What a read contributes to one step: its element, or a word where [`Points::dot`] is set.
     ///
     /// # Errors
     /// An unknown tensor.
@@ -156,7 +156,7 @@ impl<'m> Points<'m> {
             Some(r) => (r.buffer, r.indices.as_slice()),
             None => (self.buffer(memlet.value)?, memlet.subset.as_deref().unwrap_or_default()),
         };
-        Ok(nest.load4(buffer, &self.map.all_at(self.ctx, indices, point)))
+        Ok(nest.load_word(buffer, &self.map.all_at(self.ctx, indices, point)))
     }
 
     /// A sum of the only write and one step from a point on; reads may have their value already.
@@ -175,8 +175,9 @@ impl<'m> Points<'m> {
                 Some(&(_, value)) => Ok(value),
                 None => self.operand(nest, read, point),
             };
-            let operands = [sum, value(nest, dot.unsigned)?, value(nest, dot.signed)?];
-            return Ok(nest.builder().value("loops.dot4", &operands, self.ctx.int_type(32), &[]));
+            let operands = [sum, value(nest, dot.factors[0])?, value(nest, dot.factors[1])?];
+            let ty = nest.body.ty(sum);
+            return Ok(nest.builder().value("loops.dot", &operands, ty, &[]));
         }
         let yielded = self.body_given(nest, point, given)?.into_iter().next().ok_or_else(|| self.short_yield())?;
         let value = self.convert(nest, yielded.value, self.accumulator_type(0));

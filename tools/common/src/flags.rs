@@ -106,6 +106,10 @@ pub struct CompileFlags {
     /// Neither contract products into sums nor change the order of sums.
     #[arg(long)]
     pub strict: bool,
+    /// What convolutions, matrix products and recurrent nets read: f32 as the model says; bf16 or f16: their factors rounded to
+    /// nearest, products still summed up in f32. All else computes in f32. bf16 is fast with AVX512-BF16, f16 saves memory only.
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = ["f32", "bf16", "f16"])]
+    pub precision: String,
     /// The error that one convolution may have for speed (Winograd's algorithms), as a part of its largest result, where plain sums
     /// of f32 have 2e-7. 0: none; without the flag 1e-5.
     #[arg(long, value_name = "ERROR", value_parser = error_bound)]
@@ -127,6 +131,7 @@ impl Default for CompileFlags {
             no_plan: false,
             naive: false,
             strict: false,
+            precision: "f32".into(),
             tolerance: None,
             verify_each: false,
             no_cache: false,
@@ -148,7 +153,8 @@ impl CompileFlags {
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
         let place = self.place.iter().map(|rule| format!("--place={rule}"));
         let tolerance = self.tolerance.map(|error| format!("--tolerance={error}"));
-        set.chain(place).chain([format!("--target={}", self.target)]).chain(tolerance).collect()
+        let precision = (self.precision != "f32").then(|| format!("--precision={}", self.precision));
+        set.chain(place).chain([format!("--target={}", self.target)]).chain(precision).chain(tolerance).collect()
     }
 }
 

@@ -5,7 +5,7 @@ mod cache;
 
 pub use cache::FileCache;
 
-use nim_compiler::{Level, ObjectCache, Options, compile, lower};
+use nim_compiler::{Level, ObjectCache, Options, compile, lower, lower_precision_of};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
 use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, RunOptions, Stage, flags::CompileFlags};
@@ -31,6 +31,7 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
         plan: !flags.no_plan,
         naive: flags.naive,
         strict: flags.strict,
+        precision: flags.precision.parse().map_err(|message: String| Failure::new(Stage::Compile, message))?,
         tolerance: flags.tolerance.unwrap_or(default.tolerance),
         verify: default.verify || flags.verify_each,
         ..default
@@ -44,7 +45,11 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
 pub fn engine(ctx: Context, mut module: Module, options: &EngineOptions) -> Result<Engine, Failure> {
     let start = Instant::now();
     let level = match options.backend {
-        Backend::Interp | Backend::Dataflow => return Engine::interpret(ctx, module, options.backend),
+        Backend::Interp | Backend::Dataflow => {
+            // The reference meaning of a precision is that of the graph that says so.
+            lower_precision_of(&ctx, &mut module, settings(&options.compile, 1)?.precision);
+            return Engine::interpret(ctx, module, options.backend);
+        }
         Backend::Loops => Some(Level::Loops),
         Backend::Dyn => Some(Level::Dyn),
         Backend::Cpu => None,

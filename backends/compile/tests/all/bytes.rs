@@ -101,7 +101,36 @@ fn matrices() {
             centred("a", with_az, &format!("[N]x{k}"), "tensor<"),
             centred("b", with_bz, &format!("{k}x{n}"), &bz_type),
         );
-        check(&text, &[x.into(), az.into()], (k > 1 && n > 1).then_some("loops.dot4"));
+        check(&text, &[x.into(), az.into()], (k > 1 && n > 1).then_some("loops.dot"));
+    }
+}
+
+/// Quotients are rounded to bytes as if divided, ties, infinities and numbers that are none among them.
+#[test]
+fn quantised() {
+    for seed in 0..6 {
+        let mut rng = Rng::new(2000 + seed);
+        let scale = f32::from_bits(rng.below(1 << 23) as u32 | (100 + rng.below(40) as u32) << 23);
+        let odd = [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45, 0.0, -0.0];
+        let mut number = |i: usize| {
+            let near = (rng.below(1024) as f32 - 512.0) * 0.5 * scale;
+            match i {
+                _ if i < odd.len() => odd[i],
+                // Next to ties, on both sides.
+                _ if near == 0.0 => 0.5 * scale,
+                _ => f32::from_bits(near.to_bits() + rng.below(5) as u32 - 2),
+            }
+        };
+        let x = Tensor::new(&[20_000], (0..20_000).map(&mut number).collect::<Vec<f32>>());
+        let text = format!(
+            "func.func @main(%x: tensor<[N]xf32>) -> tensor<[N]xui8> {{\n  \
+               %y = dataflow.map [$0 < N] reads(%a = %x[$0]) writes([$0]) {{\n    \
+                 %s = arith.constant {scale:.9e} : f32\n    %q = arith.divf %a, %s : f32\n    %r = math.roundeven %q : f32\n    \
+                 %z = arith.constant 128.0 : f32\n    %m = arith.addf %r, %z : f32\n    %l = arith.constant 0.0 : f32\n    \
+                 %h = arith.constant 255.0 : f32\n    %o = arith.maximumf %m, %l : f32\n    %p = arith.minimumf %o, %h : f32\n    \
+                 %b = arith.fptoui %p : f32 to i8\n    dataflow.yield %b : i8\n  }} : tensor<[N]xui8>\n  return %y : tensor<[N]xui8>\n}}\n"
+        );
+        check(&text, &[x.into()], None);
     }
 }
 
@@ -129,6 +158,6 @@ fn convolutions() {
                return %p : tensor<[N]x{o}x{oh}x{ow}xi32>\n}}\n",
             dense(&weights),
         );
-        check(&text, &[x.into(), zero.into()], (b == DType::I8 && c > 1 && o > 1).then_some("loops.dot4"));
+        check(&text, &[x.into(), zero.into()], (b == DType::I8 && c > 1 && o > 1).then_some("loops.dot"));
     }
 }

@@ -4,6 +4,7 @@ mod bytes;
 mod codes;
 mod dataflows;
 mod malformed;
+mod precision;
 mod programs;
 mod random;
 mod residues;

@@ -289,7 +289,7 @@ impl Walk<'_> {
                 if *elements > 1 {
                     self.registers[*register] = self
                         .joined(*buffer, at, *elements)
-                        .ok_or_else(|| self.error(*op, "reads bytes outside of a buffer of bytes"))?;
+                        .ok_or_else(|| self.error(*op, "reads a word outside of a buffer of bytes or bf16"))?;
                 } else if *store {
                     self.buffers[*buffer].elements[at] = self.registers[*register];
                 } else {
@@ -303,8 +303,8 @@ impl Walk<'_> {
             Step::Constant { value, result } => self.registers[*result] = *value,
             Step::Scalar { op, name, args, result } => {
                 let args: Vec<Scalar> = args.iter().map(|&a| self.registers[a]).collect();
-                if name == "loops.dot4" {
-                    let sum = dot4(&args).ok_or_else(|| self.error(*op, "operands of this type"))?;
+                if name == "loops.dot" {
+                    let sum = dot(&args).ok_or_else(|| self.error(*op, "operands of this type"))?;
                     self.registers[*result] = sum;
                     return Ok(());
                 }
@@ -316,12 +316,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Neighbouring bytes as one number, the first one lowest.
+    /// Neighbours that fill 32 bits as one number, the first one lowest.
     fn joined(&self, buffer: usize, at: usize, elements: usize) -> Option<Scalar> {
         let mut joined = 0;
         for (k, element) in self.buffers[buffer].elements.get(at..at + elements)?.iter().enumerate() {
-            let Scalar::Int { value, .. } = element else { return None };
-            joined |= (*value & 0xff) << (8 * k);
+            joined |= match element {
+                Scalar::Int { value, .. } if elements == 4 => (*value & 0xff) << (8 * k),
+                // A `bf16` is the upper half of an `f32`.
+                Scalar::Float { value, .. } if elements == 2 => i128::from((*value as f32).to_bits() >> 16) << (16 * k),
+                _ => return None,
+            };
         }
         Some(Scalar::int(IntType { bits: 32, signed: true }, joined))
     }
@@ -346,10 +350,17 @@ impl Walk<'_> {
     }
 }
 
-/// `loops.dot4`.
-fn dot4(args: &[Scalar]) -> Option<Scalar> {
-    let &[Scalar::Int { value: acc, .. }, Scalar::Int { value: u, .. }, Scalar::Int { value: s, .. }] = args else {
-        return None;
+/// `loops.dot`.
+fn dot(args: &[Scalar]) -> Option<Scalar> {
+    let &[acc, Scalar::Int { value: u, .. }, Scalar::Int { value: s, .. }] = args else { return None };
+    let acc = match acc {
+        Scalar::Int { value, .. } => value,
+        Scalar::Float { dtype, value } => {
+            let half = |v: i128, k: u32| f32::from_bits(((v >> (16 * k)) as u32 & 0xffff) << 16);
+            let sum = (0..2).fold(value as f32, |sum, k| sum + half(u, k) * half(s, k));
+            return Some(Scalar::Float { dtype, value: sum.into() });
+        }
+        Scalar::Bool(_) => return None,
     };
     let byte = |v: i128, k: usize| (v >> (8 * k)) & 0xff;
     let signed = |b: i128| if b > 127 { b - 256 } else { b };

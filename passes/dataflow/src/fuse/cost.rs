@@ -79,10 +79,10 @@ pub fn stores_wider(ctx: &Context, body: &Body, view: &MapView) -> bool {
     widest.is_some_and(|read| read < size(write.ty))
 }
 
-/// True for a map that makes bytes: where its result is stored, least is moved.
-pub fn makes_bytes(ctx: &Context, view: &MapView) -> bool {
+/// True for a map that makes bytes or short floats: where its result is stored, least is moved.
+pub fn makes_narrow(ctx: &Context, view: &MapView) -> bool {
     let [write] = view.writes.as_slice() else { return false };
-    ctx.dtype_of(write.ty).is_some_and(|d| matches!(d, DType::I8 | DType::U8))
+    ctx.dtype_of(write.ty).is_some_and(|d| matches!(d, DType::I8 | DType::U8 | DType::BF16 | DType::F16))
 }
 
 /// True for a body that only changes the type of what it reads.

@@ -89,7 +89,7 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
             tidy::tidy(ctx, body, op);
         }
     }
-    // Maps that make bytes go into their readers last: they may become epilogues first, and who widens them goes further.
+    // Maps that make narrow numbers go into their readers last: they may become epilogues first, and who widens them goes further.
     let mut last = false;
     for _ in 0..MAX_ROUNDS {
         let before = done;
@@ -112,7 +112,7 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
                 done.epilogues += 1;
                 tidy::tidy(ctx, body, new);
             } else if options.inline
-                && (last || !MapView::new(ctx, body, op).is_some_and(|view| cost::makes_bytes(ctx, &view)))
+                && (last || !MapView::new(ctx, body, op).is_some_and(|view| cost::makes_narrow(ctx, &view)))
                 && let Some(merged) = inline::inline_producer(ctx, body, op, rules)
             {
                 done.inlined += 1;

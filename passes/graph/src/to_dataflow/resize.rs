@@ -36,6 +36,9 @@ struct Sampling<'a> {
     extrapolation: f64,
 }
 
+/// Taps on each side that are written out.
+const WRITTEN_OUT: i64 = 2;
+
 /// `graph.resize`.
 pub fn resize(l: &mut Lower<'_, '_>) -> Lowered {
     let (x, ty) = (l.operand(0), l.result_type());
@@ -403,24 +406,45 @@ impl<'a> Filter<'a> {
         };
         let at = l.ivs(dims.len());
         let mut map = MapBuilder::new(dims);
+        let crops = self.sampling.coordinates == "tf_crop_and_resize";
+        let product = |s: &mut Scalars<'_, '_>, x: ValueId, index: ValueId, weight: ValueId| {
+            let mut place: Vec<ValueId> = at.iter().map(|&e| s.index(e)).collect();
+            place[self.axis.axis] = s.to_index(index, I64);
+            let value = load(s.b, x, &place);
+            let mut value = s.cast(value, kind, wide);
+            if crops {
+                let (outer, zero) = (s.constant(wide, self.sampling.extrapolation), s.integer(I64, 0));
+                let outside = s.cmpi("slt", index, zero);
+                value = s.select(outside, outer, value);
+            }
+            s.mul(wide, value, weight)
+        };
+        if self.reach <= WRITTEN_OUT {
+            // Few taps are written out: what is left has no reduction.
+            map.read_whole(x);
+            for tap in 0..2 * self.reach {
+                map.read(indices, &[at[self.axis.axis], l.num(tap)]);
+                map.read(weights, &[at[self.axis.axis], l.num(tap)]);
+            }
+            map.write(ty, &at);
+            let op = map.build(l.b, |b, args| {
+                let mut s = Scalars::new(b);
+                let mut sum = product(&mut s, args[0], args[1], args[2]);
+                for tap in args[3..].chunks_exact(2) {
+                    let next = product(&mut s, args[0], tap[0], tap[1]);
+                    sum = s.add(wide, sum, next);
+                }
+                vec![s.cast(sum, wide, to)]
+            });
+            return Ok(l.b.body.result(op));
+        }
         let tap = map.dim(ctx, l.num(2 * self.reach));
         map.read(indices, &[at[self.axis.axis], tap]);
         map.read(weights, &[at[self.axis.axis], tap]);
         map.read_whole(x);
         map.reduce(ty, &at, Combine::Add, wide.attr(ctx, 0.0));
-        let crops = self.sampling.coordinates == "tf_crop_and_resize";
         let body = |b: &mut nim_ir::Builder<'_>, args: &[ValueId]| {
-            let mut s = Scalars::new(b);
-            let mut place: Vec<ValueId> = at.iter().map(|&e| s.index(e)).collect();
-            place[self.axis.axis] = s.to_index(args[0], I64);
-            let value = load(s.b, args[2], &place);
-            let mut value = s.cast(value, kind, wide);
-            if crops {
-                let (outer, zero) = (s.constant(wide, self.sampling.extrapolation), s.integer(I64, 0));
-                let outside = s.cmpi("slt", args[0], zero);
-                value = s.select(outside, outer, value);
-            }
-            vec![s.mul(wide, value, args[1])]
+            vec![product(&mut Scalars::new(b), args[2], args[0], args[1])]
         };
         let op = if to == wide {
             map.build(l.b, body)

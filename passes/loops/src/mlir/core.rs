@@ -5,6 +5,7 @@
 //! what does not change in a loop stands before the loop.
 
 use super::TargetInfo;
+use super::memory::Element;
 use nim_ir::{Body, Context, Diagnostic, Expr, Facts, Loc, Symbol, Type, TypeData, ValueId};
 use rustc_hash::FxHashMap;
 use std::fmt::Write;
@@ -105,6 +106,8 @@ pub(super) struct Emitter<'c> {
     pub resolved: FxHashMap<Expr, Expr>,
     /// Which expressions are known not to be negative.
     pub proved: FxHashMap<Expr, bool>,
+    /// Short floats as they lie in memory, by the names of the `f32` that they were widened to.
+    pub widened: FxHashMap<Rc<str>, (Element, Val)>,
 }
 
 pub(super) type Emit<T> = Result<T, Diagnostic>;
@@ -127,6 +130,7 @@ impl<'c> Emitter<'c> {
             first_on: false,
             resolved: FxHashMap::default(),
             proved: FxHashMap::default(),
+            widened: FxHashMap::default(),
         }
     }
 

@@ -404,6 +404,14 @@ impl Emitter<'_> {
 
     /// What was loaded, as it is held in registers.
     fn decode_memory(&mut self, element: Element, raw: &Val) -> Emit<Val> {
+        let value = self.decoded(element, raw)?;
+        if matches!(element, Element::F16 | Element::BF16) {
+            self.widened.insert(value.name.clone(), (element, raw.clone()));
+        }
+        Ok(value)
+    }
+
+    fn decoded(&mut self, element: Element, raw: &Val) -> Emit<Val> {
         Ok(match element {
             Element::F32 | Element::F64 | Element::Int(_) => raw.clone(),
             Element::Bool => {
@@ -427,6 +435,10 @@ impl Emitter<'_> {
 
     /// A value of a register, as it is stored.
     fn encode_memory(&mut self, element: Element, value: &Val) -> Emit<Val> {
+        // What was widened is rounded already.
+        if let Some((_, raw)) = self.widened.get(&value.name).filter(|(from, _)| *from == element) {
+            return Ok(raw.clone());
+        }
         Ok(match element {
             Element::F32 | Element::F64 | Element::Int(_) => value.clone(),
             Element::Bool => self.cast("arith.extui", value, Reg::Int(8)),
@@ -444,6 +456,13 @@ impl Emitter<'_> {
     /// The bits of an `f32` rounded to `bf16`, half to even; NaN stays a quiet NaN.
     pub fn bf16_bits(&mut self, value: &Val) -> Val {
         let lanes = value.lanes;
+        if self.target.bf16_rounding {
+            let short = lanes.map_or_else(|| "bf16".to_owned(), |n| format!("vector<{n}xbf16>"));
+            let rhs = format!("arith.truncf {} : {} to {short}", value.name, value.ty());
+            let rounded = self.pure(Reg::Int(16), lanes, &[value], rhs);
+            let rhs = format!("arith.bitcast {} : {short} to {}", rounded.name, rounded.ty());
+            return self.pure(Reg::Int(16), lanes, &[&rounded], rhs);
+        }
         let bits = self.cast("arith.bitcast", value, Reg::Int(32));
         let (sixteen, one) = (self.int(16, 32, lanes), self.int(1, 32, lanes));
         let (half, quiet) = (self.int(0x7fff, 32, lanes), self.int(0x40_0000, 32, lanes));

@@ -11,7 +11,6 @@
 //! one. `begin..end` counts through the phases in order; whoever runs parts of it at the same time must wait between
 //! phases ([`phases`]).
 
-mod bytes;
 mod core;
 mod exprs;
 mod math_expand;
@@ -19,6 +18,7 @@ mod memory;
 mod mini;
 mod scalars;
 mod walk;
+mod words;
 
 use crate::mlir::core::{Binding, Emitter, Reg, Val};
 use memory::Buffer;
@@ -38,6 +38,10 @@ pub struct TargetInfo {
     pub fma: bool,
     /// Widest vectors whose bytes are multiplied and added up in fours by one instruction (VNNI), in bits; 0 if there is none.
     pub byte_products: u32,
+    /// Widest vectors of `bf16` whose products are added up in pairs by one instruction, in bits; 0 if there is none.
+    pub bf16_products: u32,
+    /// Whether one instruction rounds to `bf16`, and may: it takes what is below the normal numbers for zero.
+    pub bf16_rounding: bool,
     /// Widest vectors of 16-bit integers that are multiplied and added up in pairs by one instruction, in bits.
     pub pair_products: u32,
     /// Whether `a*b + c` may be rounded once. Off in strict mode.
@@ -62,6 +66,8 @@ impl Default for TargetInfo {
             l2_kib: 512,
             fma: true,
             byte_products: 0,
+            bf16_products: 0,
+            bf16_rounding: false,
             pair_products: 256,
             contract: true,
             reassociate: true,

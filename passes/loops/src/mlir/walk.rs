@@ -34,20 +34,20 @@ impl Emitter<'_> {
                 self.values.insert(self.body.result(op), value);
                 Ok(())
             }
-            "loops.load4" => {
+            "loops.load_word" => {
                 let indices = self.indices(op, 1)?;
                 let buffer = self.buffer(self.body.operand(op, 0))?;
-                let value = self.load4(&buffer, &indices)?;
+                let value = self.load_word(&buffer, &indices)?;
                 self.values.insert(self.body.result(op), value);
                 Ok(())
             }
-            "loops.dot4" => {
+            "loops.dot" => {
                 let mut args = vec![];
                 for operand in self.body.operands(op) {
                     args.push(self.value(operand)?);
                 }
-                let [acc, u, s] = args.as_slice() else { return Err(self.error("`loops.dot4` takes three numbers")) };
-                let value = self.dot4(acc, u, s);
+                let [acc, a, b] = args.as_slice() else { return Err(self.error("`loops.dot` takes three numbers")) };
+                let value = self.dot(acc, a, b);
                 self.values.insert(self.body.result(op), value);
                 Ok(())
             }

@@ -9,6 +9,7 @@
 use super::access::{self, Access, element_bits};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
+use super::words::Words;
 use super::{Env, IN_MEMORY, TILES, Tried, naive, shares};
 use crate::nest::Nest;
 use crate::point::Points;
@@ -37,11 +38,20 @@ const UNROLLED_OPS: i64 = 16;
 const WRITTEN_AGAIN: f64 = 5e-5;
 
 /// One way to walk the map, with its cost.
-struct Candidate {
-    cost: f64,
-    plan: Plan,
+pub struct Candidate {
+    /// Cycles, roughly.
+    pub cost: f64,
+    /// The way.
+    pub plan: Plan,
     packed: Vec<usize>,
     padded: Vec<usize>,
+}
+
+impl Candidate {
+    /// Whether some results are made twice.
+    pub fn repeats(&self) -> bool {
+        [&self.plan.rows, &self.plan.columns].iter().any(|group| group.tail == Tail::Overlap)
+    }
 }
 
 /// What the search needs to know.
@@ -55,6 +65,10 @@ struct Search<'p, 'm> {
     reductions: Vec<usize>,
     outside: Vec<usize>,
     lanes: i64,
+    /// Set where products are summed up a word at a time.
+    words: Option<Words>,
+    /// Vectors of a tile and of what it reads.
+    registers: i64,
 }
 
 /// Emits the map if it has reductions and a parallel dimension.
@@ -62,7 +76,7 @@ struct Search<'p, 'm> {
 /// # Errors
 /// What [`Points`] reports.
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
-    let best = match search(points, env).and_then(|best| env.may(points, TILES).map(|()| best)) {
+    let best = match search(points, env, None).and_then(|best| env.may(points, TILES).map(|()| best)) {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
@@ -82,7 +96,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         copies::pack(points, nest, env, read, &layout)?;
     }
     let fixed = vec![None; points.map.view.rank()];
-    env.repeats |= [&best.plan.rows, &best.plan.columns].iter().any(|group| group.tail == Tail::Overlap);
+    env.repeats |= best.repeats();
     env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
@@ -100,7 +114,11 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     Ok(Ok(()))
 }
 
-fn search(points: &Points<'_>, env: &Env<'_>) -> Result<Candidate, Miss> {
+/// The cheapest way; with `words` one that packs the one factor and reads words of the other.
+///
+/// # Errors
+/// Why there is none.
+pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Result<Candidate, Miss> {
     let (ctx, map) = (points.ctx, points.map);
     if naive::in_memory(points) {
         return Err(IN_MEMORY);
@@ -117,7 +135,10 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<Candidate, Miss> {
         return Err(Miss("it has no reduction, or no parallel dimension"));
     }
     let reads = access::reads(points);
-    if env.reorders(points) {
+    if let Some(Words { dot, .. }) = words {
+        reductions.retain(|&k| k != dot.dim);
+        reductions.push(dot.dim);
+    } else if env.reorders(points) {
         // Innermost what lies side by side for most reads, so that addresses move by one element.
         let steps = |k: usize| reads.iter().filter(|a| a.contiguous(k)).count();
         let inner = reductions.iter().copied().rev().max_by_key(|&k| steps(k)).filter(|&k| steps(k) > 0);
@@ -128,6 +149,13 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<Candidate, Miss> {
     let bits = accumulators.max(element_bits(points)).max(8);
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
     let outside = (0..map.view.reads.len()).filter(|&r| copies::may_be_outside(points, r)).collect();
+    let target = &env.options.target;
+    // Where no instruction takes words as they are, what they are taken apart to needs room.
+    let apart = words.is_some_and(|w| match w.dot.width {
+        4 => target.byte_products < target.vector_bits,
+        _ => target.bf16_products < target.vector_bits,
+    });
+    let registers = i64::from(target.vector_registers) - if apart { 6 } else { 0 };
     let search = Search {
         points,
         env,
@@ -138,6 +166,8 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<Candidate, Miss> {
         reductions,
         outside,
         lanes,
+        words,
+        registers,
     };
     let mut best: Option<Candidate> = None;
     for columns in search.runs(&search.parallel) {
@@ -199,11 +229,20 @@ impl Search<'_, '_> {
         for &r in &vectors {
             let direct = self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r));
             let worth = self.worth_packing(r, &columns, &others, &free);
-            if worth && (!direct || self.far_apart(r)) {
+            if self.words.is_some() {
+                packed.push(r);
+            } else if worth && (!direct || self.far_apart(r)) {
                 packed.push(r);
             } else if !direct {
                 gathered.push(r);
             }
+        }
+        if let Some(words) = self.words
+            && (columns.len() > 1
+                || vectors != [words.packed]
+                || !self.worth_packing(words.packed, &columns, &others, &free))
+        {
+            return;
         }
         // All free dimensions as one index, runs of them that are one to every access, and single ones. An outer dimension of
         // unknown size is more often a batch of one than long enough for rows.
@@ -227,8 +266,7 @@ impl Search<'_, '_> {
             let counts = shares::likely_counts(ctx, all.size, &self.env.assumed);
             for row_tile in 1..=14i64 {
                 for vectors_wide in 1..=6i64 {
-                    if row_tile * vectors_wide + vectors_wide + 1 > i64::from(self.env.options.target.vector_registers)
-                    {
+                    if row_tile * vectors_wide + vectors_wide + 1 > self.registers {
                         continue;
                     }
                     let domain = &self.points.map.view.domain;
@@ -318,7 +356,11 @@ impl Search<'_, '_> {
         let wide = (columns.tile / self.lanes) as f64;
         let lanes = self.lanes as f64;
         let (row_size, column_size) = (self.env.estimate(rows.size, ASSUMED), self.env.estimate(columns.size, ASSUMED));
-        let depth = self.extents(&self.reductions);
+        let mut depth = self.extents(&self.reductions);
+        if let Some(Words { dot, .. }) = self.words {
+            let numbers = self.extent(dot.dim);
+            depth *= (numbers / dot.width as f64).ceil() / numbers;
+        }
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
         // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
         let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));

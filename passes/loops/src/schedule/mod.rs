@@ -1,7 +1,7 @@
 //! How the points of a map are walked.
 //!
 //! * [`explore`]: contractions under a dataflow that somebody asked for;
-//! * [`bytes`]: sums of products of bytes, four at a time;
+//! * [`words`]: sums of products of bytes or `bf16`, a word of 32 bits at a time;
 //! * [`winograd`]: convolutions with fewer products, where the tolerance allows it;
 //! * [`contraction`]: maps with reductions, in register tiles;
 //! * [`rows`]: reductions along the contiguous dimension, in vectors of partial results;
@@ -9,7 +9,6 @@
 //! * [`naive`]: everything, one point after the other.
 
 pub mod access;
-pub mod bytes;
 pub mod contraction;
 pub mod cook_toom;
 pub mod copies;
@@ -20,6 +19,7 @@ pub mod rows;
 pub mod shares;
 pub mod tile;
 pub mod winograd;
+pub mod words;
 
 use crate::lower::Options;
 use crate::nest::Nest;
@@ -32,13 +32,13 @@ use nim_pass::{Miss, RuleInfo, Rules};
 const fn rule(name: &'static str, description: &'static str) -> RuleInfo {
     RuleInfo { name, description }
 }
-const BYTES: RuleInfo = rule("walk-bytes", "products of bytes are summed up in fours");
+const WORDS: RuleInfo = rule("walk-words", "products of bytes or bf16 are summed up a word at a time");
 const WINOGRAD: RuleInfo = rule("walk-winograd", "windows of neighbours are short convolutions with fewer products");
 const ROWS: RuleInfo = rule("walk-rows", "a reduction is taken in vectors along the dimension that lies side by side");
 const TILES: RuleInfo = rule("walk-tiles", "a reduction's results stay in a register tile");
 const VECTORS: RuleInfo = rule("walk-vectors", "a map without reductions is walked in vectors");
 /// The schedules as rules, in the order in which a map is tried.
-pub const RULES: [RuleInfo; 5] = [BYTES, WINOGRAD, ROWS, TILES, VECTORS];
+pub const RULES: [RuleInfo; 5] = [WORDS, WINOGRAD, ROWS, TILES, VECTORS];
 
 /// Why a schedule does not suit a map; the outer error is a map that no schedule can walk.
 pub type Tried = Result<Result<(), Miss>, Diagnostic>;
@@ -158,7 +158,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         let rules = env.rules;
         for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {
             let tried = match rule {
-                BYTES => bytes::emit(points, nest, env)?,
+                WORDS => words::emit(points, nest, env)?,
                 WINOGRAD => winograd::emit(points, nest, env)?,
                 ROWS => rows::emit(points, nest, env, &fixed)?,
                 TILES => contraction::emit(points, nest, env)?,

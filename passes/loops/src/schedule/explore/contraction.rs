@@ -1,7 +1,7 @@
 //! What a contraction is to its dataflows: dimensions by the operands that they move.
 
 use super::super::access::{self, element_bits};
-use super::super::{Env, bytes, copies, naive};
+use super::super::{Env, copies, naive, words};
 use crate::point::{Dot, Points};
 use nim_ir::{Context, Expr};
 use nim_pass::Miss;
@@ -55,9 +55,9 @@ pub struct Contraction {
     pub bytes: [i64; 3],
     /// Bytes of a sum under way.
     pub sum_bytes: i64,
-    /// Points that one step along each dimension takes: 4 where bytes are summed up in fours.
+    /// Points that one step along each dimension takes: a word where [`Points::dot`] is.
     pub stride: Vec<i64>,
-    /// Set where bytes are multiplied in fours.
+    /// Set where what fills a word is summed up at a time.
     pub dot: Option<Dot>,
     /// Whether sums may be taken in another order.
     pub reorders: bool,
@@ -131,13 +131,13 @@ impl Contraction {
             rows.push(last.row);
         }
         let sum_bits = points.accumulator_bits(0).max(8);
-        let dot = bytes::dot(points, weight, input);
+        let dot = words::dot(points, weight, input);
         let (lanes, mut stride) = match dot {
             Some(_) => (env.options.target.vector_bits / 32, vec![1; view.rank()]),
             None => (env.options.target.vector_bits / sum_bits.max(element_bits(points)), vec![1; view.rank()]),
         };
         if let Some(dot) = dot {
-            stride[dot.dim] = 4;
+            stride[dot.dim] = dot.width;
         }
         let size = |ty| ctx.dtype_of(ty).map_or(4, |d| d.size() as i64);
         let source = points.source;
@@ -146,7 +146,7 @@ impl Contraction {
             size(source.ty(view.reads[weight].value)),
             size(view.writes[0].ty),
         ];
-        // The dimension that bytes are summed up along goes innermost.
+        // The dimension that words lie along goes innermost.
         let mut depth = depth;
         if let Some(dot) = dot.filter(|dot| depth.contains(&dot.dim)) {
             depth.retain(|&k| k != dot.dim);

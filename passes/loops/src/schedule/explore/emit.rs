@@ -1,7 +1,7 @@
 //! A contraction under a given walk.
 
 use super::super::tile::{Group, Tail, collapsed};
-use super::super::{Env, Tried, bytes, copies, naive};
+use super::super::{Env, Tried, copies, naive, words};
 use super::contraction::{Contraction, INPUT, OUTPUT, WEIGHT};
 use super::slots::{Slots, offset};
 use super::walk::plus;
@@ -94,7 +94,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, dat
     emit.failed.map_or(Ok(Ok(())), Err)
 }
 
-/// A copy of the input with its border, as far as the walk reads, and with bytes in fours.
+/// A copy of the input with its border, as far as the walk reads, and with narrow numbers in words.
 fn copy_input(
     points: &mut Points<'_>,
     nest: &mut Nest<'_>,
@@ -126,8 +126,8 @@ fn copy_input(
         sides[axis].1 = pool.add(sides[axis].1, pool.scale(steps[c.columns].abs(), beyond));
     }
     match c.dot {
-        Some(dot) if bytes::in_fours(points, read, dot) && sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
-        Some(dot) => bytes::regroup(points, nest, env, read, dot, &sides)?,
+        Some(dot) if words::in_words(points, read, dot) && sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
+        Some(dot) => words::regroup(points, nest, env, read, dot, &sides)?,
         None if sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
         None => {
             if !copies::pad_by(points, nest, env, read, &sides)? {
@@ -153,7 +153,7 @@ fn copy_weight(
     columns.tail = Tail::Guard;
     let (outer, inner) = (used(c.batch.clone()), used(c.reductions()));
     match c.dot {
-        Some(dot) => bytes::pack(points, nest, env, c.reads[WEIGHT], dot, &bytes::Packed { outer, columns, inner }),
+        Some(dot) => words::pack(points, nest, env, c.reads[WEIGHT], dot, &words::Packed { outer, columns, inner }),
         None => copies::pack(points, nest, env, c.reads[WEIGHT], &copies::PackedLayout { outer, columns, inner }),
     }
 }

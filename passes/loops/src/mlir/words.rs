@@ -1,8 +1,10 @@
-//! Bytes in fours: `loops.load4` and `loops.dot4`.
+//! What fills 32 bits: `loops.load_word` and `loops.dot`.
 //!
-//! A number of 32 bits holds four bytes. Their products are added up by one instruction where the machine has VNNI. Where it has
+//! A word holds four bytes or two `bf16`. Products of bytes are added up by one instruction where the machine has VNNI. Where it has
 //! not, even and odd bytes are widened to 16 bits and multiplied in pairs (`pmaddwd`): a product of an unsigned and a signed byte
 //! fits 16 bits with its sign, and the sum of two is one of 32, so this is exact too. (`pmaddubsw` is not: its sums saturate.)
+//! Products of `bf16` are added up by one instruction where the machine has AVX512-BF16 (`vdpbf16ps`: rounded to nearest even, what
+//! is not normal is zero); elsewhere a shift and a mask make two `f32` of a word.
 
 use super::core::{Emit, Emitter, Reg, Val, type_text};
 use super::exprs::LaneForm;
@@ -10,29 +12,30 @@ use super::memory::{Buffer, Element};
 use nim_ir::Expr;
 
 impl Emitter<'_> {
-    /// `loops.load4`.
-    pub fn load4(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<Val> {
-        if buffer.element != Element::Int(8) || buffer.private.is_some() {
-            return Err(self.error("`loops.load4` reads from a shared buffer of bytes"));
+    /// `loops.load_word`.
+    pub fn load_word(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<Val> {
+        if !matches!(buffer.element, Element::Int(8) | Element::BF16) || buffer.private.is_some() {
+            return Err(self.error("`loops.load_word` reads from a shared buffer of bytes or bf16"));
         }
+        let elements = i64::from(4 / buffer.element.bytes());
         if self.mask.is_some() {
-            return Err(self.error("`loops.load4` cannot depend on a condition that differs from lane to lane"));
+            return Err(self.error("`loops.load_word` cannot depend on a condition that differs from lane to lane"));
         }
         let at = self.position(buffer, indices)?;
         match self.lane_form(at) {
-            LaneForm::Uniform(at) => self.four(buffer, at, None),
-            LaneForm::Linear { step: 4, rest } => {
+            LaneForm::Uniform(at) => self.word(buffer, at, None),
+            LaneForm::Linear { step, rest } if step == elements => {
                 let count = self.lane_loop.map(|l| l.count);
-                self.four(buffer, rest, count)
+                self.word(buffer, rest, count)
             }
             LaneForm::Linear { .. } | LaneForm::Other(_) => {
-                let scalars = self.each_lane(at, |emitter, at, _| emitter.four(buffer, at, None))?;
+                let scalars = self.each_lane(at, |emitter, at, _| emitter.word(buffer, at, None))?;
                 Ok(self.join_lanes(&scalars))
             }
         }
     }
 
-    fn four(&mut self, buffer: &Buffer, at: Expr, lanes: Option<u32>) -> Emit<Val> {
+    fn word(&mut self, buffer: &Buffer, at: Expr, lanes: Option<u32>) -> Emit<Val> {
         let pointer = self.address(buffer, at, 1, 0)?;
         let ty = type_text(Reg::Int(32), lanes);
         let rhs = format!("llvm.load {} {{alignment = 1 : i64}} : !llvm.ptr -> {ty}", pointer.name);
@@ -45,11 +48,14 @@ impl Emitter<'_> {
         })
     }
 
-    /// `loops.dot4`.
-    pub fn dot4(&mut self, acc: &Val, u: &Val, s: &Val) -> Val {
+    /// `loops.dot`.
+    pub fn dot(&mut self, acc: &Val, u: &Val, s: &Val) -> Val {
         let lanes = [acc, u, s].iter().find_map(|v| v.lanes);
         let [acc, u, s] = [acc, u, s].map(|v| self.spread(v, lanes));
         let bits = lanes.unwrap_or(0) * 32;
+        if acc.reg.is_float() {
+            return self.dot_bf16(&acc, &u, &s, bits);
+        }
         if matches!(bits, 128 | 256 | 512) && bits <= self.target.byte_products {
             let (a, b) = (self.as_bytes(&u), self.as_bytes(&s));
             let rhs = format!(
@@ -77,6 +83,39 @@ impl Emitter<'_> {
             let b = self.op("arith.shrsi", "", &[&b, &down]);
             let product = self.op("arith.muli", "", &[&a, &b]);
             sum = self.op("arith.addi", "", &[&sum, &product]);
+        }
+        sum
+    }
+
+    fn dot_bf16(&mut self, acc: &Val, a: &Val, b: &Val, bits: u32) -> Val {
+        if matches!(bits, 128 | 256 | 512) && bits <= self.target.bf16_products {
+            let ty = format!("vector<{}xbf16>", bits / 16);
+            let [a, b] = [a, b].map(|word| {
+                let rhs = format!("vector.bitcast {} : {} to {ty}", word.name, word.ty());
+                // Registers have no type of its own for this; nobody else sees the value.
+                self.pure(Reg::Int(16), word.lanes.map(|n| 2 * n), &[word], rhs)
+            });
+            let rhs = format!(
+                "llvm.call_intrinsic \"llvm.x86.avx512bf16.dpbf16ps.{bits}\"({}, {}, {}) : ({}, {ty}, {ty}) -> {}",
+                acc.name,
+                a.name,
+                b.name,
+                acc.ty(),
+                acc.ty()
+            );
+            return self.pure(Reg::F32, acc.lanes, &[acc, &a, &b], rhs);
+        }
+        let (sixteen, high) = (self.int(16, 32, None), self.int(0xffff_0000, 32, None));
+        let halves = |e: &mut Self, word: &Val| {
+            let low = e.op("arith.shli", "", &[word, &sixteen]);
+            let high = e.op("arith.andi", "", &[word, &high]);
+            [low, high].map(|half| e.cast("arith.bitcast", &half, Reg::F32))
+        };
+        let (a, b) = (halves(self, a), halves(self, b));
+        let mut sum = acc.clone();
+        for (a, b) in a.iter().zip(&b) {
+            let product = self.fop("arith.mulf", &[a, b]);
+            sum = self.fop("arith.addf", &[&sum, &product]);
         }
         sum
     }
