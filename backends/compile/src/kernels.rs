@@ -155,14 +155,17 @@ pub fn kernel_objects(
     let kernels = loops_kernels(ctx, module);
     let cache = options.cache.as_deref();
     let machine = format!("{:?} {:?} {:?}", options.target, options.llvm, target_info(options));
-    let known = threads::map(options.threads, &kernels, |&op| {
-        let cache = cache?;
+    let mut kept = threads::map(options.threads, &kernels, |&op| {
+        let Some(cache) = cache else { return Kept::default() };
         let text = nim_text::print_op(ctx, &module.body, op, &nim_text::PrintOptions::default());
         // Constants that stand elsewhere are no part of the text.
+        if text.contains("dense_resource<") {
+            return Kept::default();
+        }
         let name = cache::name(&[cache.program(), &machine, prefix, &text]);
-        (!text.contains("dense_resource<")).then(|| (cache::load(cache, &name), name))
+        Kept { object: cache::load(cache, &name), name: Some(name) }
     });
-    let missing: Vec<usize> = (0..kernels.len()).filter(|&i| !matches!(known[i], Some((Some(_), _)))).collect();
+    let missing: Vec<usize> = (0..kernels.len()).filter(|&i| kept[i].object.is_none()).collect();
     let texts = texts_of(ctx, module, options, &missing.iter().map(|&i| kernels[i]).collect::<Vec<_>>())?;
     // Kernels of different programs may have the same names.
     let own = |symbol: &str| format!("{prefix}{symbol}");
@@ -175,19 +178,24 @@ pub fn kernel_objects(
         .collect();
     let sources: Vec<KernelSource<'_>> = renamed.iter().map(|(symbol, text)| KernelSource { symbol, text }).collect();
     let compiler = nim_llvm::Compiler::new(&options.target, &options.llvm).threads(options.threads);
-    let mut made = compiler.compile_objects(&sources).map_err(|error| vec![code_error(&error)])?.into_iter();
-    let object = |(&op, known): (&OpId, Option<(Option<Vec<u8>>, String)>)| {
-        let (kept, name) = known.unzip();
-        if let Some(bytes) = kept.flatten() {
-            return Some(ObjectFile { kernel: own(&function_of(ctx, module, op)), bytes });
+    let made = compiler.compile_objects(&sources).map_err(|error| vec![code_error(&error)])?;
+    for (&i, object) in missing.iter().zip(made) {
+        if let (Some(cache), Some(name)) = (cache, &kept[i].name) {
+            cache::store(cache, name, &object.bytes);
         }
-        let object = made.next()?;
-        if let (Some(cache), Some(name)) = (cache, name) {
-            cache::store(cache, &name, &object.bytes);
-        }
-        Some(object)
+        kept[i].object = Some(object.bytes);
+    }
+    let object = |(&op, kept): (&OpId, Kept)| {
+        Some(ObjectFile { kernel: own(&function_of(ctx, module, op)), bytes: kept.object? })
     };
-    Ok(kernels.iter().zip(known).filter_map(object).collect())
+    Ok(kernels.iter().zip(kept).filter_map(object).collect())
+}
+
+/// What the cache has of a kernel: the name under which it would be, and the object.
+#[derive(Default)]
+struct Kept {
+    name: Option<String>,
+    object: Option<Vec<u8>>,
 }
 
 /// A failure behind the last level that has locations.

@@ -5,7 +5,7 @@ use nim_dataflow::Invoke;
 use nim_graph::ops::layout::{Constant, Reshape};
 use nim_ir::{Attr, Body, Builder, Context, Diagnostic, Module, Name, OpId, ValueId};
 use nim_loops_passes::packing::{Packing, cannot_pack, pack};
-use nim_tensor::{DType, Tensor};
+use nim_tensor::{DType, Tensor, blob::Identity};
 use rustc_hash::FxHashMap;
 
 /// Gives every call of a kernel that lists `loops.packing` its constants packed. Constants that nothing uses any more are
@@ -44,9 +44,9 @@ pub fn pack_constants(ctx: &Context, module: &mut Module) -> Result<usize, Vec<D
     if found.is_empty() { Ok(done.len()) } else { Err(found) }
 }
 
-/// Where the bytes of a constant are, its type and shape.
-type Held = ((usize, usize, usize), DType, Vec<usize>);
-/// What was packed, by constant and packing; the constants as well, so that their places stay taken.
+/// Which bytes a constant has, its type and shape.
+type Held = (Identity, DType, Vec<usize>);
+/// What was packed, by constant and packing; the constants as well, so that no others get their identity.
 type Done = FxHashMap<(Held, Attr), (Tensor, Attr)>;
 
 fn one(
@@ -63,7 +63,7 @@ fn one(
     }
     let operand = body.operand(call, packing.arg);
     let tensor = constant(ctx, body, operand).ok_or_else(|| error("the argument is none"))?;
-    let held = tensor.blob().map(|blob| (blob.place(), tensor.dtype(), tensor.dims().to_vec()));
+    let held = tensor.blob().map(|blob| (blob.identity(), tensor.dtype(), tensor.dims().to_vec()));
     let packed = match held.as_ref().and_then(|held| done.get(&(held.clone(), attr))) {
         Some(&(_, packed)) => packed,
         None => {

@@ -10,7 +10,7 @@ use crate::runtime;
 use crate::session;
 use crate::session::native::{Native, NativeProgram};
 use nim_expr::{EvalError, Expr, ExprPool, Symbol};
-use nim_tensor::{Blob, DType, Tensor, Value};
+use nim_tensor::{Blob, DType, Tensor, Value, blob::Identity};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt::{self, Write};
@@ -415,7 +415,7 @@ pub struct ProgramBuilder {
     text_ids: HashMap<String, Text>,
     size_ids: HashMap<(SizeExpr, String), Size>,
     kernel_ids: HashMap<String, KernelId>,
-    constant_ids: HashMap<((usize, usize, usize), DType, Vec<usize>), ConstId>,
+    constant_ids: HashMap<(Identity, DType, Vec<usize>), ConstId>,
 }
 
 impl ProgramBuilder {
@@ -489,12 +489,12 @@ impl ProgramBuilder {
 
     /// A constant. The same bytes under the same type are kept once.
     pub fn constant(&mut self, tensor: &Tensor) -> ConstId {
-        let key = tensor.blob().map(|b| (b.place(), tensor.dtype(), tensor.dims().to_vec()));
+        let key = tensor.blob().map(|b| (b.identity(), tensor.dtype(), tensor.dims().to_vec()));
         if let Some(&id) = key.as_ref().and_then(|k| self.constant_ids.get(k)) {
             return id;
         }
         let id = ConstId(self.contents.constants.len() as u32);
-        // The builder holds the tensor, so its place stays taken and the key stays true.
+        // The builder holds the tensor, so no other gets its identity and the key stays true.
         self.contents.constants.push(tensor.clone());
         if let Some(key) = key {
             self.constant_ids.insert(key, id);

@@ -318,7 +318,7 @@ impl Context {
         let mut name = self.name(key);
         let mut n = 0;
         while let Some(other) = resources.get(&name) {
-            if other.place() == blob.place() {
+            if other.identity() == blob.identity() {
                 return name;
             }
             n += 1;

@@ -19,6 +19,14 @@ pub struct Blob {
     len: usize,
 }
 
+/// Which bytes a blob stands for, whoever holds it.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Identity {
+    owner: usize,
+    start: usize,
+    len: usize,
+}
+
 #[derive(Clone)]
 enum Owner {
     Held(Arc<dyn AsRef<[u8]> + Send + Sync>),
@@ -104,13 +112,13 @@ impl Blob {
     }
 
     /// Which bytes these are: what is equal for two blobs that live says that they share them.
-    pub fn place(&self) -> (usize, usize, usize) {
+    pub fn identity(&self) -> Identity {
         let owner = match &self.owner {
             Owner::Held(bytes) => Arc::as_ptr(bytes).cast::<u8>() as usize,
             Owner::Mapped(mapping) => Arc::as_ptr(mapping) as usize,
             Owner::Made(recipe) => Arc::as_ptr(recipe) as usize,
         };
-        (owner, self.start, self.len)
+        Identity { owner, start: self.start, len: self.len }
     }
 
     /// Whether the bytes are there, or would have to be made first.
@@ -182,7 +190,7 @@ impl fmt::Debug for Blob {
 
 impl PartialEq for Blob {
     fn eq(&self, other: &Blob) -> bool {
-        self.place() == other.place() || self.len == other.len && self.read()[..] == other.read()[..]
+        self.identity() == other.identity() || self.len == other.len && self.read()[..] == other.read()[..]
     }
 }
 impl Eq for Blob {}
@@ -223,7 +231,7 @@ mod tests {
         let whole = Blob::map_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let part = whole.part(&whole[5000..9000]).unwrap();
-        assert_eq!(part.place(), whole.slice(5000, 4000).unwrap().place());
+        assert_eq!(part.identity(), whole.slice(5000, 4000).unwrap().identity());
         assert_eq!(whole.part(&[1, 2, 3]), None);
         let before = part.to_vec();
         part.give_back();

@@ -42,7 +42,7 @@ mod tests {
             all[at] = 1.0;
             Tensor::new(dims, all)
         };
-        let place = |tensor: &Tensor| tensor.blob().unwrap().place();
+        let place = |tensor: &Tensor| tensor.blob().unwrap().identity();
         let first = weights.once(zeros(&[2000], 300));
         assert_eq!(place(&weights.once(zeros(&[2000], 300))), place(&first));
         // The same sample.
