@@ -22,6 +22,9 @@ const ASSUMED: i64 = 64;
 const UNKNOWN_COLUMNS: f64 = 1.5;
 /// Part of the second-level cache that a block of rows may fill: vectors stream through the rest.
 const BLOCK_SHARE: f64 = 0.4;
+/// What a byte of rows costs that is read again, beside one of vectors: an element of a row serves several vectors, which need four to
+/// eight times the bytes in the same time; and rows were just written, when vectors (weights) may come from memory.
+const ROWS_AGAIN: f64 = 0.25;
 /// Bytes of one way of the first-level cache, and its ways.
 const PAGE: i64 = 4096;
 const WAYS: i64 = 8;
@@ -483,30 +486,34 @@ impl Search<'_, '_> {
         let units =
             Group::new(ctx, &self.points.map.view.domain, if rows.dims.is_empty() { vec![] } else { walked.clone() });
         let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
-        let row_block = self.row_block(&rows, &units, &columns, &batch);
+        let (row_block, columns_outside) = self.order(&rows, &units, &columns, &batch);
         let reorders = self.env.reorders(self.points);
-        let plan = Plan { batch, units, rows, columns, lanes: self.lanes, reductions, row_block, reorders };
+        let plan =
+            Plan { batch, units, rows, columns, lanes: self.lanes, reductions, row_block, columns_outside, reorders };
         Candidate { cost, plan, packed: packed.to_vec(), padded: self.outside.clone() }
     }
 
     /// How many tiles of rows, or units, are walked before the columns move on: as many as the second-level cache holds, but few
-    /// enough that threads find work, and blocks of about the same size.
-    fn row_block(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> i64 {
+    /// enough that threads find work, and blocks of about the same size. And whether all blocks are walked before the columns move
+    /// on nevertheless, since reading all rows again costs less than reading all vectors again.
+    fn order(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> (i64, bool) {
         let ctx = self.points.ctx;
-        let mut bytes = 0.0f64;
+        let (mut bytes, mut vectors) = (0.0f64, 0.0f64);
         for (r, access) in self.reads.iter().enumerate() {
             let used =
                 |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
             let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
-            if !walks(rows) && !walks(units) {
-                continue;
-            }
             let ty = self.points.source.ty(self.points.map.view.reads[r].value);
             let dims = ctx.dim_exprs(ty).unwrap_or_default();
             let all: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
+            let all = all / used(batch) * f64::from(element_bits(self.points)) / 8.0;
+            if !walks(rows) && !walks(units) {
+                vectors += if walks(columns) { all } else { 0.0 };
+                continue;
+            }
             // Of a unit where there are units, else of a row.
             let steps = if units.dims.is_empty() { self.env.estimate(rows.size, ASSUMED) } else { used(&units.dims) };
-            bytes += all / used(batch) / steps * f64::from(element_bits(self.points)) / 8.0;
+            bytes += all / steps;
         }
         let (steps, bytes) = match units.dims.is_empty() {
             true => ((self.env.estimate(rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
@@ -514,10 +521,15 @@ impl Search<'_, '_> {
         };
         let room = BLOCK_SHARE * f64::from(self.env.options.target.l2_kib) * 1024.0;
         let fits = (room / bytes.max(1.0)).floor().max(1.0);
-        let outer = self.extents(batch) * (self.env.estimate(columns.size, ASSUMED) / columns.tile as f64).ceil();
-        let wanted = (16.0 / outer).ceil().max(1.0);
+        let column_tiles = (self.env.estimate(columns.size, ASSUMED) / columns.tile as f64).ceil();
+        let wanted = (16.0 / (self.extents(batch) * column_tiles)).ceil().max(1.0);
         let shared = (steps / wanted).ceil().max(1.0);
         let most = fits.min(shared).min(steps).max(1.0);
-        (steps / (steps / most).ceil()).ceil() as i64
+        let blocks = (steps / most).ceil();
+        let (all_rows, all_vectors) = (bytes * steps, vectors * blocks);
+        (
+            (steps / blocks).ceil() as i64,
+            blocks > 1.0 && all_rows * column_tiles * ROWS_AGAIN + vectors < all_vectors + all_rows,
+        )
     }
 }

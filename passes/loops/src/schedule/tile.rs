@@ -58,6 +58,8 @@ pub struct Plan {
     pub reductions: Vec<(usize, bool)>,
     /// Row tiles, or units if there are any, that follow each other before the columns move on.
     pub row_block: i64,
+    /// Whether all blocks of rows are walked before the columns move on. Threads then share out the columns.
+    pub columns_outside: bool,
     /// Whether results may be summed up in several parts.
     pub reorders: bool,
 }
@@ -181,7 +183,8 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let blocks = pool.ceildiv(walked, block);
     // One loop over everything outside of a block, so that threads find enough to do.
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
-    counts.extend([blocks, column_tiles]);
+    let order = if plan.columns_outside { [1, 0] } else { [0, 1] };
+    counts.extend(order.map(|i| [blocks, column_tiles][i]));
     let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
     let mut failed = None;
     collapsed(nest, &counts, kind, &mut |nest, at| {
@@ -189,7 +192,8 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
         for (&k, &iv) in plan.batch.iter().zip(at) {
             point[k] = iv;
         }
-        let (row_block, column) = (at[at.len() - 2], plan.columns.base(ctx, at[at.len() - 1]));
+        let [row_block, column] = order.map(|i| at[plan.batch.len() + i]);
+        let column = plan.columns.base(ctx, column);
         let mut tile = |nest: &mut Nest<'_>, point: &[Expr], row: Expr, rows: i64| {
             let parts = parts(points, plan, rows);
             let (point, part) = (point.to_vec(), Expr::ZERO);
