@@ -2,6 +2,7 @@
 //!
 //! How an op is computed is not known here: a [`ConstantFolder`] is passed in, in practice the interpreter.
 
+use crate::affine::splat;
 use nim_ir::{Body, Builder, Context, Module, OpId, Trait};
 use nim_pass::{RuleInfo, Rules};
 use nim_tensor::{Tensor, Value, tensor::element_count};
@@ -125,7 +126,8 @@ fn evaluate(
                 ctx.static_dims(body.ty(body.result(op)))?.into_iter().map(|d| usize::try_from(d).ok()).collect();
             vec![x.reshaped(&dims?)?]
         }
-        ("transpose", [Value::Tensor(x)]) if x.blob().is_some() => {
+        // What is one number everywhere stays so.
+        ("transpose", [Value::Tensor(x)]) if x.blob().is_some() && splat(ctx, body, body.operand(op, 0)).is_none() => {
             let perm = body.attr_named(ctx, op, "perm").and_then(|a| ctx.as_ints(a))?;
             let perm: Option<Vec<usize>> = perm.iter().map(|&p| usize::try_from(p).ok()).collect();
             vec![x.transposed(&perm?)?]

@@ -10,3 +10,4 @@ mod random;
 mod residues;
 mod signs;
 mod threads;
+mod weights;

@@ -34,7 +34,7 @@ fn interpret(text: &str, inputs: &[Value]) -> Vec<Value> {
 
 /// Compiles in several ways and compares with the interpreter on each list of inputs.
 #[track_caller]
-fn agree(text: &str, cases: &[Vec<Value>]) {
+pub(super) fn agree(text: &str, cases: &[Vec<Value>]) {
     let normal = Options { threads: 1, ..Options::default() };
     let variants = [
         normal.clone(),

@@ -9,7 +9,7 @@
 //! 32   sections, 32 bytes each: kind, offset, length, checksum, u64 each
 //! ...  the sections: tables; code image, at a multiple of the page size; constants, each at a multiple of 64
 //! ```
-//! The checksum of the constants is that of their checksums. Constants may be in a file of their own instead, see `beside`. All numbers are little-endian. The tables hold signature, texts, size expressions, bytecode, and where each constant
+//! The checksum of the constants is that of their checksums, each with the zeros behind it. Constants may be in a file of their own instead, see `beside`. All numbers are little-endian. The tables hold signature, texts, size expressions, bytecode, and where each constant
 //! lies. Which machine the code is for stands in the code image, and is checked when it is loaded.
 
 mod beside;

@@ -1,6 +1,7 @@
 //! Reading `.nimx` files. Nothing in a file is believed: every offset and index is checked before it is used.
 
 use super::stream::{Checksum, Reader, constants_checksum};
+use super::write::CONSTANT_ALIGN;
 use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
 use crate::bytecode::{self, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
@@ -158,11 +159,12 @@ fn contents(
         _ => Some(functions.iter().map(|_| origins(&mut r)).collect::<Option<_>>().ok_or_else(damaged)?),
     };
     let section = open(&beside)?;
-    let mut parts = vec![];
-    let constants = r.list(|r| constant(r, &section.all, &mut parts)).ok_or_else(damaged)?;
-    if check && checksum_of(&parts) != section.checksum {
+    let entries = r.list(|r| entry(r, &section.all)).ok_or_else(damaged)?;
+    // Before anything in them is looked at.
+    if check && checksum_of(&entries) != section.checksum {
         return Err((section.damaged)());
     }
+    let constants = entries.into_iter().map(constant).collect::<Option<_>>().ok_or_else(damaged)?;
     let beside = (!beside.is_empty()).then_some(beside);
     let signature = Signature { inputs, outputs, types };
     Ok(Contents {
@@ -229,10 +231,11 @@ fn origins(r: &mut Reader<'_>) -> Option<Vec<Option<Origin>>> {
 }
 
 /// The checksum of constants, read on several threads where that takes less time than starting them.
-fn checksum_of(parts: &[Blob]) -> u64 {
+fn checksum_of(entries: &[Entry]) -> u64 {
+    let parts: Vec<&Blob> = entries.iter().map(|entry| &entry.padded).collect();
     const WORTH_A_THREAD: usize = 4 << 20;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = cores.min(parts.iter().map(Blob::len).sum::<usize>() / WORTH_A_THREAD).min(parts.len());
+    let threads = cores.min(parts.iter().map(|part| part.len()).sum::<usize>() / WORTH_A_THREAD).min(parts.len());
     let sums: Vec<AtomicU64> = parts.iter().map(|_| AtomicU64::new(0)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -247,18 +250,31 @@ fn checksum_of(parts: &[Blob]) -> u64 {
     constants_checksum(sums.into_iter().map(AtomicU64::into_inner))
 }
 
-/// A constant; `parts` hears of its bytes in the file.
-fn constant(r: &mut Reader<'_>, section: &Blob, parts: &mut Vec<Blob>) -> Option<Tensor> {
+/// A constant as the tables have it.
+struct Entry {
+    dtype: DType,
+    dims: Vec<usize>,
+    bytes: Blob,
+    /// The bytes and the zeros behind them.
+    padded: Blob,
+}
+
+fn entry(r: &mut Reader<'_>, section: &Blob) -> Option<Entry> {
     let dtype = dtype_of_code(r.u32()?)?;
     let dims = r.list(|r| usize::try_from(r.u64()?).ok())?;
     let (at, len) = (usize::try_from(r.u64()?).ok()?, usize::try_from(r.u64()?).ok()?);
-    let blob = section.slice(at, len)?;
-    parts.push(blob.clone());
+    let bytes = section.slice(at, len)?;
+    let padded = len.checked_next_multiple_of(CONSTANT_ALIGN as usize)?.min(section.len() - at);
+    Some(Entry { dtype, dims, bytes, padded: section.slice(at, padded)? })
+}
+
+fn constant(Entry { dtype, dims, bytes: blob, .. }: Entry) -> Option<Tensor> {
     if dtype == DType::String {
         let mut strings = Reader(&blob);
         let count = nim_tensor::tensor::element_count(&dims)?;
         // Each string takes at least its length.
-        let list = (count <= len / 4).then(|| (0..count).map(|_| strings.string()).collect::<Option<Vec<_>>>())??;
+        let list =
+            (count <= blob.len() / 4).then(|| (0..count).map(|_| strings.string()).collect::<Option<Vec<_>>>())??;
         return Some(Tensor::strings(&dims, list));
     }
     Tensor::from_blob(dtype, &dims, little_endian(blob, dtype)).ok()

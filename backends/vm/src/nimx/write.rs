@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Alignment of constants in the file, and so in memory.
-const CONSTANT_ALIGN: u64 = 64;
+pub(super) const CONSTANT_ALIGN: u64 = 64;
 
 /// Where each piece goes.
 struct Plan {
@@ -102,6 +102,8 @@ pub(crate) fn emit(contents: &Contents, out: &dyn Place, threads: usize) -> io::
         false => (code_end, kind::BESIDE),
     };
     let end = if inside { constants_at + plan.constants_len } else { code_end };
+    // The file is as long as its header says, whether or not something stands at its end.
+    out.put(end - 1, &[0])?;
     let sum = write_constants(&plan, inside.then_some((out, constants_at)), threads)?;
     let mut rest = Writer::default();
     rest.u64(end);
@@ -130,6 +132,9 @@ pub(crate) fn emit_constants(contents: &Contents, out: &dyn Place, threads: usiz
     out.put(0, &beside::header(plan.constants_len, sum))
 }
 
+/// Most threads that write constants: each holds what its constant is made of, and the system writes one after the other anyway.
+const WRITERS: usize = 4;
+
 /// Writes all constants to a place, if one is given, from a position on; their checksum.
 fn write_constants(plan: &Plan, out: Option<(&dyn Place, u64)>, threads: usize) -> io::Result<u64> {
     let sums: Vec<AtomicU64> = plan.constants.iter().map(|_| AtomicU64::new(0)).collect();
@@ -148,12 +153,15 @@ fn write_constants(plan: &Plan, out: Option<(&dyn Place, u64)>, threads: usize) 
             if at != offset + blob.len() as u64 {
                 return Err(io::Error::other("a constant is not made as it should be: an error of the compiler"));
             }
+            // The zeros behind it are no less noticed when they change.
+            let behind = (at.next_multiple_of(CONSTANT_ALIGN) - at) as usize;
+            sum.update(&[0; CONSTANT_ALIGN as usize][..behind]);
             sums[i].store(sum.finish(), Ordering::Relaxed);
         }
         Ok(())
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(plan.constants.len())).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads.min(WRITERS).min(plan.constants.len())).map(|_| scope.spawn(work)).collect();
         let mine = work();
         let others = others.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
         others.fold(mine, Result::and)

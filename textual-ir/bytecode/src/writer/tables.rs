@@ -63,7 +63,7 @@ impl<'a> Tables<'a> {
             let name = self.string(key);
             resources.number(name.into());
             resources.number(self.ctx.resource_alignment(key).into());
-            let at = self.far(&blob);
+            let at = self.far(&blob.read());
             resources.index(at);
             resources.index(blob.len());
         }
