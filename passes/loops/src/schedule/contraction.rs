@@ -232,9 +232,7 @@ impl Search<'_, '_> {
         for &r in &vectors {
             let direct = self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r));
             let worth = self.worth_packing(r, &columns, &others, &free);
-            if self.words.is_some() {
-                packed.push(r);
-            } else if worth && (!direct || self.far_apart(r)) {
+            if self.words.is_some() || worth && (!direct || self.far_apart(r)) {
                 packed.push(r);
             } else if !direct {
                 gathered.push(r);
