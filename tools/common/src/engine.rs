@@ -63,13 +63,18 @@ enum Runner {
 }
 
 impl Engine {
-    /// Interprets a module: as it is, or after `graph-to-dataflow`. The function `@main` is the model.
+    /// Interprets a module: as it is, or after `graph-to-dataflow`. The function `@main` is the model. What a precision means is what
+    /// the graph computes that says so.
     ///
     /// # Errors
-    /// What cannot be lowered, and back ends that need the compiler.
-    pub fn interpret(ctx: Context, mut module: Module, backend: Backend) -> Result<Engine, Failure> {
+    /// What cannot be lowered, an unknown precision, and back ends that need the compiler.
+    pub fn interpret(ctx: Context, mut module: Module, backend: Backend, precision: &str) -> Result<Engine, Failure> {
         let start = Instant::now();
         let interface = Interface::of_function(&ctx, &module, "main")?;
+        let precision = precision.parse().map_err(|message: String| Failure::new(Stage::Lower, message))?;
+        for (_, body) in module.body.nested_bodies_mut() {
+            nim_graph_passes::precision::lower_precision(&ctx, body, precision);
+        }
         match backend {
             Backend::Interp => {}
             Backend::Dataflow => {

@@ -5,7 +5,7 @@ mod cache;
 
 pub use cache::FileCache;
 
-use nim_compiler::{Level, ObjectCache, Options, compile, lower, lower_precision_of};
+use nim_compiler::{Level, ObjectCache, Options, compile, lower};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
 use nim_tools::{Backend, Engine, EngineOptions, Failure, Interface, RunOptions, Stage, flags::CompileFlags};
@@ -46,9 +46,7 @@ pub fn engine(ctx: Context, mut module: Module, options: &EngineOptions) -> Resu
     let start = Instant::now();
     let level = match options.backend {
         Backend::Interp | Backend::Dataflow => {
-            // The reference meaning of a precision is that of the graph that says so.
-            lower_precision_of(&ctx, &mut module, settings(&options.compile, 1)?.precision);
-            return Engine::interpret(ctx, module, options.backend);
+            return Engine::interpret(ctx, module, options.backend, &options.compile.precision);
         }
         Backend::Loops => Some(Level::Loops),
         Backend::Dyn => Some(Level::Dyn),

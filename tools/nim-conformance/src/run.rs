@@ -166,7 +166,7 @@ fn ready(ctx: Context, module: Module, options: &EngineOptions) -> Result<Engine
 
 #[cfg(not(feature = "llvm"))]
 fn ready(ctx: Context, module: Module, options: &EngineOptions) -> Result<Engine, Failure> {
-    Engine::interpret(ctx, module, options.backend)
+    Engine::interpret(ctx, module, options.backend, &options.compile.precision)
 }
 
 fn check(

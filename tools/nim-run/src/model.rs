@@ -54,12 +54,14 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
         readable(&cli.model)?;
     }
     match backend {
-        Backend::Interp | Backend::Dataflow => interpreted(&cli.model, &cli.import.options()?, backend, 0.0),
+        Backend::Interp | Backend::Dataflow => {
+            interpreted(&cli.model, &cli.import.options()?, backend, &cli.compile.precision, 0.0)
+        }
         Backend::Loops | Backend::Dyn => {
             let scratch = Scratch::new("nim-run")?;
             let (lowered, compile_ms) = compile(cli, &scratch, &format!("{backend}.nir"), &backend.to_string())?;
             // The module maps the constants that lie beside it, which outlives their names.
-            interpreted(&lowered, &ImportOptions::default(), Backend::Interp, compile_ms)
+            interpreted(&lowered, &ImportOptions::default(), Backend::Interp, "f32", compile_ms)
                 .map(|model| Model { backend, ..model })
         }
         Backend::Cpu | Backend::Native => {
@@ -99,12 +101,18 @@ fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<
     Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
 }
 
-fn interpreted(path: &Path, options: &ImportOptions, backend: Backend, compile_ms: f64) -> Result<Model, Failure> {
+fn interpreted(
+    path: &Path,
+    options: &ImportOptions,
+    backend: Backend,
+    precision: &str,
+    compile_ms: f64,
+) -> Result<Model, Failure> {
     let start = Instant::now();
     let ctx = context();
     let module = Source::read(path)?.module(&ctx, options)?;
     let load_ms = milliseconds(start);
-    let engine = Engine::interpret(ctx, module, backend)?;
+    let engine = Engine::interpret(ctx, module, backend, precision)?;
     let compile_ms = compile_ms + engine.compile_ms();
     Ok(Model { engine, backend, load_ms, compile_ms })
 }
