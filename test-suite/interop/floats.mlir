@@ -22,3 +22,8 @@
 "f.dense"() {a = dense<[1.0e9, -1.0e9, 0xFC]> : tensor<3xf8E5M2>, b = dense<[1.0e9, 1.5]> : tensor<2xf8E4M3FN>,
   c = dense<[-0.0, 1.0e9]> : vector<2xf8E5M2FNUZ>, d = dense<[0x80, 0.1]> : tensor<2xf8E4M3B11FNUZ>,
   e = dense<[[1.0e9, 0x7]]> : tensor<1x2xf4E2M1FN>, f = dense<[0.0, 3.0]> : tensor<2xf8E8M0FNU>} : () -> ()
+// Upstream does not read all of the digits that it prints of these: here are some that it does.
+"f.wide"() {a = 0x3FFFC000000000000000 : f80, c = 1.0e400 : f80, d = -1.5 : f80, e = 0x80000000000000000000 : f80,
+  f = 0x3FFF8000000000000000000000000000 : f128, g = 0.1 : f128, h = dense<[0x3FFFC000000000000000, 1.0]> : tensor<2xf80>,
+  i = dense<"0x0000000000000080FF3F"> : tensor<1xf80>, j = array<f80: 1.0, 0x3FFFC000000000000000>,
+  k = dense<(0x3FFFC000000000000000, 2.0)> : tensor<2xcomplex<f80>>} : () -> ()

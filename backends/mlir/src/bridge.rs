@@ -74,10 +74,14 @@ impl nim_text::upstream::Upstream for Upstream {
 
     fn generic(&self, text: &str) -> Result<String, Vec<Complaint>> {
         self.on_text(text, |context| {
-            distinct::keep(text, |text| {
-                let module = context.parse_unverified(text, FILE).map_err(complaints)?;
-                module.print_with_locations().map_err(complaints)
-            })
+            distinct::keep(
+                text,
+                || None,
+                |text| {
+                    let module = context.parse_unverified(text, FILE).map_err(complaints)?;
+                    module.print_with_locations().map_err(complaints)
+                },
+            )
         })
     }
 

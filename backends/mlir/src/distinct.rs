@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 /// An op behind the text, one for each number, that tells what upstream made of it.
 const WITNESS: &str = "\"nim.distinct\"() {id = ";
+const WITNESS_OP: &str = "nim.distinct";
 
 /// The bytes of the numbers in brackets behind `distinct`, outside of strings.
 fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
@@ -50,8 +51,23 @@ fn whole(text: &str, number: &std::ops::Range<usize>) -> Option<String> {
     None
 }
 
-/// What upstream prints of a text, with the numbers that the text has; numbers of its own come after those.
-pub(crate) fn keep<E>(text: &str, print: impl FnOnce(&str) -> Result<String, E>) -> Result<String, E> {
+/// The largest number in a text.
+pub(crate) fn largest(text: &str) -> Option<u64> {
+    numbers(text).into_iter().filter_map(|number| text[number].parse().ok()).max()
+}
+
+/// Whether an op is one of those that [`keep`] puts behind a text.
+pub(crate) fn is_witness(op: &str) -> bool {
+    op == WITNESS_OP
+}
+
+/// What upstream prints of a text, with the numbers that the text has; numbers of its own come after those and after what is
+/// `taken`, which is asked for where upstream prints some.
+pub(crate) fn keep<E>(
+    text: &str,
+    taken: impl FnOnce() -> Option<u64>,
+    print: impl FnOnce(&str) -> Result<String, E>,
+) -> Result<String, E> {
     let mut ids: Vec<(&str, String)> = vec![];
     if text.contains("distinct[") {
         for number in numbers(text) {
@@ -61,15 +77,15 @@ pub(crate) fn keep<E>(text: &str, print: impl FnOnce(&str) -> Result<String, E>)
             }
         }
     }
-    if ids.is_empty() {
-        return print(text);
-    }
     // Behind the text, so that no position in it changes.
-    let mut with = format!("{}\n", text.trim_end());
+    let mut with = if ids.is_empty() { String::new() } else { format!("{}\n", text.trim_end()) };
     for (_, attr) in &ids {
         with.push_str(&format!("{WITNESS}{attr}}} : () -> ()\n"));
     }
-    let printed = print(&with)?;
+    let printed = print(if ids.is_empty() { text } else { &with })?;
+    if !printed.contains("distinct[") {
+        return Ok(printed);
+    }
     let mut known: HashMap<&str, &str> = HashMap::new();
     let mut witnesses = ids.iter();
     for line in printed.lines() {
@@ -81,8 +97,9 @@ pub(crate) fn keep<E>(text: &str, print: impl FnOnce(&str) -> Result<String, E>)
             known.insert(&there[number.clone()], id);
         }
     }
-    let number = |text: &str| text.parse::<u64>().ok();
-    let mut next = ids.iter().filter_map(|i| number(i.0)).max().unwrap_or(0);
+    let given = ids.iter().filter_map(|i| i.0.parse::<u64>().ok());
+    // `None`: there is none yet, and the first is 0.
+    let mut last = given.chain(taken()).max();
     let mut fresh: HashMap<&str, String> = HashMap::new();
     let (mut out, mut copied) = (String::with_capacity(printed.len()), 0);
     for range in numbers(&printed) {
@@ -91,7 +108,8 @@ pub(crate) fn keep<E>(text: &str, print: impl FnOnce(&str) -> Result<String, E>)
         match known.get(found) {
             Some(id) => out.push_str(id),
             None => out.push_str(fresh.entry(found).or_insert_with(|| {
-                next += 1;
+                let next = last.map_or(0, |last| last.saturating_add(1));
+                last = Some(next);
                 next.to_string()
             })),
         }
@@ -108,14 +126,27 @@ mod tests {
     #[test]
     fn numbers_come_back() {
         let text = "#a = distinct[7]<\"distinct[1]<>\">\n\"x\"() {b = distinct[3]<#a>} : () -> ()";
-        let out = keep(text, |given| {
-            assert_eq!(given.matches("nim.distinct").count(), 2);
-            assert!(given.starts_with(text));
-            let printed = "#d = distinct[1]<\"distinct[1]<>\">\n\"x\"() {b = distinct[0]<#d>, c = distinct[2]<>}\n";
-            Ok::<_, ()>(format!("{printed}  {WITNESS}#d}} : () -> ()\n  {WITNESS}distinct[0]<#d>}} : () -> ()\n"))
-        });
+        assert_eq!(largest(text), Some(7));
+        let out = keep(
+            text,
+            || None,
+            |given| {
+                assert_eq!(given.matches("nim.distinct").count(), 2);
+                assert!(given.starts_with(text));
+                let printed = "#d = distinct[1]<\"distinct[1]<>\">\n\"x\"() {b = distinct[0]<#d>, c = distinct[2]<>}\n";
+                Ok::<_, ()>(format!("{printed}  {WITNESS}#d}} : () -> ()\n  {WITNESS}distinct[0]<#d>}} : () -> ()\n"))
+            },
+        );
         let out = out.unwrap_or_default();
         assert!(out.contains("#d = distinct[7]<\"distinct[1]<>\">"), "{out}");
         assert!(out.contains("{b = distinct[3]<#d>, c = distinct[8]<>}"), "{out}");
+    }
+
+    #[test]
+    fn numbers_of_others_are_taken() {
+        let made =
+            |_: &str| Ok::<_, ()>("\"x\"() {a = distinct[0]<>, b = distinct[1]<>, c = distinct[0]<>}".to_string());
+        let out = keep("", || Some(4), made).unwrap_or_default();
+        assert_eq!(out, "\"x\"() {a = distinct[5]<>, b = distinct[6]<>, c = distinct[5]<>}");
     }
 }

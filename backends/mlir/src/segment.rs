@@ -5,7 +5,7 @@
 //! uses those that they use, so that no pass takes what they need for dead.
 
 use crate::bridge::{Upstream, complaint, lenient};
-use crate::{MlirContext, MlirError};
+use crate::{MlirContext, MlirError, distinct};
 use nim_ir::clone::Mapping;
 use nim_ir::{AttrData, AttrList, BlockId, Body, Context, Diagnostic, Loc, LocData, Module, Name, OpId, Severity};
 use nim_pass::{Options, Pass, PassContext, PassReport, Registry};
@@ -59,8 +59,19 @@ fn place(text: &str, said: &str) -> (Range<usize>, String) {
         return (at.map_or(0..text.len(), word), rest.trim().to_owned());
     }
     let names = said.lines().find_map(|l| l.trim().strip_prefix("failed to add `")?.split_once('`'));
-    let found =
-        names.and_then(|(name, _)| text.match_indices(name).map(|(at, _)| word(at)).find(|r| r.len() == name.len()));
+    let found = names.and_then(|(name, rest)| {
+        let given = rest.trim().strip_prefix("with options `").and_then(|rest| rest.split('`').next());
+        let whole = |at: usize| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let mut places: Vec<_> =
+            text.match_indices(name).filter(|&(at, _)| whole(at)).map(|(at, _)| word(at)).collect();
+        places.retain(|r| r.len() == name.len());
+        // Of several, the one that has these options.
+        let has = |r: &Range<usize>| {
+            let options = text[r.end..].trim_start().strip_prefix('{');
+            options.is_some_and(|options| given.is_some_and(|given| options.trim_start().starts_with(given.trim())))
+        };
+        places.iter().find(|r| has(r)).or(places.first()).cloned()
+    });
     let first = lines.find(|l| !l.is_empty() && !l.starts_with("failed to parse pass pipeline"));
     (found.unwrap_or(0..text.len()), first.unwrap_or("upstream does not say why").to_owned())
 }
@@ -82,6 +93,10 @@ impl Pass for Segment {
         let mut part = Part::new(ctx, module);
         report.count("ops upstream", part.sent as u64);
         report.count("ops kept", part.kept.len() as u64);
+        if part.sent == 0 && !part.kept.is_empty() {
+            let missing = "op of the module that holds nothing but upstream's ops";
+            report.diagnostics.push(nim_pass::ran_on_nothing(self.name(), module.loc, missing));
+        }
         let options = PrintOptions { generic: true, debug_info: true, ..PrintOptions::default() };
         let text = print_module(ctx, &part.module, &options);
         let upstream = lenient();
@@ -93,18 +108,22 @@ impl Pass for Segment {
             }
             found
         };
-        let mut mlir = upstream
-            .parse(&text)
-            .map_err(|e| wrong(&part, e, "N0817", "upstream does not accept this part of the module"))?;
-        mlir.run_pipeline(&self.pipeline)
-            .map_err(|e| wrong(&part, e, "N0818", &format!("`mlir({})` failed", self.pipeline)))?;
+        // Ops that stay and locations have some that upstream does not see.
+        let taken = || distinct::largest(&print_module(ctx, module, &options));
+        let text = distinct::keep(&text, taken, |text| {
+            let mut mlir = upstream
+                .parse(text)
+                .map_err(|e| wrong(&part, e, "N0817", "upstream does not accept this part of the module"))?;
+            mlir.run_pipeline(&self.pipeline)
+                .map_err(|e| wrong(&part, e, "N0818", &format!("`mlir({})` failed", self.pipeline)))?;
+            mlir.print_with_locations().map_err(|e| wrong(&part, e, "N0818", "the result cannot be printed"))
+        })?;
         for said in upstream.take_diagnostics() {
             // What passes call an error and go on from is none.
             let mut told = part.told(complaint(&said), "N0818", "upstream says");
             told.severity = told.severity.min(Severity::Warning);
             report.diagnostics.push(told);
         }
-        let text = mlir.print_with_locations().map_err(|e| wrong(&part, e, "N0818", "the result cannot be printed"))?;
         let source = ctx.add_source(FILE, text);
         let options = ParseOptions { allow_unregistered: true, ..ParseOptions::default() };
         let (result, found) = parse_module(ctx, source, &options);
@@ -303,7 +322,7 @@ impl<'c> Part<'c> {
             }
         };
         for op in ops {
-            if made.attr_named(ctx, op, DECLARED).is_some() {
+            if made.attr_named(ctx, op, DECLARED).is_some() || distinct::is_witness(ctx.op_str(made.op_name(op))) {
                 continue;
             }
             if let Some(n) = stands_for(op) {

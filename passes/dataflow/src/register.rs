@@ -39,6 +39,9 @@ impl Pass for Outline {
     fn rules(&self) -> Vec<RuleInfo> {
         vec![outline::SHARE]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let done = outline::outline_under(pass.ctx, module, pass.rules);
         let mut report = PassReport::new();
@@ -64,6 +67,9 @@ impl BodyPass for PackSigns {
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
         report.count("contractions", signs::pack_in(pass.ctx, body) as u64);
@@ -87,6 +93,9 @@ impl BodyPass for SplitResidues {
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
         report.count("dimensions", residues::split_in(pass.ctx, body, pass.rules) as u64);
@@ -106,6 +115,9 @@ impl BodyPass for ChooseLayouts {
     }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
     }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
@@ -139,6 +151,9 @@ impl BodyPass for Fuse {
     fn rules(&self) -> Vec<RuleInfo> {
         fuse::RULES.to_vec()
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let done = fuse::fuse_under(pass.ctx, body, self.0, pass.rules);
         let mut report = PassReport::new();
@@ -157,6 +172,9 @@ impl Pass for Report {
     }
     fn description(&self) -> &'static str {
         "Tell what moves and what is computed, as formulas; changes nothing"
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let mut told = PassReport::new();

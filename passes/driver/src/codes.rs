@@ -16,7 +16,8 @@ nim_ir::codes! {
         "This is a fault of the pass. `--print-ir-after-all` shows what it was given.",
         "a pass that panics, or leaves a value without definition";
     "N0805", "a pass ran on nothing",
-        "No op of the name that it is nested in, or works on, is there.";
+        "No op is there that it is nested in, or works on: the pass was meant for another module, or stands too early or too \
+         late in the pipeline.";
     "N0806", "option that cannot be used",
         "The pass has no such option, or not with this value. `--list-passes` lists options with their defaults.";
     "N0807", "a pass left what it promised to remove",

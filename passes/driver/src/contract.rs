@@ -3,7 +3,7 @@
 //! A need that can be looked up must hold for the module or be given by a step before. Of a free word nobody knows whether it
 //! holds for the module, which may come out of another pipeline: it is taken to hold unless a later step is the one that gives it.
 
-use crate::{Pipeline, Registry, Step};
+use crate::{AnyPass, Pipeline, Registry, Step};
 use nim_ir::{Body, Context, Diagnostic, Loc, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +45,36 @@ fn any_op(ctx: &Context, body: &Body, wanted: &dyn Fn(&str) -> bool) -> bool {
     body.walk()
         .into_iter()
         .any(|op| wanted(ctx.op_str(body.op_name(op))) || body.nested(op).is_some_and(|b| any_op(ctx, b, wanted)))
+}
+
+/// What a step works on, where the module has none of it, in words.
+pub(crate) fn missing(ctx: &Context, step: &Step, module: &Module) -> Option<String> {
+    let quoted = |names: &[&str]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" or ");
+    // The module's own body is there for passes that say nothing.
+    let anchors: Vec<&str> = match (&step.anchor, &step.pass) {
+        (Some(anchor), _) => vec![anchor],
+        (None, AnyPass::Body(pass)) => pass.anchors().to_vec(),
+        (None, AnyPass::Module(_)) => vec![],
+    };
+    let there = |wanted: &[&str]| any_op(ctx, &module.body, &|op| wanted.contains(&op));
+    if !anchors.is_empty() && !anchors.contains(&"builtin.module") && !there(&anchors) {
+        return Some(quoted(&anchors));
+    }
+    let works_on: Vec<Absent<'_>> = match step.pass.works_on() {
+        [] => step.pass.gives().iter().filter_map(|give| Absent::of(give)).collect(),
+        names => names.iter().map(|&name| Absent { whole_dialect: !name.contains('.'), name, except: None }).collect(),
+    };
+    if works_on.is_empty() {
+        return module.ops().next().is_none().then(|| "op".to_string());
+    }
+    if any_op(ctx, &module.body, &|op| works_on.iter().any(|wanted| wanted.is(op))) {
+        return None;
+    }
+    let words = works_on.iter().map(|wanted| match wanted.whole_dialect {
+        true => format!("op of `{}`", wanted.name),
+        false => format!("`{}`", wanted.name),
+    });
+    Some(words.collect::<Vec<_>>().join(" or "))
 }
 
 impl Pipeline {

@@ -31,4 +31,4 @@ pub use pass::{AnyPass, BodyPass, Owner, Pass, PassContext, PassOption, greedy};
 pub use pipeline::{Pipeline, Step};
 pub use registry::{PassInfo, Registry};
 pub use report::{PassReport, RunReport, StepReport};
-pub use run::{Hooks, PipelineError, RunOptions};
+pub use run::{Hooks, PipelineError, RunOptions, ran_on_nothing};

@@ -92,6 +92,11 @@ pub trait Pass: Send + Sync {
     fn gives(&self) -> &'static [&'static str] {
         &[]
     }
+    /// What it works on: names of ops, and of dialects (`graph`) for all of their ops. Where none is in the module the pass has
+    /// run on nothing, which its user is told. Empty: whatever it promises in [`Pass::gives`] to remove, else any op.
+    fn works_on(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Its rewrite rules by name.
     fn rules(&self) -> Vec<RuleInfo> {
         vec![]
@@ -119,6 +124,10 @@ pub trait BodyPass: Send + Sync {
     }
     /// See [`Pass::gives`].
     fn gives(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// See [`Pass::works_on`].
+    fn works_on(&self) -> &'static [&'static str] {
         &[]
     }
     /// See [`Pass::rules`].
@@ -167,6 +176,8 @@ forward! {
     needs -> &'static [&'static str];
     /// See [`Pass::gives`].
     gives -> &'static [&'static str];
+    /// See [`Pass::works_on`].
+    works_on -> &'static [&'static str];
     /// See [`Pass::rules`].
     rules -> Vec<RuleInfo>;
 }

@@ -1,9 +1,9 @@
 //! Running a pipeline.
 
 use crate::{
-    AnyPass, PassContext, PassReport, Pipeline, Registry, RuleControl, Rules, RunReport, StepReport, contract, parallel,
+    AnyPass, PassContext, Pipeline, Registry, RuleControl, Rules, RunReport, Step, StepReport, contract, parallel,
 };
-use nim_ir::{Context, Diagnostic, Module, Severity, verifier::verify_module};
+use nim_ir::{Context, Diagnostic, Loc, Module, verifier::verify_module};
 use std::{num::NonZero, sync::Arc, time::Instant};
 
 /// What is called around passes.
@@ -89,6 +89,8 @@ impl Pipeline {
             // Counters count in the order of the text.
             let threads = if rules.is_some() { 1 } else { options.threads.max(1) };
             let context = PassContext { ctx, pass: name, threads, rules: Rules::new(name, rules) };
+            // Asked before, since passes remove what they work on.
+            let nothing = nothing_to_do(ctx, step, module);
             hooks.before(&text, module);
             let start = Instant::now();
             let (bodies, result) = match &step.pass {
@@ -109,9 +111,7 @@ impl Pipeline {
                     return Err(stop(Some(&text), diagnostics, report));
                 }
             };
-            if bodies == Some(0) {
-                nothing_to_do(step, &mut told);
-            }
+            told.diagnostics.extend(nothing);
             told.diagnostics.extend(contract::leftovers(ctx, registry, step, module));
             hooks.after(&text, module);
             let start = Instant::now();
@@ -130,16 +130,13 @@ impl Pipeline {
     }
 }
 
-/// A pass that is nested where nothing matches did nothing; its user should hear of it.
-fn nothing_to_do(step: &crate::Step, told: &mut PassReport) {
-    let what = match (&step.anchor, &step.pass) {
-        (Some(anchor), _) => format!("`{anchor}`"),
-        (None, AnyPass::Body(pass)) => format!("`{}`", pass.anchors().join("` or `")),
-        (None, AnyPass::Module(_)) => return,
-    };
-    let loc = step.loc.unwrap_or(nim_ir::Loc::UNKNOWN);
-    let mut diagnostic =
-        Diagnostic::warning("N0805", loc, format!("`{}` ran on nothing: there is no {what}", step.pass.name()));
-    diagnostic.severity = Severity::Warning;
-    told.diagnostics.push(diagnostic);
+/// A pass that finds nothing of what it works on did nothing; its user should hear of it.
+fn nothing_to_do(ctx: &Context, step: &Step, module: &Module) -> Option<Diagnostic> {
+    let missing = contract::missing(ctx, step, module)?;
+    Some(ran_on_nothing(step.pass.name(), step.loc.unwrap_or(Loc::UNKNOWN), &missing))
+}
+
+/// What is said of a pass that found nothing of what it works on; `missing` says of what, with its article left out.
+pub fn ran_on_nothing(pass: &str, loc: Loc, missing: &str) -> Diagnostic {
+    Diagnostic::warning("N0805", loc, format!("`{pass}` ran on nothing: there is no {missing}"))
 }

@@ -33,6 +33,9 @@ impl Pass for ToDyn {
         // Data types stay: they are what values are made of at every level.
         &["no_dialect(graph except graph.adt)", "host in memory"]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let (done, found) = to_dyn::graph_to_dyn(pass.ctx, module);
         let mut report = PassReport::new();
@@ -65,6 +68,9 @@ impl Pass for PlaceDevices {
     }
     fn needs(&self) -> &'static [&'static str] {
         &["host in memory"]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dyn"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let placed = place::place_devices(pass.ctx, module, &self.rules)?;
@@ -101,6 +107,9 @@ impl BodyPass for InsertKills {
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dyn"]
+    }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
         report.count("kills", kills::insert_kills_under(pass.ctx, body, pass.rules) as u64);
@@ -126,6 +135,9 @@ impl Pass for PlanMemory {
     }
     fn rules(&self) -> Vec<RuleInfo> {
         vec![plan::TAKE_PLACE]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dyn"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();

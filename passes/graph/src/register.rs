@@ -45,6 +45,9 @@ impl Pass for LiftLambdas {
     fn description(&self) -> &'static str {
         "Make functions of the module, and closures, of functions that are written where they are used"
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["graph"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
         report.count("lambdas", lift_lambdas::lift_lambdas(pass.ctx, module) as u64);
@@ -61,6 +64,9 @@ impl Pass for InferShapes {
     }
     fn description(&self) -> &'static str {
         "Give every dimension an expression, and guard what types claim beyond what shape functions tell"
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["func.func"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let done = infer_shapes::infer_shapes(pass.ctx, module);
@@ -84,6 +90,9 @@ impl Pass for ToDataflow {
     }
     fn gives(&self) -> &'static [&'static str] {
         &["maps"]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["graph"]
     }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let found = to_dataflow::graph_to_dataflow(pass.ctx, module);
@@ -111,6 +120,9 @@ impl BodyPass for Simplify {
     fn rules(&self) -> Vec<RuleInfo> {
         simplify::RULES.iter().map(|rule| rule.info).collect()
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["graph"]
+    }
     fn run(&self, pass: &PassContext<'_>, owner: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
         let mut fired = |rule| report.count(rule, 1);
@@ -135,6 +147,9 @@ impl BodyPass for LowerPrecision {
     }
     fn anchors(&self) -> &'static [&'static str] {
         &["func.func"]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["graph"]
     }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();
@@ -164,6 +179,9 @@ impl BodyPass for Fold {
     }
     fn rules(&self) -> Vec<RuleInfo> {
         vec![fold::COMPUTE]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["graph"]
     }
     fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
         let mut report = PassReport::new();

@@ -122,6 +122,9 @@ impl Pass for ExploreDataflow {
     fn needs(&self) -> &'static [&'static str] {
         &["kernels outlined"]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.kernel"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let ctx = pass.ctx;
         let kernels: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "dataflow.kernel")).collect();

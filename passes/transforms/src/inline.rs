@@ -34,6 +34,9 @@ impl Pass for Inline {
     fn rules(&self) -> Vec<RuleInfo> {
         vec![INLINE]
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let (ctx, mut report) = (pass.ctx, PassReport::new());
         let functions: Vec<(Name, OpId)> = module

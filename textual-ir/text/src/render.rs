@@ -106,6 +106,8 @@ fn place(ctx: &Context, loc: Loc) -> Option<String> {
         return Some(format!("at node '{name}'"));
     }
     match ctx.loc_data(loc) {
+        // A whole file is no place to look at.
+        LocData::File { line: 0, .. } => None,
         LocData::File { file, line, column } => Some(format!("at {}:{line}:{column}", ctx.str(*file))),
         LocData::Derived { from, .. } => place(ctx, *from),
         LocData::Fused(locs, _) => locs.iter().find_map(|&l| place(ctx, l)),

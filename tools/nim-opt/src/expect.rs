@@ -3,7 +3,8 @@
 //! ```text
 //! // expected-error@+1 {{part of the message}}
 //! ```
-//! Kinds are `error`, `warning`, `note`; places `@+N`, `@-N`, `@above`, `@below`, `@N`, `@unknown`, or none for the line itself. `@above` and
+//! Kinds are `error`, `warning`, `note`; behind `error-re` and its like what stands in `{{ }}` within the text is a regular expression:
+//! `expected-error-re {{expected {{[0-9]+}} operands}}`. Places `@+N`, `@-N`, `@above`, `@below`, `@N`, `@unknown`, or none for the line itself. `@above` and
 //! `@below` are the nearest lines that are more than such a comment. The text must be part of `CODE message`, where the message is followed by what is said at its place. Notes stand where their label is; notes
 //! and helps without a place count for the line of their diagnostic, and need not be expected.
 
@@ -12,6 +13,7 @@ mod bless;
 pub use bless::bless;
 
 use nim_ir::{Context, Diagnostic, Loc, Severity};
+use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
 
 /// One comment.
@@ -20,8 +22,25 @@ struct Expectation {
     /// Line, counted from 1; `None` for a diagnostic without place.
     line: Option<usize>,
     text: String,
+    /// Of `expected-error-re`.
+    pattern: Option<Regex>,
     /// The comment's own line.
     written: usize,
+    /// How many such comments stand before it in that line.
+    nth: usize,
+}
+
+impl Expectation {
+    fn is(&self, said: &Said) -> bool {
+        self.severity == said.severity && self.line == said.line
+    }
+    fn fits(&self, said: &Said) -> bool {
+        let Some(pattern) = &self.pattern else { return self.is(said) && said.text.contains(&self.text) };
+        // `^` is where the message begins, for those who do not know of codes, and `$` where it ends.
+        let message = said.short.split_once(' ').filter(|(code, _)| code.starts_with('N') && code.len() == 5);
+        let message = message.map_or(said.short.as_str(), |(_, message)| message);
+        self.is(said) && [said.text.as_str(), &said.short, message].iter().any(|text| pattern.is_match(text))
+    }
 }
 
 /// One thing that was said.
@@ -39,10 +58,7 @@ pub fn compare(ctx: &Context, text: &str, found: &[Diagnostic], others_may_be: b
     let (expected, mut problems) = read(text);
     let mut said: Vec<Option<Said>> = found.iter().flat_map(|d| sayings(ctx, text, d)).map(Some).collect();
     for e in &expected {
-        let fits = |s: &Option<Said>| {
-            s.as_ref().is_some_and(|s| s.severity == e.severity && s.line == e.line && s.text.contains(&e.text))
-        };
-        match said.iter_mut().find(|s| fits(s)) {
+        match said.iter_mut().find(|s| s.as_ref().is_some_and(|s| e.fits(s))) {
             Some(slot) => *slot = None,
             None => problems.push(format!(
                 "line {}: expected {} `{}` {} was not given",
@@ -86,26 +102,31 @@ fn read(text: &str) -> (Vec<Expectation>, Vec<String>) {
             }
         }
         let mut rest = comment;
-        while let Some(at) = rest.find("expected-") {
-            rest = &rest[at + "expected-".len()..];
-            let kinds = [("error", Severity::Error), ("warning", Severity::Warning), ("note", Severity::Note)];
-            let Some((word, severity)) = kinds.into_iter().find(|(k, _)| rest.starts_with(k)) else { continue };
-            rest = &rest[word.len()..];
-            let Some((head, tail)) = rest.split_once("{{") else {
-                problems.push(format!("line {written}: expected `{{{{text}}}}` behind `expected-{word}`"));
-                break;
+        for nth in 0.. {
+            let Some(comment) = Comment::next(rest) else { break };
+            let Comment { severity, word, is_pattern, place, text, rest: behind } = match comment {
+                Ok(comment) => comment,
+                Err(wrong) => {
+                    problems.push(format!("line {written}: {wrong}"));
+                    break;
+                }
             };
-            let Some((wanted, tail)) = tail.split_once("}}") else {
-                problems.push(format!("line {written}: `{{{{` is not closed"));
-                break;
+            rest = behind;
+            let pattern = match is_pattern.then(|| pattern(text)).transpose() {
+                Ok(pattern) => pattern,
+                Err(wrong) => {
+                    problems.push(format!("line {written}: `{word}` wants a regular expression: {wrong}"));
+                    continue;
+                }
             };
-            rest = tail;
-            if is_comment && head.trim() == "@below" {
+            if is_comment && place == "@below" {
                 below.push(expected.len());
             }
-            match line_of(head.trim(), written, above) {
-                Some(line) => expected.push(Expectation { severity, line, text: wanted.to_string(), written }),
-                None => problems.push(format!("line {written}: `{}` is no place", head.trim())),
+            match line_of(place, written, above) {
+                Some(line) => {
+                    expected.push(Expectation { severity, line, text: text.to_string(), pattern, written, nth });
+                }
+                None => problems.push(format!("line {written}: `{place}` is no place")),
             }
         }
         if !is_comment {
@@ -113,6 +134,65 @@ fn read(text: &str) -> (Vec<Expectation>, Vec<String>) {
         }
     }
     (expected, problems)
+}
+
+/// `expected-error-re@+1 {{text}}`, and what is around it.
+struct Comment<'t> {
+    severity: Severity,
+    /// `expected-error-re`
+    word: &'t str,
+    is_pattern: bool,
+    place: &'t str,
+    text: &'t str,
+    rest: &'t str,
+}
+
+impl<'t> Comment<'t> {
+    /// The first one of a text.
+    fn next(text: &'t str) -> Option<Result<Comment<'t>, String>> {
+        const KINDS: [(&str, Severity); 3] =
+            [("error", Severity::Error), ("warning", Severity::Warning), ("note", Severity::Note)];
+        let (start, kind, severity) = text.match_indices("expected-").find_map(|(at, word)| {
+            let behind = &text[at + word.len()..];
+            KINDS.into_iter().find(|(kind, _)| behind.starts_with(kind)).map(|(kind, s)| (at, kind, s))
+        })?;
+        let end = start + "expected-".len() + kind.len();
+        let is_pattern = text[end..].starts_with("-re");
+        let (word, behind) = text[start..].split_at(end - start + if is_pattern { "-re".len() } else { 0 });
+        let Some((place, behind)) = behind.split_once("{{") else {
+            return Some(Err(format!("expected `{{{{text}}}}` behind `{word}`")));
+        };
+        let Some(close) = closing(behind, is_pattern) else { return Some(Err("`{{` is not closed".into())) };
+        let (text, rest) = (&behind[..close], &behind[close + "}}".len()..]);
+        Some(Ok(Comment { severity, word, is_pattern, place: place.trim(), text, rest }))
+    }
+}
+
+/// Where the braces close that stand before a text; with `is_pattern` there are others in it.
+fn closing(text: &str, is_pattern: bool) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let close = from + text[from..].find("}}")?;
+        match text[from..close].find("{{").filter(|_| is_pattern) {
+            Some(_) => from = close + "}}".len(),
+            None => return Some(close),
+        }
+    }
+}
+
+/// A text with regular expressions in `{{ }}`; the rest stands for itself.
+fn pattern(text: &str) -> Result<Regex, String> {
+    let (mut all, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let (inside, behind) = behind.split_once("}}").ok_or("`{{` is not closed")?;
+        all += &format!("{}(?:{inside})", regex::escape(before));
+        rest = behind;
+    }
+    all += &regex::escape(rest);
+    RegexBuilder::new(&all).dot_matches_new_line(true).build().map_err(|e| match e.to_string().lines().last() {
+        Some(last) => last.trim_start_matches("error: ").to_string(),
+        None => "it is malformed".to_string(),
+    })
 }
 
 /// The line that `@+1`, `@above`, ... means, where `above` is the last one that is more than a comment; the inner `None` is
@@ -188,6 +268,24 @@ mod tests {
         let text =
             "// expected-error@+1 {{bad}}\nx\ny // expected-error {{worse}} expected-error@above {{N0001 also}}\n";
         assert_eq!(problems(text, &[(2, "bad thing"), (3, "much worse"), (2, "also bad")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn regular_expressions() {
+        let text = "x // expected-error-re {{bad {{[0-9]+}} (or {{a|b}})}} expected-error-re {{{{^}}plain{{$}}}}\n";
+        assert_eq!(problems(text, &[(1, "a bad 42 (or b) thing"), (1, "plain")]), Vec::<String>::new());
+        assert_eq!(problems(text, &[(1, "bad x (or b)"), (1, "plain too")]).len(), 4);
+        assert_eq!(
+            problems("x // expected-error-re {{a {{(}} b}}\n", &[]),
+            ["line 1: `expected-error-re` wants a regular expression: unclosed group"]
+        );
+        assert_eq!(problems("x // expected-error-re {{a {{b}}\n", &[]), ["line 1: `{{` is not closed"]);
+        // What fits stays a pattern, what does not becomes a plain text.
+        let text = "x // expected-error-re {{bad {{[0-9]+}}}}\ny // expected-error-re@-1 {{{{x}}}}\n";
+        assert_eq!(
+            blessed(text, &[(1, "bad 42"), (1, "new")]),
+            "x // expected-error-re {{bad {{[0-9]+}}}}\ny // expected-error@-1 {{N0001 new}}\n"
+        );
     }
 
     #[test]

@@ -16,6 +16,9 @@ impl Pass for LoopsToMlir {
     fn description(&self) -> &'static str {
         "Kernels as functions of upstream's dialects; a kernel stays beside its functions while the program refers to it"
     }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["loops.kernel"]
+    }
     fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
         let ctx = pass.ctx;
         let (mut report, mut failed) = (PassReport::new(), vec![]);

@@ -128,10 +128,16 @@ impl Parser<'_> {
             self.ctx.int_type(64)
         };
         let range = first.start as usize..token.end as usize;
-        if self.is_wide(token.kind, text, ty) {
-            return Ok(self.verbatim_text(&format!("{} : ", &self.tokens.source()[range]), ty));
-        }
-        self.number_of_type(token.kind, negative, text, ty).map_err(|message| {
+        let wide = self.is_wide(token.kind, text, ty);
+        let made = match self.ctx.type_data(ty) {
+            TypeData::Float(float) if wide => float_fits(token.kind, negative, text, *float),
+            _ => Ok(()),
+        };
+        let made = made.and_then(|()| match wide {
+            true => Ok(self.verbatim_text(&format!("{} : ", &self.tokens.source()[range.clone()]), ty)),
+            false => self.number_of_type(token.kind, negative, text, ty),
+        });
+        made.map_err(|message| {
             let loc = self.span(range);
             self.emit(Diagnostic::error(codes::BAD_NUMBER, loc, message))
         })
@@ -167,20 +173,16 @@ impl Parser<'_> {
 
     /// A float from a token: decimal, or its bits in hexadecimal.
     pub(super) fn float_value(&self, kind: Kind, negative: bool, text: &str, float: FloatKind) -> Result<f64, String> {
-        match kind {
-            Kind::Float => {
-                // Some types have no negative zero.
-                Ok(match negative {
-                    true => numbers::parse_float(float, &format!("-{text}")),
-                    false => numbers::parse_float(float, text),
-                })
-            }
-            Kind::HexInteger if !negative => u128::from_str_radix(&text[2..], 16)
-                .ok()
-                .and_then(|bits| numbers::float_of_bits(float, bits))
-                .ok_or_else(|| format!("`{text}` is not the bits of a value of {}", float.name())),
-            _ => Err(format!("a value of {} is written with a decimal point: `{text}.0`", float.name())),
+        float_fits(kind, negative, text, float)?;
+        if kind == Kind::Float {
+            // Some types have no negative zero.
+            return Ok(match negative {
+                true => numbers::parse_float(float, &format!("-{text}")),
+                false => numbers::parse_float(float, text),
+            });
         }
+        let bits = u128::from_str_radix(&text[2..], 16).ok().and_then(|bits| numbers::float_of_bits(float, bits));
+        bits.ok_or_else(|| format!("`{text}` is not the bits of a value of {}", float.name()))
     }
 
     fn hash_attr(&mut self, typed: bool) -> Parse<Attr> {
@@ -286,15 +288,23 @@ impl Parser<'_> {
     fn wide_array(&mut self, element: Type) -> Parse<Attr> {
         let mut text = format!("array<{}", crate::print_type(self.ctx, element));
         if self.accept_token(":") {
+            let float = match self.ctx.type_data(element) {
+                TypeData::Float(kind) => Some(*kind),
+                _ => None,
+            };
             let numbers = self.list_until(">", |p| {
-                let minus = if p.accept_token("-") { "-" } else { "" };
-                match p.peek_kind() {
-                    Kind::Integer | Kind::HexInteger | Kind::Float => {
-                        let token = p.tokens.bump();
-                        Ok(format!("{minus}{}", p.tokens.text(token)))
-                    }
-                    _ => Err(p.unexpected("a number")),
+                let negative = p.accept_token("-");
+                let token = p.tokens.peek();
+                let number = matches!(token.kind, Kind::Integer | Kind::HexInteger);
+                if !number && !(token.kind == Kind::Float && float.is_some()) {
+                    return Err(p.unexpected("a number"));
                 }
+                p.tokens.bump();
+                let text = p.tokens.text(token);
+                if let Some(Err(message)) = float.map(|float| float_fits(token.kind, negative, text, float)) {
+                    return Err(p.error(codes::BAD_NUMBER, token, message));
+                }
+                Ok(format!("{}{text}", if negative { "-" } else { "" }))
             })?;
             text = format!("{text}: {}", numbers.join(", "));
         } else {
@@ -425,6 +435,23 @@ impl Parser<'_> {
             }
             _ => self.attribute(true),
         }
+    }
+}
+
+/// Why a token is no value of a type of floats, if it is none.
+pub(super) fn float_fits(kind: Kind, negative: bool, text: &str, float: FloatKind) -> Result<(), String> {
+    let name = float.name();
+    let bits = text.get(2..).and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    let fits = |bits: u128| float.bits() >= 128 || bits >> float.bits() == 0;
+    match kind {
+        Kind::Float if negative && float == FloatKind::F8E8M0FNU && text.parse() != Ok(0.0) => {
+            Err(format!("{name} has no negative values"))
+        }
+        Kind::Float => Ok(()),
+        Kind::HexInteger if !negative && bits.is_some_and(fits) => Ok(()),
+        Kind::HexInteger if negative => Err(format!("bits have no sign before them: `-{text}`")),
+        Kind::HexInteger => Err(format!("`{text}` is not the bits of a value of {name}")),
+        _ => Err(format!("a value of {name} is written with a decimal point: `{text}.0`")),
     }
 }
 

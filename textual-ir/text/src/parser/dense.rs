@@ -1,6 +1,9 @@
 //! `dense<...>`: nested lists, one element for all, or the bytes in hexadecimal.
 
-use super::{Parser, attrs::integer_value};
+use super::{
+    Parser,
+    attrs::{float_fits, integer_value},
+};
 use crate::{
     codes,
     lexer::{Kind, Token},
@@ -70,11 +73,64 @@ impl Parser<'_> {
             return Err(self.error(codes::BAD_ELEMENTS, open, message));
         }
         if host.is_none() {
+            self.wide_elements(ty, &lists.elements, count, is_list)?;
             // Tensors of the host cannot hold the elements: kept as it stands.
             let text = format!("{} : ", &self.tokens.source()[start.start as usize..close.end as usize]);
             return Ok(self.verbatim_text(&text, ty));
         }
         self.dense_of(ty, &lists.elements, count)
+    }
+
+    /// Checks elements of floats that the host does not have; `count` are wanted.
+    fn wide_elements(&mut self, ty: Type, literals: &[Literal], count: usize, is_list: bool) -> Parse<()> {
+        let element = self.ctx.element_type(ty).unwrap_or(ty);
+        let (float, parts) = match self.ctx.type_data(element) {
+            TypeData::Float(kind) => (*kind, 1),
+            TypeData::Complex(part) => match self.ctx.type_data(*part) {
+                TypeData::Float(kind) => (*kind, 2),
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        if let (false, [Literal::One(n)]) = (is_list, literals)
+            && n.token.kind == Kind::String
+        {
+            let size = parts * (float.bits() as usize).div_ceil(8);
+            let bytes = strings::unquote(self.tokens.text(n.token)).ok().and_then(|text| strings::unhex(&text));
+            return match bytes.map(|b| b.len()) {
+                Some(found) if found == size || Some(found) == count.checked_mul(size) => Ok(()),
+                Some(found) => {
+                    let message = format!(
+                        "{} need {} bytes, found {found}",
+                        self.ctx.display_type(ty),
+                        count.saturating_mul(size)
+                    );
+                    Err(self.error(codes::BAD_ELEMENTS, n.token, message))
+                }
+                None => {
+                    let message = "the bytes of the elements are written `\"0x...\"`";
+                    Err(self.error(codes::BAD_ELEMENTS, n.token, message))
+                }
+            };
+        }
+        for &literal in literals {
+            let numbers = match (literal, parts) {
+                (Literal::One(n), 1) => vec![n],
+                (Literal::Complex(re, im), 2) => vec![re, im],
+                (Literal::One(n), _) => {
+                    return Err(self.error(codes::BAD_ELEMENTS, n.token, "a complex element is written `(1.0, 2.0)`"));
+                }
+                (Literal::Complex(re, _), _) => {
+                    return Err(self.error(codes::BAD_ELEMENTS, re.token, "the elements are not complex"));
+                }
+            };
+            for n in numbers {
+                if let Err(message) = float_fits(n.token.kind, n.negative, self.tokens.text(n.token), float) {
+                    return Err(self.error(codes::BAD_ELEMENTS, n.token, message));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn dense_literal(&mut self, lists: &mut Lists, depth: usize) -> Parse<()> {

@@ -6,7 +6,7 @@ use crate::{
     lexer::{Kind, Token},
 };
 use nim_ir::{
-    AttrList, BlockId, Body, Diagnostic, Module, OpDef, OpState, RegionId, Trait, Type,
+    AttrList, BlockId, Body, Diagnostic, LocData, Module, OpDef, OpState, RegionId, Trait, Type,
     syntax::{OperandName, Parse},
 };
 
@@ -18,7 +18,10 @@ pub(super) fn is_isolated(name: &str, def: Option<&'static OpDef>) -> bool {
 impl Parser<'_> {
     /// The whole text.
     pub(super) fn module(&mut self) -> Module {
-        let mut module = Module::new();
+        // Of a module that a text does not say in so many words the place is the whole file.
+        let file = self.ctx.name(&self.ctx.source(self.source).name);
+        let loc = self.ctx.loc(LocData::File { file, line: 0, column: 0 });
+        let mut module = Module { loc, ..Module::new() };
         self.bodies = vec![std::mem::take(&mut module.body)];
         let region = self.bodies[0].root_regions()[0];
         let block = self.bodies[0].blocks(region)[0];

@@ -1,6 +1,6 @@
 //! `--bless-diagnostics`: comments that do not fit are made to say what was found. Read the diff before you commit it.
 
-use super::{Expectation, Said, line_of, name, read};
+use super::{Comment, Expectation, Said, line_of, name, read};
 
 /// One expectation in a line, or text around them.
 enum Piece<'t> {
@@ -26,15 +26,14 @@ pub fn bless(text: &str, said: Vec<Said>) -> String {
         slot.take()
     };
     // First what fits, then what is said at the same place in other words.
-    let mut texts: Vec<Option<String>> = vec![];
+    let mut texts: Vec<Option<(&str, String)>> = vec![];
     for e in &expected {
-        let fits = |s: &Said| s.severity == e.severity && s.line == e.line && s.text.contains(&e.text);
-        texts.push(take(&fits).map(|_| e.text.clone()));
+        let pattern = if e.pattern.is_some() { "-re" } else { "" };
+        texts.push(take(&|s| e.fits(s)).map(|_| (pattern, e.text.clone())));
     }
     for (e, text) in expected.iter().zip(&mut texts) {
         if text.is_none() {
-            let fits = |s: &Said| s.severity == e.severity && s.line == e.line;
-            *text = take(&fits).map(|s| shown(&s.short));
+            *text = take(&|s| e.is(s)).map(|s| ("", shown(&s.short)));
         }
     }
     let new: Vec<&Said> = left.into_iter().flatten().filter(|s| s.must_be_expected).collect();
@@ -75,14 +74,15 @@ pub fn bless(text: &str, said: Vec<Said>) -> String {
                     match piece {
                         Piece::Text(text) => rest += text,
                         Piece::Expected(which, place) => {
-                            let Some(text) = &texts[which] else { continue };
+                            let Some((pattern, text)) = &texts[which] else { continue };
                             let about = expected[which].line;
                             let target = about.map(|line| now.get(line).copied().unwrap_or(line));
                             let near = matches!(place.trim(), "@above" | "@below");
                             let as_far = about.zip(target).is_some_and(|(a, t)| a + at == t + number);
                             let place =
                                 if near && as_far { place.trim_end().into() } else { placed(place, at, target) };
-                            rest += &format!("expected-{}{place} {{{{{text}}}}}", name(expected[which].severity));
+                            let kind = name(expected[which].severity);
+                            rest += &format!("expected-{kind}{pattern}{place} {{{{{text}}}}}");
                         }
                     }
                 }
@@ -117,29 +117,30 @@ fn placed(written: &str, at: usize, target: Option<usize>) -> String {
 
 /// A line in pieces.
 fn pieces<'t>(line: &'t str, number: usize, expected: &[Expectation]) -> Vec<Piece<'t>> {
-    let mut found = vec![];
-    let mut from = 0;
-    for (which, e) in expected.iter().enumerate().filter(|(_, e)| e.written == number) {
-        let word = format!("expected-{}", name(e.severity));
-        let Some(start) = line[from..].find(&word).map(|at| from + at) else { continue };
-        let Some(open) = line[start..].find("{{").map(|at| start + at) else { continue };
-        let Some(end) = line[open..].find("}}").map(|at| open + at + 2) else { continue };
-        found.push(Piece::Text(&line[from..start]));
-        found.push(Piece::Expected(which, &line[start + word.len()..open]));
-        from = end;
+    let code = line.find("//").unwrap_or(line.len());
+    let (mut found, mut rest) = (vec![Piece::Text(&line[..code])], &line[code..]);
+    for nth in 0.. {
+        let Some(Ok(comment)) = Comment::next(rest) else { break };
+        let length = rest.len() - comment.rest.len();
+        let start = rest.find(comment.word).unwrap_or(length);
+        match expected.iter().position(|e| (e.written, e.nth) == (number, nth)) {
+            Some(which) => found.extend([Piece::Text(&rest[..start]), Piece::Expected(which, comment.place)]),
+            None => found.push(Piece::Text(&rest[..length])),
+        }
+        rest = comment.rest;
     }
-    found.push(Piece::Text(&line[from..]));
+    found.push(Piece::Text(rest));
     found
 }
 
 /// A comment that says nothing but what is expected.
 pub(super) fn only_expects(line: &str) -> bool {
     let Some(mut rest) = line.trim().strip_prefix("//") else { return false };
-    while let Some((before, behind)) = rest.split_once("expected-") {
-        if !before.trim().is_empty() {
+    while let Some(Ok(comment)) = Comment::next(rest) {
+        if rest.find(comment.word).is_some_and(|at| !rest[..at].trim().is_empty()) {
             return false;
         }
-        rest = behind.split_once("}}").map_or("", |(_, rest)| rest);
+        rest = comment.rest;
     }
     rest.trim().is_empty()
 }

@@ -3,4 +3,5 @@
 mod attack;
 mod deep;
 mod interop;
+mod nothing;
 mod reproducer;
