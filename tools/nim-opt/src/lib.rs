@@ -12,6 +12,7 @@ mod explain;
 mod kernels;
 mod named;
 pub mod oracle;
+mod output;
 mod reproducer;
 mod rewrites;
 mod run;

@@ -2,7 +2,7 @@
 
 use nim_ir::{Body, Context, Loc, LocData, Name};
 
-/// Gives values the names of their locations, with `_` for what no name may hold; those without such a location keep theirs.
+/// Gives values the names of their locations; those without such a location keep theirs.
 pub fn from_locations(ctx: &Context, body: &mut Body) {
     for region in body.root_regions().to_vec() {
         arguments(ctx, body, region);
@@ -33,11 +33,24 @@ fn arguments(ctx: &Context, body: &mut Body, region: nim_ir::RegionId) {
 }
 
 fn name_of(ctx: &Context, loc: Loc) -> Option<Name> {
-    let LocData::Name(name, _) = ctx.loc_data(loc) else { return None };
-    let legal = |c: char| if c.is_ascii_alphanumeric() || "$._-".contains(c) { c } else { '_' };
-    let mut text: String = ctx.str(*name).chars().map(legal).collect();
-    if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) {
+    let name = match ctx.loc_data(loc) {
+        LocData::Name(name, _) => *name,
+        LocData::Fused(locs, _) => return locs.iter().find_map(|&loc| name_of(ctx, loc)),
+        LocData::CallSite(callee, _) => return name_of(ctx, *callee),
+        LocData::Derived { from, .. } => return name_of(ctx, *from),
+        _ => return None,
+    };
+    // As upstream spells them: a space is `_`, what else no name may hold its bytes in hexadecimal.
+    let mut text = String::new();
+    for byte in ctx.str(name).bytes() {
+        match byte {
+            b' ' => text.push('_'),
+            _ if byte.is_ascii_alphanumeric() || b"$._-".contains(&byte) => text.push(char::from(byte)),
+            _ => text += &format!("{byte:X}"),
+        }
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
         text.insert(0, '_');
     }
-    Some(ctx.name(&text))
+    (!text.is_empty()).then(|| ctx.name(&text))
 }

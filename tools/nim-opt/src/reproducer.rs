@@ -28,12 +28,17 @@ pub fn write(
     ctx.add_foreign_resource(OWNER, "verify_each", if verify_each { "true" } else { "false" });
     ctx.add_foreign_resource("nim_reproducer", "version", &strings::quote(version));
     let out = print_module(&ctx, &module, &PrintOptions { debug_info: true, ..PrintOptions::default() });
-    std::fs::write(path, out).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+    crate::output::write(path, out.as_bytes())
 }
 
 /// Where a reproducer goes when nobody said where: one file a process.
 pub fn default_path() -> PathBuf {
     std::env::temp_dir().join(format!("nim-opt-reproducer-{}.nir", std::process::id()))
+}
+
+/// Whether the text of a reproducer wants modules verified between passes.
+pub fn verifies(ctx: &Context) -> bool {
+    !ctx.foreign_resources().into_iter().any(|found| found == (OWNER, "verify_each", "false"))
 }
 
 /// The pipeline that the text of a reproducer names.

@@ -5,7 +5,7 @@ use crate::{
     cli::{Config, List, SPLIT, Timing, Verify},
     dims, dump, expect, explain, named,
     oracle::Oracle,
-    reproducer, rewrites, say,
+    output, reproducer, rewrites, say,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_irdl::Definitions;
@@ -66,9 +66,7 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
         let blessed = expect::bless(&text, said);
         return match blessed == text {
             true => Ok(good),
-            false => std::fs::write(&config.input, blessed)
-                .map(|()| good)
-                .map_err(|e| format!("cannot write `{}`: {e}", config.input)),
+            false => output::write(Path::new(&config.input), blessed.as_bytes()).map(|()| good),
         };
     }
     out.finish()?;
@@ -104,9 +102,23 @@ fn explain_dim(
 /// Where modules go. It is opened when the first of them is fine.
 struct Output<'a> {
     config: &'a Config,
-    to: Option<Box<dyn Write>>,
+    to: Option<To>,
     /// What was found in all parts, when the comments of the input are to say it.
     said: Option<Vec<expect::Said>>,
+}
+
+enum To {
+    File(output::Output),
+    Stdout(std::io::Stdout),
+}
+
+impl To {
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            To::File(to) => to,
+            To::Stdout(to) => to,
+        }
+    }
 }
 
 impl Output<'_> {
@@ -116,16 +128,19 @@ impl Output<'_> {
         }
         let to: &mut dyn Write = match &mut self.to {
             Some(to) => {
+                let to = to.writer();
                 write!(to, "\n{}\n\n", self.config.split.as_deref().unwrap_or(SPLIT)).or_else(enough)?;
                 to
             }
-            to => to.insert(match &self.config.output {
-                Some(path) => {
-                    let file = std::fs::File::create(path);
-                    Box::new(file.map_err(|e| format!("cannot write `{}`: {e}", path.display()))?)
-                }
-                None => Box::new(std::io::stdout()),
-            }),
+            to => to
+                .insert(match &self.config.output {
+                    Some(path) => {
+                        let file = output::Output::create(path);
+                        To::File(file.map_err(|e| format!("cannot write `{}`: {e}", path.display()))?)
+                    }
+                    None => To::Stdout(std::io::stdout()),
+                })
+                .writer(),
         };
         if self.config.bytecode {
             return to.write_all(&nim_bytecode::write_module(ctx, module)).or_else(enough);
@@ -133,8 +148,9 @@ impl Output<'_> {
         write_module(ctx, module, &print_options(self.config), to).or_else(enough)
     }
     fn finish(&mut self) -> Result<(), String> {
-        match (&mut self.to, &self.config.output) {
-            (Some(to), _) => to.flush().or_else(enough),
+        match (self.to.take(), &self.config.output) {
+            (Some(To::File(to)), _) => to.finish().or_else(enough),
+            (Some(To::Stdout(mut to)), _) => to.flush().or_else(enough),
             // A file is made even when there is nothing in it.
             (None, Some(_)) if !self.config.no_output && self.config.verify_diagnostics.is_none() => {
                 write(self.config, "")
@@ -180,7 +196,7 @@ fn read(input: &str) -> Result<(String, Input), String> {
 
 fn write(config: &Config, text: &str) -> Result<(), String> {
     match &config.output {
-        Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write `{}`: {e}", path.display())),
+        Some(path) => output::write(path, text.as_bytes()),
         None => std::io::stdout().write_all(text.as_bytes()).or_else(enough),
     }
 }
@@ -286,7 +302,9 @@ fn one(
         Input::Text(_) => None,
     };
     let (mut module, mut found, source) = load(&ctx, config, name, input);
+    let mut verify_each = config.verify_each;
     if config.run_reproducer {
+        verify_each &= reproducer::verifies(&ctx);
         let Some(text) = reproducer::pipeline(&ctx) else {
             return Err(format!("`{name}` is no reproducer: it names no pipeline"));
         };
@@ -305,7 +323,7 @@ fn one(
     let mut report = RunReport::default();
     if !found.iter().any(Diagnostic::is_error) {
         let bytecode = bytecode.as_ref();
-        let mut run = Run { registry, dialects, config, ctx: &ctx, pipeline: &pipeline, source, bytecode };
+        let mut run = Run { registry, dialects, config, ctx: &ctx, pipeline: &pipeline, source, bytecode, verify_each };
         report = run.transform(&mut module, &mut found)?;
         if let Some(definitions) = definitions.filter(|_| !pipeline.is_empty()) {
             found.extend(check_irdl(&ctx, config, &definitions, &module));
@@ -319,7 +337,7 @@ fn one(
             Timing::Chrome => report.timing_chrome(),
         };
         match &config.timing_file {
-            Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write `{}`: {e}", path.display()))?,
+            Some(path) => output::write(path, text.as_bytes())?,
             None => say(&text),
         }
     }
@@ -441,6 +459,7 @@ struct Run<'a> {
     source: SourceId,
     /// What was read when it was no text.
     bytecode: Option<&'a Blob>,
+    verify_each: bool,
 }
 
 impl Run<'_> {
@@ -448,7 +467,7 @@ impl Run<'_> {
     fn transform(&mut self, module: &mut Module, found: &mut Vec<Diagnostic>) -> Result<RunReport, String> {
         let (config, ctx) = (self.config, self.ctx);
         if self.pipeline.is_empty() {
-            if config.verify_each {
+            if self.verify_each {
                 found.extend(verify_module(ctx, module));
             }
             return Ok(RunReport::default());
@@ -457,7 +476,7 @@ impl Run<'_> {
             self.reproduce_into(path)?;
         }
         let rules = config.rewrites.control();
-        let options = RunOptions { verify_each: config.verify_each, threads: config.threads, rules: rules.clone() };
+        let options = RunOptions { verify_each: self.verify_each, threads: config.threads, rules: rules.clone() };
         let mut dump = dump::Printer::new(ctx, config, print_options(config));
         let result = self.pipeline.run(ctx, Some(self.registry), module, &options, &mut dump);
         dump.problem.map_or(Ok(()), Err)?;
@@ -471,8 +490,11 @@ impl Run<'_> {
             }
             Err(error) => {
                 found.extend(error.report.diagnostics().cloned());
-                if error.step.is_some() {
-                    self.reproduce(error.fault)?;
+                // What failed is told in any case.
+                if error.step.is_some()
+                    && let Err(problem) = self.reproduce(error.fault)
+                {
+                    say(&format!("warning: {problem}\n"));
                 }
                 found.extend(error.diagnostics);
                 Ok(error.report)
@@ -497,10 +519,10 @@ impl Run<'_> {
                 Some(blob) => Input::Bytecode(blob.clone()),
                 None => Input::Text(self.ctx.source(self.source).text.clone()),
             };
-            load(ctx, self.config, &self.config.input, input).0
+            load(ctx, self.config, &self.ctx.source(self.source).name, input).0
         };
         let pipeline = self.pipeline.to_string();
-        reproducer::write(self.dialects, self.config.verify_each, &load, &pipeline, path)?;
+        reproducer::write(self.dialects, self.verify_each, &load, &pipeline, path)?;
         say(&format!("note: `nim-opt --run-reproducer {}` does it again\n", path.display()));
         Ok(())
     }

@@ -295,8 +295,12 @@ impl Parser<'_> {
             let numbers = self.list_until(">", |p| {
                 let negative = p.accept_token("-");
                 let token = p.tokens.peek();
-                let number = matches!(token.kind, Kind::Integer | Kind::HexInteger);
-                if !number && !(token.kind == Kind::Float && float.is_some()) {
+                let number = match token.kind {
+                    Kind::Integer | Kind::HexInteger => true,
+                    Kind::Float => float.is_some(),
+                    _ => false,
+                };
+                if !number {
                     return Err(p.unexpected("a number"));
                 }
                 p.tokens.bump();

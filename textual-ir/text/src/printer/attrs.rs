@@ -2,7 +2,7 @@
 
 use super::Printer;
 use crate::{numbers, strings};
-use nim_ir::{Attr, AttrData, AttrKind, AttrList, Expr, FloatKind, Name, Type, TypeData, attrs::Elements};
+use nim_ir::{Attr, AttrData, AttrKind, AttrList, Context, Expr, FloatKind, Name, Type, TypeData, attrs::Elements};
 use nim_tensor::{DType, f64_of, i64_of};
 use std::fmt::Write as _;
 
@@ -11,6 +11,42 @@ const HEX_ELEMENTS: usize = 100;
 
 /// Attributes that are text without `#`.
 const VERBATIM: [&str; 4] = ["affine_map<", "affine_set<", "strided<", "distinct["];
+
+/// How many elements the longest list of `dense<...>` or `sparse<...>` has that is kept as text; 0 of what has no list.
+fn written(ctx: &Context, text: &str, ty: Type) -> usize {
+    let Some(inside) = text.strip_prefix("dense<").or_else(|| text.strip_prefix("sparse<")) else { return 0 };
+    if inside.starts_with('"') {
+        let dims = ctx.static_dims(ty).unwrap_or_default();
+        return dims.iter().fold(1, |n, &d| n.saturating_mul(usize::try_from(d).unwrap_or(0)));
+    }
+    let (mut longest, mut count, mut depth, mut pair) = (0, 0, 0usize, false);
+    let (mut quoted, mut escaped, mut between) = (false, false, true);
+    for c in inside.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => {
+                count += usize::from(!quoted && !pair && depth > 0);
+                quoted = !quoted;
+                between = false;
+            }
+            _ if quoted => {}
+            '[' => (depth, between) = (depth + 1, true),
+            ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => (longest, count) = (longest.max(count), 0),
+            ',' => between = true,
+            '>' if depth == 0 => break,
+            _ if c.is_whitespace() => {}
+            _ => {
+                // The second half of a complex number is no element of its own.
+                count += usize::from(between && !pair && depth > 0);
+                pair = if c == '(' { true } else { pair && c != ')' };
+                between = false;
+            }
+        }
+    }
+    longest.max(count)
+}
 
 impl Printer<'_> {
     /// An attribute; numbers with their type.
@@ -99,7 +135,12 @@ impl Printer<'_> {
                 self.push(&format!("#sym.expr<{}>", strings::quote(&text)));
             }
             AttrData::Loc(loc) => self.location(*loc),
-            AttrData::Verbatim { text, .. } => self.push(ctx.str(*text)),
+            AttrData::Verbatim { text, ty } => match (ctx.str(*text), ty) {
+                (text, Some(ty)) if self.opts.elide_elements.is_some() && self.elides(written(ctx, text, *ty)) => {
+                    self.elided(*ty);
+                }
+                (text, _) => self.push(text),
+            },
             AttrData::Opaque(text) => {
                 let text = ctx.str(*text);
                 if !VERBATIM.iter().any(|start| text.starts_with(start)) {

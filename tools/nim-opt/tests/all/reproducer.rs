@@ -47,3 +47,17 @@ fn a_panic_writes_a_file_that_panics_again() {
     assert!(!run(&[&first, "--run-reproducer", "--reproducer", &second]));
     assert_eq!(std::fs::read_to_string(&second).expect("it does it again"), text);
 }
+
+#[test]
+fn a_panic_writes_a_file_unless_told_otherwise() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducer-default");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let input = folder.join("input.nir").to_str().expect("a name").to_string();
+    std::fs::write(&input, "func.func @f(%x: i32) -> i32 {\n  return %x : i32\n}\n").expect("written");
+    let usual = std::env::temp_dir().join(format!("nim-opt-reproducer-{}.nir", std::process::id()));
+    assert!(!run(&[&input, "--pass-pipeline=broken", "--reproducer=none"]) && !usual.exists());
+    assert!(!run(&[&input, "--pass-pipeline=broken"]));
+    let text = std::fs::read_to_string(&usual).expect("the reproducer was written");
+    std::fs::remove_file(&usual).expect("removed");
+    assert!(text.contains("pipeline: \"builtin.module(broken)\"") && text.contains("func.func @f"), "{text}");
+}
