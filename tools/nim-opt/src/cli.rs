@@ -33,7 +33,7 @@ pub struct Config {
     pub irdl_file: Option<String>,
     pub timing: Option<Timing>,
     pub timing_file: Option<PathBuf>,
-    /// Where a reproducer is written; `None` leaves it to faults of passes, and to the folder of temporary files.
+    /// Where a reproducer is written; `None`: the folder of temporary files.
     pub reproducer: Option<String>,
     /// Where a reproducer is written whatever happens.
     pub always_reproducer: Option<PathBuf>,
@@ -226,7 +226,7 @@ pub fn command(registry: &Registry) -> Command {
             value(
                 "mlir-pass-pipeline-crash-reproducer",
                 "FILE",
-                "Write module and pipeline here when a pass fails; `none` never does",
+                "Write module and pipeline here when a pass fails [default: a file for temporary ones]; `none` never does",
             )
             .visible_alias("reproducer"),
         )

@@ -492,7 +492,7 @@ impl Run<'_> {
                 found.extend(error.report.diagnostics().cloned());
                 // What failed is told in any case.
                 if error.step.is_some()
-                    && let Err(problem) = self.reproduce(error.fault)
+                    && let Err(problem) = self.reproduce()
                 {
                     say(&format!("warning: {problem}\n"));
                 }
@@ -502,12 +502,12 @@ impl Run<'_> {
         }
     }
 
-    /// Writes a reproducer where one was asked for, or where a pass is at fault.
-    fn reproduce(&self, fault: bool) -> Result<(), String> {
+    /// Writes a reproducer where one was asked for, else to the folder of temporary files; not where failures are what is wanted.
+    fn reproduce(&self) -> Result<(), String> {
         let path = match self.config.reproducer.as_deref() {
             Some("none") => return Ok(()),
             Some(path) => path.into(),
-            None if fault && self.config.verify_diagnostics.is_none() => reproducer::default_path(),
+            None if self.config.verify_diagnostics.is_none() => reproducer::default_path(),
             None => return Ok(()),
         };
         self.reproduce_into(&path)

@@ -1,4 +1,4 @@
-//! A pass that panics leaves a file that does it again: module, pipeline, version.
+//! A pass that panics or fails leaves a file that does it again: module, pipeline, version.
 
 use nim_ir::{Body, Diagnostic};
 use nim_pass::{BodyPass, Owner, PassContext, PassReport, Registry};
@@ -49,7 +49,7 @@ fn a_panic_writes_a_file_that_panics_again() {
 }
 
 #[test]
-fn a_panic_writes_a_file_unless_told_otherwise() {
+fn a_failure_writes_a_file_unless_told_otherwise() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducer-default");
     std::fs::create_dir_all(&folder).expect("a folder");
     let input = folder.join("input.nir").to_str().expect("a name").to_string();
@@ -60,4 +60,15 @@ fn a_panic_writes_a_file_unless_told_otherwise() {
     let text = std::fs::read_to_string(&usual).expect("the reproducer was written");
     std::fs::remove_file(&usual).expect("removed");
     assert!(text.contains("pipeline: \"builtin.module(broken)\"") && text.contains("func.func @f"), "{text}");
+
+    // A pass that refuses the module; in the same test, since the file is one a process.
+    let module = "func.func @g(%p: tensor<4xi1>) -> tensor<4xi1> {\n  %y = graph.pow %p, %p : (tensor<4xi1>, tensor<4xi1>) -> tensor<4xi1>\n  return %y : tensor<4xi1>\n}\n";
+    std::fs::write(&input, module).expect("written");
+    assert!(!run(&[&input, "--graph-to-dataflow"]));
+    let text = std::fs::read_to_string(&usual).expect("the reproducer was written");
+    std::fs::remove_file(&usual).expect("removed");
+    assert!(
+        text.contains("pipeline: \"builtin.module(graph-to-dataflow)\"") && text.contains("func.func @g"),
+        "{text}"
+    );
 }
