@@ -78,7 +78,7 @@ struct Cli {
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
-    /// Keep each thread on a CPU of its own: steadier times where nothing else runs.
+    /// Keep each thread on a CPU of its own. Only where nothing else runs.
     #[arg(long)]
     pin: bool,
     /// The most bytes of tensors at a time, inputs and constants not counted: 1000000, 512K, 64M, 2G.
