@@ -182,6 +182,31 @@ impl PackedLayout {
     }
 }
 
+/// Has the compiler arrange a constant that a read reads: `sizes` of the arrangement, where the read finds its elements there, and the
+/// point of the map that an element of it is for. False where the read is of no constant, or sizes are not known.
+pub fn pack_constant(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+    read: usize,
+    sizes: &[Expr],
+    indices: &[Expr],
+    point: &dyn Fn(&Points<'_>, &[Expr]) -> Vec<Expr>,
+) -> bool {
+    let ctx = points.ctx;
+    let shape: Option<Vec<i64>> = sizes.iter().map(|&s| ctx.exprs.as_const(s)).collect();
+    let (Some(arg), Some(shape)) = (env.constant_arg(points, read), shape) else { return false };
+    let memlet = &points.map.view.reads[read];
+    let element = ctx.element_type(points.source.ty(memlet.value)).unwrap_or_else(|| ctx.none_type());
+    let at: Vec<Expr> = (0..sizes.len()).map(|k| nim_dataflow::iv(ctx, k)).collect();
+    let source = points.map.all_at(ctx, memlet.subset.as_deref().unwrap_or_default(), &point(points, &at));
+    let buffer = env.args[arg];
+    nest.body.set_ty(buffer, ctx.memref_of(sizes, element));
+    env.packing.push(Packing { arg, shape, indices: source, matrices: vec![] });
+    points.replaced.insert(read, Replaced { buffer, indices: indices.to_vec() });
+    true
+}
+
 /// Has a read served by a packed copy: made at compile time if the argument is constant, else by a nest of its own.
 ///
 /// # Errors
@@ -199,18 +224,8 @@ pub fn pack(
     let element = ctx.element_type(points.source.ty(memlet.value)).unwrap_or_else(|| ctx.none_type());
     let sizes = layout.sizes(points);
     let indices = layout.indices(points);
-    if let Some(arg) = env.constant_arg(points, read) {
-        let at: Vec<Expr> = (0..sizes.len()).map(|k| nim_dataflow::iv(ctx, k)).collect();
-        let (point, _) = layout.point(points, &at);
-        let source = points.map.all_at(ctx, memlet.subset.as_deref().unwrap_or_default(), &point);
-        let shape: Option<Vec<i64>> = sizes.iter().map(|&s| pool.as_const(s)).collect();
-        if let Some(shape) = shape {
-            let buffer = env.args[arg];
-            nest.body.set_ty(buffer, ctx.memref_of(&sizes, element));
-            env.packing.push(Packing { arg, shape, indices: source, matrices: vec![] });
-            points.replaced.insert(read, Replaced { buffer, indices });
-            return Ok(());
-        }
+    if pack_constant(points, nest, env, read, &sizes, &indices, &|points, at| layout.point(points, at).0) {
+        return Ok(());
     }
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
     let scalar = nim_dataflow::scalar_type(ctx, element);

@@ -13,7 +13,6 @@ use super::elementwise::{Rest, between};
 use super::tile::{self, Group, collapsed};
 use super::{Env, Tried, WORDS, naive, shares};
 use crate::nest::{Kind, Nest};
-use crate::packing::Packing;
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
 use nim_ir::{Diagnostic, Expr, Facts, FloatKind, OpId, TypeData, ValueId};
@@ -327,14 +326,7 @@ pub fn pack(
     };
     let memlet = points.map.view.reads[read].clone();
     let element = ctx.element_type(points.source.ty(memlet.value)).unwrap_or_else(|| ctx.none_type());
-    let shape: Option<Vec<i64>> = sizes.iter().map(|&s| pool.as_const(s)).collect();
-    if let (Some(arg), Some(shape)) = (env.constant_arg(points, read), shape) {
-        let at: Vec<Expr> = (0..sizes.len()).map(|k| nim_dataflow::iv(ctx, k)).collect();
-        let source = points.map.all_at(ctx, memlet.subset.as_deref().unwrap_or_default(), &point(&at));
-        let buffer = env.args[arg];
-        nest.body.set_ty(buffer, ctx.memref_of(&sizes, element));
-        env.packing.push(Packing { arg, shape, indices: source, matrices: vec![] });
-        points.replaced.insert(read, Replaced { buffer, indices });
+    if copies::pack_constant(points, nest, env, read, &sizes, &indices, &|_, at| point(at)) {
         return Ok(());
     }
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
