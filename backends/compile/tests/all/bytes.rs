@@ -1,23 +1,15 @@
 //! Sums of products of bytes on every kind of machine: exact, whatever signs, zero points, sizes and borders.
 
-use crate::random::rng::Rng;
-use nim_compiler::{DIALECTS, Level, Options, compile, lower};
+use crate::{parse, random::rng::Rng};
+use nim_compiler::{Level, Options, compile, lower};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
 use nim_tensor::{DType, Tensor, Value};
-use nim_text::{ParseOptions, parse_module, render_all};
+use nim_text::render_all;
 use nim_vm::Session;
 
 /// Machines with VNNI (if this one has it), with pairs of 16-bit integers of three widths, and with none of these.
 const TARGETS: [&str; 5] = ["host", "x86-64-v3", "x86-64-v4", "x86-64-v2", "x86-64"];
-
-fn parse(text: &str) -> (Context, Module) {
-    let ctx = Context::new(DIALECTS);
-    let source = ctx.add_source("bytes.nir", text);
-    let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
-    assert!(found.is_empty(), "{}", render_all(&ctx, &found, &Default::default()));
-    (ctx, module)
-}
 
 /// Random bytes, often the extreme ones.
 fn bytes(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {

@@ -3,13 +3,13 @@
 //! Each point runs at the level of loops; a few of each case as machine code. `NIM_RANDOM=100` tries so many cases of each
 //! kind, `NIM_RANDOM_FIRST=7` begins at another one.
 
-use crate::random::rng::Rng;
-use nim_compiler::{DIALECTS, Level, Options, compile, lower, target_info};
+use crate::{parse, random::rng::Rng};
+use nim_compiler::{Level, Options, compile, lower, target_info};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
 use nim_loops_passes::{Dataflow, explore_pass::explore_kernel};
 use nim_tensor::{DType, Tensor, Tolerance, Value, compare};
-use nim_text::{ParseOptions, parse_module, render_all};
+use nim_text::render_all;
 use nim_vm::Session;
 
 /// Points of a case that become machine code.
@@ -173,14 +173,6 @@ fn tensor(rng: &mut Rng, dims: &[usize], element: &str) -> Tensor {
             Tensor::from_bytes(dtype, dims, (0..count).map(byte).collect())
         }
     }
-}
-
-fn parse(text: &str) -> (Context, Module) {
-    let ctx = Context::new(DIALECTS);
-    let source = ctx.add_source("dataflows.nir", text);
-    let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
-    assert!(found.is_empty(), "{text}\n{}", render_all(&ctx, &found, &Default::default()));
-    (ctx, module)
 }
 
 fn run(ctx: &Context, module: &Module, inputs: &[Value]) -> Vec<Value> {

@@ -5,24 +5,16 @@
 //! contraction may then fall to the other neighbour, 2^-8 (`f16`: 2^-11) further. All numbers of the chains here are positive, so
 //! magnitudes add up to results, and each result bounds its own error.
 
-use crate::random::rng::Rng;
-use nim_compiler::{DIALECTS, Level, Options, Precision, compile, lower, lower_precision_of};
+use crate::{parse, random::rng::Rng};
+use nim_compiler::{Level, Options, Precision, compile, lower, lower_precision_of};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
 use nim_tensor::{Tensor, Value};
-use nim_text::{ParseOptions, parse_module, render_all};
+use nim_text::render_all;
 use nim_vm::Session;
 
 /// Machines with AVX512-BF16 (if this one has it), without, without F16C, and with the least.
 const TARGETS: [&str; 5] = ["host", "x86-64-v4", "x86-64-v3", "x86-64-v2", "x86-64"];
-
-fn parse(text: &str) -> (Context, Module) {
-    let ctx = Context::new(DIALECTS);
-    let source = ctx.add_source("precision.nir", text);
-    let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
-    assert!(found.is_empty(), "{}\n{text}", render_all(&ctx, &found, &Default::default()));
-    (ctx, module)
-}
 
 fn numbers(rng: &mut Rng, dims: &[usize], low: f32) -> Tensor {
     let mut number = || low + (1.0 - low) * (rng.below(1 << 20) as f32 / (1 << 20) as f32);

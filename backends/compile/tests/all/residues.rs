@@ -1,26 +1,16 @@
 //! Kernels for any size: every remainder of the tiles and vectors that schedules choose, on every kind of machine, against the
 //! interpreter.
 
-use crate::random::rng::Rng;
-use nim_compiler::{DIALECTS, Level, Options, compile, lower};
-use nim_ir::{Context, Module};
+use crate::{parse, random::rng::Rng};
+use nim_compiler::{Level, Options, compile, lower};
 use nim_llvm::Target;
 use nim_tensor::{DType, Tensor, Value};
-use nim_text::{ParseOptions, parse_module, render_all};
 use nim_vm::Session;
 
 /// Machines with masks for all elements (if this one has them), for those of 32 bits and more, and with none.
 const TARGETS: [&str; 4] = ["host", "x86-64-v4", "x86-64-v3", "x86-64"];
 /// More than twice the largest tile, and more than a vector of the narrowest elements.
 const MOST: usize = 2 * 14 + 3;
-
-fn parse(text: &str) -> (Context, Module) {
-    let ctx = Context::new(DIALECTS);
-    let source = ctx.add_source("residues.nir", text);
-    let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
-    assert!(found.is_empty(), "{}", render_all(&ctx, &found, &Default::default()));
-    (ctx, module)
-}
 
 fn random(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {
     let count = dims.iter().product::<usize>();

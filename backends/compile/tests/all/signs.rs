@@ -1,20 +1,12 @@
 //! Binary layers: two-valued activations and weights give exactly what the graph says, and are counts of bits.
 
-use crate::random::rng::Rng;
-use nim_compiler::{DIALECTS, Level, Options, compile, lower};
+use crate::{parse, random::rng::Rng};
+use nim_compiler::{Level, Options, compile, lower};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
 use nim_tensor::{Tensor, Value};
-use nim_text::{ParseOptions, parse_module, render_all};
+use nim_text::render_all;
 use nim_vm::Session;
-
-fn parse(text: &str) -> (Context, Module) {
-    let ctx = Context::new(DIALECTS);
-    let source = ctx.add_source("signs.nir", text);
-    let (module, found) = parse_module(&ctx, source, &ParseOptions::default());
-    assert!(found.is_empty(), "{text}\n{}", render_all(&ctx, &found, &Default::default()));
-    (ctx, module)
-}
 
 fn dense(values: &[f32], dims: &[usize]) -> String {
     let mut items: Vec<String> = values.iter().map(|v| format!("{v:?}")).collect();
