@@ -12,10 +12,8 @@ fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
     while i < bytes.len() {
         match bytes[i] {
             b'"' => {
-                i += 1;
-                while i < bytes.len() && bytes[i] != b'"' {
-                    i += if bytes[i] == b'\\' { 2 } else { 1 };
-                }
+                i = nim_text::strings::literal_end(text, i);
+                continue;
             }
             b'd' if text[i..].starts_with("distinct[") => {
                 let start = i + "distinct[".len();

@@ -89,6 +89,15 @@ pub fn unquote(literal: &str) -> Result<String, (usize, String)> {
     Ok(text_of_bytes(out))
 }
 
+/// Where the literal ends whose opening quote stands at `start`: behind its closing quote, or at the end of the text.
+pub fn literal_end(text: &str, start: usize) -> usize {
+    let (bytes, mut i) = (text.as_bytes(), start + 1);
+    while i < bytes.len() && bytes[i] != b'"' {
+        i += if bytes[i] == b'\\' { 2 } else { 1 };
+    }
+    (i + 1).min(bytes.len())
+}
+
 /// How many bytes at the start are the name of an alias or of a dialect's attribute, behind its `#` or `!`.
 pub fn suffix_id_len(text: &str) -> usize {
     text.bytes().take_while(|&c| c.is_ascii_alphanumeric() || matches!(c, b'$' | b'.' | b'_' | b'-')).count()

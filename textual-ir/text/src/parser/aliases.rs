@@ -59,13 +59,7 @@ pub(crate) fn alias_ranges_in(text: &str) -> Vec<Range<usize>> {
     let (mut found, mut i, bytes) = (vec![], 0, text.as_bytes());
     while i < bytes.len() {
         match bytes[i] {
-            b'"' => {
-                i += 1;
-                while i < bytes.len() && bytes[i] != b'"' {
-                    i += if bytes[i] == b'\\' { 2 } else { 1 };
-                }
-                i += 1;
-            }
+            b'"' => i = strings::literal_end(text, i),
             b'#' | b'!' => {
                 let end = i + 1 + strings::suffix_id_len(&text[i + 1..]);
                 if end > i + 1 && !text[i..end].contains('.') {
