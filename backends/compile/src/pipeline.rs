@@ -297,6 +297,10 @@ impl<'a> Run<'a> {
             })?;
         }
         if !self.options.naive {
+            self.stage("dataflow-simplify-numbers", module, |_, module| {
+                nim_dataflow_passes::simplify_numbers(ctx, module);
+                Ok(())
+            })?;
             self.stage("dataflow-split-residues", module, |_, module| {
                 nim_dataflow_passes::split_residues(ctx, module);
                 Ok(())

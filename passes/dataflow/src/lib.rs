@@ -2,6 +2,7 @@
 //!
 //! * [`fuse`]: maps that move less together become one.
 //! * [`layouts`]: in which order containers lie in memory.
+//! * [`numbers`]: what bodies compute of quantised numbers, in fewer operations.
 //! * [`outline`]: maps become kernels that the host function invokes.
 //! * [`residues`]: dimensions that memlets take apart by remainders become two.
 //! * [`signs`]: sums of products of signs become counts of bits.
@@ -11,6 +12,7 @@ pub mod codes;
 pub mod fuse;
 pub mod layouts;
 mod names;
+pub mod numbers;
 pub mod outline;
 mod register;
 pub mod report;
@@ -19,6 +21,7 @@ pub mod signs;
 
 pub use fuse::{FuseOptions, fuse};
 pub use layouts::choose_layouts;
+pub use numbers::simplify_numbers;
 pub use outline::outline;
 pub use register::register;
 pub use report::report;

@@ -1,6 +1,6 @@
 //! The passes of this crate for pipelines.
 
-use crate::{fuse, layouts, outline, report, residues, signs};
+use crate::{fuse, layouts, numbers, outline, report, residues, signs};
 use nim_ir::{Body, Diagnostic, Module, Severity};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
@@ -14,6 +14,7 @@ pub fn register(registry: &mut Registry) {
         }))
     });
     registry.body_pass(|_| Ok(PackSigns));
+    registry.body_pass(|_| Ok(SimplifyNumbers));
     registry.body_pass(|_| Ok(SplitResidues));
     registry.body_pass(|_| Ok(ChooseLayouts));
     registry.module_pass(|_| Ok(Outline));
@@ -159,6 +160,34 @@ impl BodyPass for Fuse {
         let mut report = PassReport::new();
         report.count("producers inlined", done.inlined as u64);
         report.count("epilogues", done.epilogues as u64);
+        Ok(report)
+    }
+}
+
+/// `dataflow-simplify-numbers`.
+struct SimplifyNumbers;
+
+impl BodyPass for SimplifyNumbers {
+    fn name(&self) -> &'static str {
+        numbers::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Leave out conversions and bounds that change no number; bound numbers before they are divided and rounded"
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn rules(&self) -> Vec<RuleInfo> {
+        numbers::RULES.iter().map(|rule| rule.info).collect()
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
+    }
+    fn run(&self, pass: &PassContext<'_>, owner: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        let mut fired = |rule| report.count(rule, 1);
+        let settled = numbers::simplify_under(pass.ctx, body, pass.rules, &mut fired);
+        report.diagnostics.extend(settled.err().map(|restless| restless.diagnostic(owner.loc)));
         Ok(report)
     }
 }

@@ -24,14 +24,14 @@ pub fn splat(ctx: &Context, body: &Body, v: ValueId) -> Option<f64> {
 }
 
 /// A chain of constant factors and terms behind a contraction, as one factor and one term a channel.
-struct Chain {
+pub(crate) struct Chain {
     /// The last op of the chain.
-    last: OpId,
-    factor: Vec<f64>,
-    term: Vec<f64>,
+    pub(crate) last: OpId,
+    pub(crate) factor: Vec<f64>,
+    pub(crate) term: Vec<f64>,
     /// Ops with factors, ops with terms.
-    factors: usize,
-    terms: usize,
+    pub(crate) factors: usize,
+    pub(crate) terms: usize,
 }
 
 /// Folds what stands behind a contraction into its weights and one bias.
@@ -52,7 +52,7 @@ struct Plan {
 
 /// Weights of a contraction: the operand, the axis of the weights that makes the channels, and the channels' axis of the
 /// result.
-fn weights(ctx: &Context, body: &Body, op: OpId) -> Option<(usize, usize, usize)> {
+pub(crate) fn weights(ctx: &Context, body: &Body, op: OpId) -> Option<(usize, usize, usize)> {
     let dims = |v: ValueId| ctx.dims(body.ty(v)).map(<[_]>::len);
     match ctx.op_str(body.op_name(op)) {
         "graph.conv" => Some((1, 0, 1)),
@@ -127,22 +127,26 @@ fn apply(site: &mut Site<'_>, plan: Plan) -> Result<(), Miss> {
     }
     let old = body.result(last);
     body.replace_all_uses(old, value);
-    // The chain is unused now, from its end.
+    erase_chain(ctx, body, op, last);
+    Ok(())
+}
+
+/// Erases a chain of ops of which nobody uses the last, from its end to its first.
+pub(crate) fn erase_chain(ctx: &Context, body: &mut Body, first: OpId, last: OpId) {
     let mut unused = last;
-    while unused != op {
+    while unused != first {
         let before = body
             .operands(unused)
             .iter()
             .find_map(|&v| body.defining_op(v).filter(|&d| !body.is(ctx, d, "graph.constant")));
         body.erase(unused);
-        let Some(before) = before else { return Ok(()) };
+        let Some(before) = before else { return };
         unused = before;
     }
-    body.erase(op);
-    Ok(())
+    body.erase(first);
 }
 
-fn make_constant(b: &mut Builder<'_>, tensor: &Tensor, key: &str) -> ValueId {
+pub(crate) fn make_constant(b: &mut Builder<'_>, tensor: &Tensor, key: &str) -> ValueId {
     let (value, ty) = (b.ctx.tensor_attr(tensor, key), b.ctx.type_of_tensor(tensor));
     b.value("graph.constant", &[], ty, &[("value", value)])
 }
@@ -181,7 +185,7 @@ fn scaled(w: &Tensor, axis: usize, factor: &[f64]) -> Option<Tensor> {
     Tensor::from_f64s(w.dtype(), w.dims(), &values).ok()
 }
 
-fn chain(ctx: &Context, body: &Body, root: OpId, rank: usize, axis: usize, channels: usize) -> Option<Chain> {
+pub(crate) fn chain(ctx: &Context, body: &Body, root: OpId, rank: usize, axis: usize, channels: usize) -> Option<Chain> {
     let mut chain = Chain { last: root, factor: vec![1.0; channels], term: vec![0.0; channels], factors: 0, terms: 0 };
     loop {
         let value = body.result(chain.last);

@@ -16,9 +16,9 @@ const MOST_PRODUCTS: i64 = i32::MAX as i64 / (255 * 255);
 const HOST: Miss = Miss("a type has no host form");
 
 /// A byte and its zero point (`i32`): what an `i32` value is the difference of.
-struct Centred {
-    byte: ValueId,
-    zero: Option<ValueId>,
+pub(crate) struct Centred {
+    pub(crate) byte: ValueId,
+    pub(crate) zero: Option<ValueId>,
 }
 
 fn made_by(ctx: &Context, body: &Body, v: ValueId, name: &str) -> Option<OpId> {
@@ -29,11 +29,11 @@ fn dtype(ctx: &Context, body: &Body, v: ValueId) -> Option<DType> {
     ctx.dtype_of(body.ty(v))
 }
 
-fn dims(ctx: &Context, body: &Body, v: ValueId) -> Option<Vec<Expr>> {
+pub(crate) fn dims(ctx: &Context, body: &Body, v: ValueId) -> Option<Vec<Expr>> {
     ctx.dim_exprs(body.ty(v))
 }
 
-fn centred(ctx: &Context, body: &Body, v: ValueId) -> Option<Centred> {
+pub(crate) fn centred(ctx: &Context, body: &Body, v: ValueId) -> Option<Centred> {
     let widened = |v: ValueId| {
         let byte = body.operand(made_by(ctx, body, v, "graph.cast")?, 0);
         matches!(dtype(ctx, body, byte)?, DType::I8 | DType::U8).then_some(byte)
@@ -51,7 +51,7 @@ fn centred(ctx: &Context, body: &Body, v: ValueId) -> Option<Centred> {
 }
 
 /// An integer and its scale: what an `f32` value is the product of.
-fn scaled(ctx: &Context, body: &Body, v: ValueId) -> Option<(ValueId, ValueId)> {
+pub(crate) fn scaled(ctx: &Context, body: &Body, v: ValueId) -> Option<(ValueId, ValueId)> {
     let mul = made_by(ctx, body, v, "graph.mul").filter(|_| dtype(ctx, body, v) == Some(DType::F32))?;
     let one = |integer: ValueId, scale: ValueId| {
         let integer = body.operand(made_by(ctx, body, integer, "graph.cast")?, 0);
@@ -62,7 +62,7 @@ fn scaled(ctx: &Context, body: &Body, v: ValueId) -> Option<(ValueId, ValueId)> 
     one(a, b).or_else(|| one(b, a))
 }
 
-fn is_single(ctx: &Context, body: &Body, v: ValueId) -> bool {
+pub(crate) fn is_single(ctx: &Context, body: &Body, v: ValueId) -> bool {
     dims(ctx, body, v).is_some_and(|d| d.iter().all(|&d| d == Expr::ONE))
 }
 
@@ -113,7 +113,7 @@ fn reshaped(b: &mut Builder<'_>, v: ValueId, shape: &[Expr]) -> Result<ValueId, 
     made(b, "graph.reshape", &[v], &[("shape", shape)])
 }
 
-fn made(
+pub(crate) fn made(
     b: &mut Builder<'_>,
     name: &str,
     operands: &[ValueId],
@@ -122,7 +122,7 @@ fn made(
     b.infer_value(name, operands, attrs).map_err(|_| Miss("types do not fit"))
 }
 
-fn cast(b: &mut Builder<'_>, v: ValueId, to: DType) -> Result<ValueId, Miss> {
+pub(crate) fn cast(b: &mut Builder<'_>, v: ValueId, to: DType) -> Result<ValueId, Miss> {
     let to = b.ctx.type_attr(b.ctx.type_of_dtype(to));
     made(b, "graph.cast", &[v], &[("to", to)])
 }

@@ -8,10 +8,12 @@
 //! * [`graph_to_dataflow`]: every numeric op becomes one or more `dataflow.map`.
 
 mod affine;
+mod affine_integer;
 pub mod codes;
 pub mod fold;
 pub mod infer_shapes;
 mod integer;
+mod integer_pool;
 mod invariant;
 pub mod lift_lambdas;
 pub mod precision;

@@ -1,7 +1,7 @@
 //! `graph-simplify`: ops that say nothing go, ops that undo each other too, and constant factors and terms behind a
 //! convolution or matrix product with constant weights (batch normalisation) go into the weights and a bias.
 
-use crate::{affine, fold::remove_unused, integer, invariant};
+use crate::{affine, affine_integer, fold::remove_unused, integer, integer_pool, invariant};
 use nim_graph::ops::{contraction::*, elementwise::*, layout::*, reduction::*};
 use nim_ir::{Body, Context, Expr, Module};
 use nim_pass::{Restless, RuleSet, Rules};
@@ -48,7 +48,8 @@ pub(crate) fn simplify_under(
     fired: &mut dyn FnMut(&'static str),
 ) -> Result<(), Restless> {
     let wanted = RULES.iter().filter(|rule| {
-        options.fold_weights || ![FOLD_WEIGHTS, INTEGER_PRODUCT, SCALE_BEHIND].contains(&rule.info.name)
+        options.fold_weights
+            || ![FOLD_WEIGHTS, FOLD_INTEGERS, DIVIDE_TERMS, INTEGER_PRODUCT, SCALE_BEHIND].contains(&rule.info.name)
     });
     let settled = RuleSet::new(rules, wanted).greedy(ctx, body, MAX_ROUNDS, fired);
     remove_unused(ctx, body);
@@ -56,6 +57,8 @@ pub(crate) fn simplify_under(
 }
 
 const FOLD_WEIGHTS: &str = "fold-weights";
+const FOLD_INTEGERS: &str = "fold-integer-scales";
+const DIVIDE_TERMS: &str = "divide-terms";
 const INTEGER_PRODUCT: &str = "integer-product";
 const SCALE_BEHIND: &str = "scale-behind";
 
@@ -99,8 +102,12 @@ rules! {
         [Conv::NAME, MatMul::NAME] => integer::product;
     SCALE_BEHIND, "the scale of weights of bytes goes behind their product": [Conv::NAME, MatMul::NAME] => integer::scale;
     "zero-points-behind", "zero points go behind a product of bytes": [Conv::NAME, MatMul::NAME] => integer::zero_points;
+    "maximum-of-bytes", "the maximum of scaled bytes is one of bytes": [Pool::NAME] => integer_pool::pool;
     FOLD_WEIGHTS, "factors and terms behind a product go into its weights":
         [Conv::NAME, ConvTranspose::NAME, MatMul::NAME] => affine::fold_behind;
+    FOLD_INTEGERS, "factors and terms behind an integer are one integer and one factor":
+        [Cast::NAME] => affine_integer::fold_behind;
+    DIVIDE_TERMS, "the quotient of a sum of scaled numbers has scales of its own": [Div::NAME] => affine_integer::divide_terms;
 }
 
 /// One permutation for two, one after the other.

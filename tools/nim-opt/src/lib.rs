@@ -93,7 +93,7 @@ pub fn register_passes(registry: &mut Registry) {
 
 /// What nim-compile runs, as far as these are passes; it also packs constants as the loops want them.
 const CPU: &str = "graph-fold,graph-simplify,graph-fold,cse,dce,graph-to-dataflow,dataflow-pack-signs,dataflow-fuse,dce,\
-                   dataflow-split-residues,dataflow-choose-layouts,dataflow-outline,dataflow-to-loops,graph-to-dyn,dyn-plan-memory,\
+                   dataflow-simplify-numbers,dataflow-split-residues,dataflow-choose-layouts,dataflow-outline,dataflow-to-loops,graph-to-dyn,dyn-plan-memory,\
                    dyn-insert-kills";
 
 /// Says something on the standard error stream. Whoever listened may have gone.

@@ -17,6 +17,7 @@ mod scalars;
 mod tidy;
 
 pub use cost::{body_cost_of, is_free};
+pub(crate) use tidy::tidy;
 
 use nim_dataflow::{Map, MapView};
 use nim_ir::{Body, Context, Module, OpId};
@@ -84,9 +85,9 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
     for op in maps(ctx, body) {
         reshape::read_through_reshapes(ctx, body, op, rules);
         if let Some(new) = scalars::fold_known_reads(ctx, body, op, rules) {
-            tidy::tidy(ctx, body, new);
+            tidy(ctx, body, new);
         } else {
-            tidy::tidy(ctx, body, op);
+            tidy(ctx, body, op);
         }
     }
     // Maps that make narrow numbers go into their readers last: they may become epilogues first, and who widens them goes further.
@@ -104,20 +105,20 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
             {
                 done.inlined += 1;
                 for new in merged {
-                    tidy::tidy(ctx, body, new);
+                    tidy(ctx, body, new);
                 }
             } else if options.epilogue
                 && let Some(new) = epilogue::fuse_epilogue(ctx, body, op, rules)
             {
                 done.epilogues += 1;
-                tidy::tidy(ctx, body, new);
+                tidy(ctx, body, new);
             } else if options.inline
                 && (last || !MapView::new(ctx, body, op).is_some_and(|view| cost::makes_narrow(ctx, &view)))
                 && let Some(merged) = inline::inline_producer(ctx, body, op, rules)
             {
                 done.inlined += 1;
                 for new in merged {
-                    tidy::tidy(ctx, body, new);
+                    tidy(ctx, body, new);
                 }
             }
         }
@@ -130,7 +131,7 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
     done
 }
 
-fn maps(ctx: &Context, body: &Body) -> Vec<OpId> {
+pub(crate) fn maps(ctx: &Context, body: &Body) -> Vec<OpId> {
     body.walk().into_iter().filter(|&op| Map::is(ctx, body, op)).collect()
 }
 

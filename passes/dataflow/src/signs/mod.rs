@@ -14,6 +14,8 @@
 mod border;
 mod values;
 
+pub(crate) use values::number;
+
 use border::Border;
 use nim_dataflow::{Combine, Map, MapBuilder, MapView, Memlet, as_iv, index_value, iv, mentioned_ivs};
 use nim_ir::{Body, Builder, Context, Expr, Facts, FloatKind, Module, OpId, TypeData, ValueId};

@@ -16,6 +16,7 @@ mod exprs;
 mod math_expand;
 mod memory;
 mod mini;
+mod quotient;
 mod scalars;
 mod walk;
 mod words;

@@ -37,9 +37,11 @@ impl Emitter<'_> {
         let source = self.body.operands(op).first().map(|&v| self.body.ty(v));
         Ok(match (name, args) {
             ("arith.constant", []) => self.constant(op, ty, to)?,
-            ("arith.addf" | "arith.subf" | "arith.mulf" | "arith.divf", [_, _]) | ("arith.negf", [_]) => {
-                self.fop(name, args)
-            }
+            ("arith.divf", [x, _]) => match self.quotient(op, x) {
+                Some(quotient) => quotient,
+                None => self.fop(name, args),
+            },
+            ("arith.addf" | "arith.subf" | "arith.mulf", [_, _]) | ("arith.negf", [_]) => self.fop(name, args),
             ("arith.remf", [_, _]) => self.op(name, "", args),
             ("arith.maximumf" | "arith.minimumf", [a, b]) => self.float_extremum(name == "arith.maximumf", a, b),
             ("arith.maxnumf" | "arith.minnumf", [_, _]) => self.op(name, "", args),
@@ -69,7 +71,10 @@ impl Emitter<'_> {
                 let wide = self.cast(name, a, to);
                 self.round_short(ty, &wide)?
             }
-            ("arith.fptosi" | "arith.fptoui", [a]) => self.float_to_int(name == "arith.fptosi", a, to),
+            ("arith.fptosi" | "arith.fptoui", [a]) => match self.converted(op, to) {
+                Some(rounded) => rounded,
+                None => self.float_to_int(name == "arith.fptosi", a, to),
+            },
             ("arith.extf", [a]) => self.cast(name, a, to),
             ("arith.truncf", [a]) => {
                 let value = self.cast(name, a, to);

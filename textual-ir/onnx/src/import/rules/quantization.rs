@@ -63,7 +63,7 @@ fn laid_along(im: &mut Importer<'_>, n: &Node<'_>, v: ValueId, x: ValueId) -> Bu
     im.slice_axis(joined, axis, zero, dims[axis])
 }
 
-/// `saturate(round(x) + zero)` as a type; `x` in floating point.
+/// `saturate(round(x) + zero)` as a type; `x` in floating point. NaN is the least number, as for ONNX Runtime.
 pub(super) fn to_integer(im: &mut Importer<'_>, x: ValueId, zero: Option<ValueId>, dtype: DType) -> Built {
     let (least, most) = range_of(im, dtype)?;
     let mut y = im.unary("round", x)?;
@@ -72,8 +72,11 @@ pub(super) fn to_integer(im: &mut Importer<'_>, x: ValueId, zero: Option<ValueId
         let zero = im.cast(zero, element)?;
         y = im.binary("add", y, zero)?;
     }
-    y = im.with_scalar("max", y, least)?;
-    y = im.with_scalar("min", y, most)?;
+    for (test, bound) in [("gt", least), ("lt", most)] {
+        let bound = im.like(y, bound)?;
+        let inside = im.compare(test, y, bound)?;
+        y = im.value("graph.select", &[inside, y, bound], &[])?;
+    }
     im.cast_to(y, dtype)
 }
 
