@@ -185,7 +185,14 @@ fn scaled(w: &Tensor, axis: usize, factor: &[f64]) -> Option<Tensor> {
     Tensor::from_f64s(w.dtype(), w.dims(), &values).ok()
 }
 
-pub(crate) fn chain(ctx: &Context, body: &Body, root: OpId, rank: usize, axis: usize, channels: usize) -> Option<Chain> {
+pub(crate) fn chain(
+    ctx: &Context,
+    body: &Body,
+    root: OpId,
+    rank: usize,
+    axis: usize,
+    channels: usize,
+) -> Option<Chain> {
     let mut chain = Chain { last: root, factor: vec![1.0; channels], term: vec![0.0; channels], factors: 0, terms: 0 };
     loop {
         let value = body.result(chain.last);

@@ -20,6 +20,9 @@ const MAX_ROUNDS: usize = 100;
 /// Integers up to this are added and scaled exactly in `f32`, with room.
 const SMALL: f64 = 1_048_576.0;
 
+/// Hides from the others that a byte was made of a float, so it comes last.
+const TERM_BEHIND: &str = "term-behind";
+
 rules! {
     /// The rules, in the order in which an op is tried.
     pub(crate) const RULES;
@@ -31,7 +34,7 @@ rules! {
         ["arith.sitofp", "arith.uitofp"] => there_and_back;
     "float-there-and-back", "an integer that becomes a float and an integer again stays what it is":
         ["arith.fptosi", "arith.fptoui"] => back_and_there;
-    "term-behind", "a constant integer is added to an integer after it was converted": ["arith.fptosi", "arith.fptoui"] => term_behind;
+    TERM_BEHIND, "a constant integer is added to an integer after it was converted": ["arith.fptosi", "arith.fptoui"] => term_behind;
     "join-terms", "constant integers that are added to an integer are one":
         ["arith.addf", "arith.subf", "arith.addi", "arith.subi"] => join_terms;
     "term-as-integer", "a constant integer is added to an integer before it becomes a float":
@@ -55,11 +58,14 @@ pub(crate) fn simplify_under(
     rules: Rules<'_>,
     fired: &mut dyn FnMut(&'static str),
 ) -> Result<(), Restless> {
-    let settled = RuleSet::new(rules, RULES).greedy(ctx, body, MAX_ROUNDS, fired);
-    for op in crate::fuse::maps(ctx, body) {
-        crate::fuse::tidy(ctx, body, op);
+    for last in [false, true] {
+        let turn = RULES.iter().filter(|rule| (rule.info.name == TERM_BEHIND) == last);
+        RuleSet::new(rules, turn).greedy(ctx, body, MAX_ROUNDS, fired)?;
+        for op in crate::fuse::maps(ctx, body) {
+            crate::fuse::tidy(ctx, body, op);
+        }
     }
-    settled
+    Ok(())
 }
 
 fn values<'a>(site: &'a Site<'_>) -> Values<'a> {

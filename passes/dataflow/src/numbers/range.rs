@@ -95,9 +95,7 @@ impl Values<'_> {
         let op = self.body.defining_op(v)?;
         let (x, k) = (self.body.operands(op).first().copied()?, self.body.operands(op).get(1).copied()?);
         match self.ctx.op_str(self.body.op_name(op)) {
-            "arith.addi" | "arith.addf" => {
-                Some((x, self.constant(k)?)).or_else(|| Some((k, self.constant(x)?)))
-            }
+            "arith.addi" | "arith.addf" => Some((x, self.constant(k)?)).or_else(|| Some((k, self.constant(x)?))),
             "arith.subi" | "arith.subf" => Some((x, -self.constant(k)?)),
             _ => None,
         }

@@ -56,7 +56,8 @@ impl Emitter<'_> {
     /// `select(y < high, y, high)` of `y = select(x > low, x, low)`, with bounds that no quotient by a plain divisor makes infinite.
     fn is_bounded(&self, v: ValueId) -> bool {
         let bounded = |v: ValueId, predicate: i64| {
-            let [condition, x, bound] = self.body.operands(self.made_by(v, "arith.select")?).as_slice().try_into().ok()?;
+            let [condition, x, bound] =
+                self.body.operands(self.made_by(v, "arith.select")?).as_slice().try_into().ok()?;
             let test = self.made_by(condition, "arith.cmpf")?;
             let found = self.ctx.as_int(self.body.attr_named(self.ctx, test, "predicate")?)?;
             let same = found == predicate && self.body.operands(test).as_slice() == [x, bound];
@@ -72,14 +73,17 @@ impl Emitter<'_> {
                 let operands = self.body.operands(one.op);
                 match self.ctx.op_str(self.body.op_name(one.op)) {
                     "arith.fptosi" | "arith.fptoui" => true,
-                    "arith.addf" => operands.iter().any(|&k| self.number(k).is_some_and(|k| k != 0.0 || k.is_sign_positive())),
+                    "arith.addf" => {
+                        operands.iter().any(|&k| self.number(k).is_some_and(|k| k != 0.0 || k.is_sign_positive()))
+                    }
                     _ => false,
                 }
             })
         };
-        self.body.uses(v).into_iter().all(|one| {
-            self.body.is(self.ctx, one.op, "math.roundeven") && blind_to_zeros(self.body.result(one.op))
-        })
+        self.body
+            .uses(v)
+            .into_iter()
+            .all(|one| self.body.is(self.ctx, one.op, "math.roundeven") && blind_to_zeros(self.body.result(one.op)))
     }
 }
 
