@@ -15,7 +15,6 @@ pub mod failure;
 pub mod files;
 pub mod flags;
 pub mod interface;
-mod signals;
 pub mod source;
 pub mod terminal;
 pub mod text;

@@ -1,6 +1,6 @@
 //! Colours and exit codes.
 
-use crate::{Failure, signals};
+use crate::Failure;
 use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
@@ -19,7 +19,7 @@ pub fn interactive() -> bool {
 /// Does the work of a tool and says how it ended: 0, or 1 with the failure on standard error. Signals that end the
 /// process leave nothing half done behind.
 pub fn run(tool: &str, work: impl FnOnce() -> Result<bool, Failure>) -> ExitCode {
-    signals::watch();
+    nim_files::watch();
     match work() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -3,7 +3,7 @@
 use crate::emit::archived;
 use nim_compiler::{Options, native};
 use nim_ir::{Context, Module};
-use nim_tools::files::{self, Scratch};
+use nim_tools::files;
 use nim_tools::{Failure, Stage};
 use std::path::Path;
 use std::process::Command;
@@ -27,7 +27,7 @@ pub fn write(ctx: &Context, module: &mut Module, options: &Options, shared: bool
 /// Links a shared library with the system's C compiler, or what the variable CC names. Only the program itself is seen from
 /// outside.
 fn link(program: &native::NativeProgram, path: &Path) -> Result<(), Failure> {
-    let scratch = Scratch::new("nim-compile")?;
+    let scratch = files::scratch("nim-compile")?;
     let compiler = std::env::var_os("CC").filter(|c| !c.is_empty()).unwrap_or_else(|| "cc".into());
     let mut command = Command::new(&compiler);
     let exports = scratch.file("exports");

@@ -69,7 +69,7 @@ impl<'a> Printer<'a> {
         };
         let kind = if self.config.dumps.as_diff { "diff" } else { "nir" };
         let file = folder.join(format!("{}_{}_{name}.{kind}", self.count, when.to_lowercase().replace(' ', "_")));
-        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text));
+        let written = std::fs::create_dir_all(folder).and_then(|()| nim_files::write(&file, text.as_bytes()));
         if let Err(error) = written {
             self.problem.get_or_insert(format!("cannot write `{}`: {error}", file.display()));
         }

@@ -12,7 +12,6 @@ mod explain;
 mod kernels;
 mod named;
 pub mod oracle;
-mod output;
 mod reproducer;
 mod rewrites;
 mod run;
@@ -95,6 +94,14 @@ pub fn register_passes(registry: &mut Registry) {
 const CPU: &str = "graph-fold,graph-simplify,graph-fold,cse,dce,graph-to-dataflow,dataflow-pack-signs,dataflow-fuse,dce,\
                    dataflow-simplify-numbers,dataflow-split-residues,dataflow-choose-layouts,dataflow-outline,dataflow-to-loops,graph-to-dyn,dyn-plan-memory,\
                    dyn-insert-kills";
+
+/// Writes a whole file.
+///
+/// # Errors
+/// What the system says, with the file's name.
+pub(crate) fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), String> {
+    nim_files::write(path, bytes).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+}
 
 /// Says something on the standard error stream. Whoever listened may have gone.
 pub(crate) fn say(text: &str) {

@@ -28,7 +28,7 @@ pub fn write(
     ctx.add_foreign_resource(OWNER, "verify_each", if verify_each { "true" } else { "false" });
     ctx.add_foreign_resource("nim_reproducer", "version", &strings::quote(version));
     let out = print_module(&ctx, &module, &PrintOptions { debug_info: true, ..PrintOptions::default() });
-    crate::output::write(path, out.as_bytes())
+    crate::write(path, out.as_bytes())
 }
 
 /// Where a reproducer goes when nobody said where: one file a process.

@@ -5,7 +5,7 @@ use crate::{
     cli::{Config, List, SPLIT, Timing, Verify},
     dims, dump, expect, explain, named,
     oracle::Oracle,
-    output, reproducer, rewrites, say,
+    reproducer, rewrites, say,
 };
 use nim_ir::{Context, Diagnostic, DialectDef, Module, SourceId, verifier::verify_module};
 use nim_irdl::Definitions;
@@ -66,7 +66,7 @@ pub fn run(registry: &Registry, dialects: &[&'static DialectDef], config: &Confi
         let blessed = expect::bless(&text, said);
         return match blessed == text {
             true => Ok(good),
-            false => output::write(Path::new(&config.input), blessed.as_bytes()).map(|()| good),
+            false => crate::write(Path::new(&config.input), blessed.as_bytes()).map(|()| good),
         };
     }
     out.finish()?;
@@ -108,7 +108,7 @@ struct Output<'a> {
 }
 
 enum To {
-    File(output::Output),
+    File(nim_files::Output),
     Stdout(std::io::Stdout),
 }
 
@@ -135,7 +135,7 @@ impl Output<'_> {
             to => to
                 .insert(match &self.config.output {
                     Some(path) => {
-                        let file = output::Output::create(path);
+                        let file = nim_files::Output::create(path);
                         To::File(file.map_err(|e| format!("cannot write `{}`: {e}", path.display()))?)
                     }
                     None => To::Stdout(std::io::stdout()),
@@ -196,7 +196,7 @@ fn read(input: &str) -> Result<(String, Input), String> {
 
 fn write(config: &Config, text: &str) -> Result<(), String> {
     match &config.output {
-        Some(path) => output::write(path, text.as_bytes()),
+        Some(path) => crate::write(path, text.as_bytes()),
         None => std::io::stdout().write_all(text.as_bytes()).or_else(enough),
     }
 }
@@ -337,7 +337,7 @@ fn one(
             Timing::Chrome => report.timing_chrome(),
         };
         match &config.timing_file {
-            Some(path) => output::write(path, text.as_bytes())?,
+            Some(path) => crate::write(path, text.as_bytes())?,
             None => say(&text),
         }
     }

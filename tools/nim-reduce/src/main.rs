@@ -102,7 +102,7 @@ fn run(cli: &Cli) -> Result<(), String> {
         false => format!("// nim-opt --pass-pipeline='{}'\n{}", case.pipeline(), case.module),
     };
     match &cli.output {
-        Some(path) => std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display())),
+        Some(path) => nim_files::write(path.as_ref(), text.as_bytes()).map_err(|e| format!("{}: {e}", path.display())),
         None => {
             print!("{text}");
             Ok(())

@@ -58,14 +58,14 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
             interpreted(&cli.model, &cli.import.options()?, backend, &cli.compile.precision, 0.0)
         }
         Backend::Loops | Backend::Dyn => {
-            let scratch = Scratch::new("nim-run")?;
+            let scratch = files::scratch("nim-run")?;
             let (lowered, compile_ms) = compile(cli, &scratch, &format!("{backend}.nir"), &backend.to_string())?;
             // The module maps the constants that lie beside it, which outlives their names.
             interpreted(&lowered, &ImportOptions::default(), Backend::Interp, "f32", compile_ms)
                 .map(|model| Model { backend, ..model })
         }
         Backend::Cpu | Backend::Native => {
-            let scratch = Scratch::new("nim-run")?;
+            let scratch = files::scratch("nim-run")?;
             let emit = if backend == Backend::Cpu { "nimx" } else { "so" };
             // What is loaded stays mapped when its name is gone.
             let (path, compile_ms) = compile(cli, &scratch, &format!("model.{emit}"), emit)?;
