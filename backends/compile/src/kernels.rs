@@ -46,6 +46,8 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
             () if target.has("avx512bf16") && target.has("avx512vl") => 512,
             () => 0,
         },
+        byte_tiles: target.has("amx-tile") && target.has("amx-int8"),
+        bf16_tiles: target.has("amx-tile") && target.has("amx-bf16") && !options.strict,
         bf16_rounding: options.precision == crate::Precision::Bf16 && !options.strict && target.has("avx512bf16"),
         pair_products: match () {
             () if target.has("avx512bw") => 512,

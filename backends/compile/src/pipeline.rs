@@ -103,6 +103,8 @@ pub struct Options {
     pub plan: bool,
     /// Plain loop nests instead of schedules: slow, for finding errors.
     pub naive: bool,
+    /// Tile registers wherever they can be used, even where they are slower, for finding errors.
+    pub tiles: bool,
     /// How contractions are walked, where this has a meaning for them; else as an estimate says.
     pub dataflow: Option<nim_loops_passes::Dataflow>,
     /// Neither contracts products into sums nor changes the order of sums.
@@ -135,6 +137,7 @@ impl Default for Options {
             placement: None,
             plan: true,
             naive: false,
+            tiles: false,
             dataflow: None,
             strict: false,
             precision: Precision::F32,
@@ -321,6 +324,7 @@ impl<'a> Run<'a> {
             let options = nim_loops_passes::Options {
                 naive: run.options.naive,
                 winograd: false,
+                tiles: run.options.tiles,
                 dataflow: run.options.dataflow,
                 target: target_info(run.options),
                 tolerance: if run.options.strict { 0.0 } else { run.options.tolerance },

@@ -133,7 +133,7 @@ pub(crate) fn verify_dot(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<D
 }
 
 /// `[$0, %i + 1]`: expressions, in which values are replaced by `$v0`, ...
-fn parse_indices(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<Vec<ValueId>> {
+pub(crate) fn parse_indices(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<Vec<ValueId>> {
     p.expect("[")?;
     let (mut exprs, mut names): (Vec<Expr>, Vec<nim_ir::Symbol>) = (vec![], vec![]);
     if !p.accept("]") {
@@ -199,7 +199,14 @@ fn print_expr(p: &mut dyn AsmPrinter, expr: Expr, values: &[ValueId]) {
     p.text(rest);
 }
 
-fn print_access(p: &mut dyn AsmPrinter, op: OpId, buffer: ValueId, values: &[ValueId]) {
+/// `%x[$0, %i] ... : memref<...>`; the closure prints what stands before the type.
+pub(crate) fn print_access(
+    p: &mut dyn AsmPrinter,
+    op: OpId,
+    buffer: ValueId,
+    values: &[ValueId],
+    more: &mut dyn FnMut(&mut dyn AsmPrinter),
+) {
     p.value(buffer);
     p.text("[");
     let exprs = attr(p, op, "indices").and_then(|a| p.ctx().as_exprs(a)).unwrap_or_default();
@@ -210,7 +217,7 @@ fn print_access(p: &mut dyn AsmPrinter, op: OpId, buffer: ValueId, values: &[Val
         print_expr(p, expr, values);
     }
     p.text("]");
-    print_attrs(p, op, &["indices"]);
+    more(p);
     p.text(" : ");
     let ty = p.body().ty(buffer);
     p.ty(ty);
@@ -230,7 +237,7 @@ pub(crate) fn parse_load(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()
 pub(crate) fn print_load(p: &mut dyn AsmPrinter, op: OpId) {
     let operands = p.body().operands(op);
     p.text(" ");
-    print_access(p, op, operands[0], &operands[1..]);
+    print_access(p, op, operands[0], &operands[1..], &mut |p| print_attrs(p, op, &["indices"]));
 }
 
 pub(crate) fn parse_store(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
@@ -255,20 +262,32 @@ pub(crate) fn print_store(p: &mut dyn AsmPrinter, op: OpId) {
     p.text(" ");
     p.value(operands[0]);
     p.text(", ");
-    print_access(p, op, operands[1], &operands[2..]);
+    print_access(p, op, operands[1], &operands[2..], &mut |p| print_attrs(p, op, &["indices"]));
+}
+
+/// One index a dimension.
+pub(crate) fn verify_indices(
+    ctx: &Context,
+    body: &Body,
+    op: OpId,
+    buffer: ValueId,
+    indices: &[Expr],
+    found: &mut Vec<Diagnostic>,
+) {
+    let (name, ty) = (ctx.op_str(body.op_name(op)), body.ty(buffer));
+    let rank = ctx.dims(ty).map_or(0, <[_]>::len);
+    if indices.len() != rank {
+        let message =
+            format!("`{name}` has {} indices, but {} has {rank} dimensions", indices.len(), ctx.display_type(ty));
+        found.push(Diagnostic::error("N0553", body.loc(op), message));
+    }
 }
 
 /// One index a dimension, and no `$vN` beyond the operands.
 fn verify_access(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
     let name = ctx.op_str(body.op_name(op));
     let Some(view) = AccessView::new(ctx, body, op) else { return };
-    let ty = body.ty(view.buffer);
-    let rank = ctx.dims(ty).map_or(0, <[_]>::len);
-    if view.indices.len() != rank {
-        let message =
-            format!("`{name}` has {} indices, but {} has {rank} dimensions", view.indices.len(), ctx.display_type(ty));
-        found.push(Diagnostic::error("N0553", body.loc(op), message));
-    }
+    verify_indices(ctx, body, op, view.buffer, &view.indices, found);
     for symbol in view.indices.iter().flat_map(|&e| ctx.exprs.symbols(e)) {
         if let Some(n) = value_symbol_index(ctx, symbol)
             && n >= view.values.len()

@@ -20,6 +20,9 @@ nim_ir::codes! {
         "Loops go upwards.";
     "N0563", "yielded values do not fit",
         "Both regions of a `loops.if` with results yield values of their types.";
+    "N0564", "tile registers do not fit",
+        "There are 8 tile registers of 1 to 16 rows of up to 64 bytes. A `loops.for` with `tiles` gives them their shapes; ops on \
+         tiles stand in it, and the shapes of a product agree.";
     "N0570", "incomplete kernel",
         "A kernel has a body, and `outputs` of its last arguments are written.";
     "N0571", "symbol is not given",

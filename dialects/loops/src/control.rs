@@ -1,6 +1,6 @@
 //! `for` and `if`.
 
-use crate::{For, ForView, If, LoopKind, Yield};
+use crate::{For, ForView, If, LoopKind, Yield, tiles};
 use nim_builtin::syntax::{attr, error_at, print_attrs, result_types, set};
 use nim_ir::{
     Body, Context, Diagnostic, Expr, OpId, OpState, Type,
@@ -8,9 +8,9 @@ use nim_ir::{
 };
 
 /// Attributes of `loops.for` that the syntax spells out.
-const SPELLED: [&str; 5] = ["iv", "lower", "upper", "step", "kind"];
+const SPELLED: [&str; 7] = ["iv", "lower", "upper", "step", "kind", "tile_rows", "tile_bytes"];
 
-/// `$0 = 0 to N step 4 parallel attributes {...} { ... }`
+/// `$0 = 0 to N step 4 parallel tiles [16 by 64] attributes {...} { ... }`
 pub(crate) fn parse_for(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
     let loc = p.loc();
     let variable = p.expr()?;
@@ -24,6 +24,9 @@ pub(crate) fn parse_for(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()>
     let upper = p.expr()?;
     let step = if p.accept("step") { p.integer()? } else { 1 };
     let kind = LoopKind::NAMES.iter().find(|(_, n)| p.accept(n)).map_or("seq", |(_, n)| n);
+    if p.accept("tiles") {
+        tiles::parse_shapes(p, state)?;
+    }
     if p.accept("attributes") {
         p.attr_dict(&mut state.attrs)?;
     }
@@ -61,6 +64,9 @@ pub(crate) fn print_for(p: &mut dyn AsmPrinter, op: OpId) {
         p.text(" ");
         p.text(view.kind.name());
     }
+    if let Some(shapes) = tiles::tile_shapes(p.ctx(), p.body(), op) {
+        tiles::print_shapes(p, &shapes);
+    }
     print_more(p, op, &SPELLED);
     p.text(" ");
     let region = For::body(p.ctx(), p.body(), op);
@@ -92,6 +98,7 @@ pub(crate) fn verify_for(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<D
     if [view.lower, view.upper].iter().any(|&e| ctx.exprs.mentions(e, view.iv)) {
         found.push(Diagnostic::error("N0561", loc, format!("the bounds of `{name}` use `{name}`")));
     }
+    tiles::verify_shapes(ctx, body, op, found);
     let mut parent = body.parent_op(op);
     while let Some(outer) = parent {
         if ForView::new(ctx, body, outer).is_some_and(|v| v.iv == view.iv) {

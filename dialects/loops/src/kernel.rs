@@ -1,6 +1,6 @@
 //! `loops.kernel`: its text form and what must hold in it.
 
-use crate::{AccessView, ForView, If, Index, KernelView, Local, Yield, value_symbol_index};
+use crate::{AccessView, ForView, If, Index, KernelView, Local, Yield, tiles, value_symbol_index};
 use nim_builtin::func;
 use nim_ir::{
     Body, Context, Diagnostic, Expr, OpId, OpState, Symbol,
@@ -56,7 +56,10 @@ fn check_symbols(ctx: &Context, body: &Body, op: OpId, known: &[Symbol], found: 
     let exprs: Vec<Expr> = if let Some(view) = &is_access {
         view.indices.clone()
     } else if let Some(view) = ForView::new(ctx, body, op) {
-        vec![view.lower, view.upper]
+        let shapes = tiles::tile_shapes(ctx, body, op).unwrap_or_default();
+        [view.lower, view.upper].into_iter().chain(shapes.into_iter().map(|s| s.rows)).collect()
+    } else if let Some((_, exprs, _)) = tiles::moved(ctx, body, op) {
+        exprs
     } else if Index::is(ctx, body, op) {
         Index::expr(ctx, body, op).and_then(|a| ctx.as_expr(a)).into_iter().collect()
     } else if If::is(ctx, body, op) {
@@ -85,9 +88,11 @@ fn check_symbols(ctx: &Context, body: &Body, op: OpId, known: &[Symbol], found: 
 
 /// Only outputs and local buffers are written.
 fn check_store(ctx: &Context, body: &Body, op: OpId, view: &KernelView, found: &mut Vec<Diagnostic>) {
-    let Some(access) = AccessView::new(ctx, body, op).filter(|a| a.stored.is_some()) else { return };
-    let local = body.defining_op(access.buffer).is_some_and(|d| Local::is(ctx, body, d));
-    if !local && view.inputs().contains(&access.buffer) {
+    let stored = AccessView::new(ctx, body, op).filter(|a| a.stored.is_some()).map(|a| a.buffer);
+    let tile = || tiles::moved(ctx, body, op).and_then(|(buffer, _, store)| store.then_some(buffer));
+    let Some(buffer) = stored.or_else(tile) else { return };
+    let local = body.defining_op(buffer).is_some_and(|d| Local::is(ctx, body, d));
+    if !local && view.inputs().contains(&buffer) {
         found.push(
             Diagnostic::error("N0573", body.loc(op), "an input of the kernel is written")
                 .note(format!("the last {} arguments are outputs", view.outputs().len())),

@@ -1,6 +1,6 @@
 //! The op tables of the dialect.
 
-use crate::{access, control, kernel};
+use crate::{access, control, kernel, tiles};
 use nim_builtin::syntax::{parse_values, print_values};
 use nim_ir_macros::{dialect, op};
 
@@ -8,7 +8,7 @@ dialect! {
     /// The `loops` dialect.
     pub static LOOPS: "loops",
     "How the machine walks: loop nests over buffers with a visible schedule, scalar bodies, small local buffers.",
-    ops[Kernel, For, If, Local, Load, LoadWord, Dot, Store, Index, Yield]
+    ops[Kernel, For, If, Local, Load, LoadWord, Dot, Store, Index, TileZero, TileLoad, TileDot, TileStore, Yield]
 }
 
 /// A kernel in destination-passing style: the last `outputs` arguments are written, the others read.
@@ -48,6 +48,9 @@ pub struct Kernel {
 /// Runs its body for `iv = lower, lower + step, ...` below `upper`.
 ///
 /// The kind says how the machine walks, never what comes out: `parallel` (threads), `unroll`, `vector` (lanes), `seq`.
+///
+/// With `tiles [16 by 64, N by 64]` tile registers 0, 1, ... have these shapes, rows by bytes of a row, while it runs. Their contents
+/// are zero at first, and lost behind it.
 #[op(name = "loops.for", traits(StructuredControlFlow), parse = control::parse_for, print = control::print_for,
      verify = control::verify_for)]
 pub struct For {
@@ -66,6 +69,12 @@ pub struct For {
     /// seq, parallel, unroll or vector
     #[attr(Enum("seq", "parallel", "unroll", "vector"))]
     kind: Required,
+    /// rows of tile registers, 1 to 16 each
+    #[attr(Exprs)]
+    tile_rows: Optional,
+    /// bytes of their rows, multiples of 4 up to 64
+    #[attr(Ints)]
+    tile_bytes: Optional,
     /// what is run
     #[region(single_block)]
     body: One,
@@ -185,6 +194,78 @@ pub struct Index {
     /// its value
     #[result(INDEX)]
     result: One,
+}
+
+/// Fills a tile register with zeros.
+#[op(name = "loops.tile_zero", parse = tiles::parse_zero, print = tiles::print_zero, verify = tiles::verify_zero)]
+pub struct TileZero {
+    /// the register
+    #[attr(Int)]
+    tile: Required,
+}
+
+/// Fills a tile register from a buffer. Its first row begins at the indices, each further one `stride` elements behind the one
+/// before; the bytes of a row follow each other in memory, whatever dimensions the buffer has.
+///
+/// ```text
+/// loops.for $0 = 0 to 4 tiles [16 by 64, 16 by 64, 16 by 64] {
+///   loops.tile_zero 0
+///   loops.tile_load 1, %x[$0, 0, 0] stride 64 : memref<4x16x64xui8>
+///   loops.tile_load 2, %w[0, 0, 0] stride 64 : memref<16x16x4xi8>
+///   loops.tile_dot u8s8 0, 1, 2
+///   loops.tile_store 0, %y[$0, 0, 0] stride 16 : memref<4x16x16xi32>
+/// }
+/// ```
+#[op(name = "loops.tile_load", parse = tiles::parse_moved, print = tiles::print_moved, verify = tiles::verify_moved)]
+pub struct TileLoad {
+    /// a buffer of bytes, `bf16`, `i32` or `f32`
+    #[operand(MEMREF)]
+    buffer: One,
+    /// the register
+    #[attr(Int)]
+    tile: Required,
+    /// one index a dimension: where the first row begins
+    #[attr(Exprs)]
+    indices: Required,
+    /// elements from the begin of a row to that of the next
+    #[attr(Expr)]
+    stride: Required,
+}
+
+/// Adds products of two tiles to a third: `sum[m][n] += left[m][k] * right[k][n]`, where elements of factors are words of 32 bits
+/// whose products are those of `loops.dot`, of bytes with or without signs on either side. Integers are exact modulo 2^32. Of
+/// `bf16`, products are exact, sums are in `f32`, to nearest, in any order; what is below the normal numbers may count as zero.
+#[op(name = "loops.tile_dot", parse = tiles::parse_dot, print = tiles::print_dot, verify = tiles::verify_dot)]
+pub struct TileDot {
+    /// what the factors are
+    #[attr(Enum("bf16", "u8u8", "u8s8", "s8u8", "s8s8"))]
+    kind: Required,
+    /// the register of the sums: words of 32 bits, a row for each of `left`
+    #[attr(Int)]
+    sum: Required,
+    /// the register of the left factor
+    #[attr(Int)]
+    left: Required,
+    /// the register of the right factor: a row for each word in a row of `left`
+    #[attr(Int)]
+    right: Required,
+}
+
+/// Writes a tile register to a buffer, row by row as `loops.tile_load` reads them.
+#[op(name = "loops.tile_store", parse = tiles::parse_moved, print = tiles::print_moved, verify = tiles::verify_moved)]
+pub struct TileStore {
+    /// a buffer of `i32` or `f32`
+    #[operand(MEMREF)]
+    buffer: One,
+    /// the register
+    #[attr(Int)]
+    tile: Required,
+    /// one index a dimension: where the first row begins
+    #[attr(Exprs)]
+    indices: Required,
+    /// elements from the begin of a row to that of the next
+    #[attr(Expr)]
+    stride: Required,
 }
 
 /// Ends a region.

@@ -21,6 +21,8 @@ pub struct Options {
     pub naive: bool,
     /// Winograd's algorithms wherever their error is allowed, even where they are slower: for finding errors.
     pub winograd: bool,
+    /// Tile registers wherever they can be used, even where they are slower: for finding errors.
+    pub tiles: bool,
     /// What the schedules are made for.
     pub target: TargetInfo,
     /// Largest error of a result, as a part of the largest result, that may be taken for speed beyond that of plain `f32` sums

@@ -31,8 +31,10 @@ pub struct Points<'m> {
 pub struct Dot {
     /// The dimension; its neighbours lie side by side in both buffers.
     pub dim: usize,
-    /// The reads of the factors: of bytes the unsigned one first.
+    /// The reads of the factors: of bytes the unsigned one first, where one has a sign.
     pub factors: [usize; 2],
+    /// Whether bytes of them have a sign.
+    pub signed: [bool; 2],
     /// Numbers in a word: four bytes or two `bf16`.
     pub width: i64,
 }
@@ -151,12 +153,20 @@ impl<'m> Points<'m> {
         if self.dot.is_none() {
             return self.read_number(nest, read, point);
         }
+        let (buffer, indices) = self.read_from(read)?;
+        Ok(nest.load_word(buffer, &self.map.all_at(self.ctx, indices, point)))
+    }
+
+    /// The buffer that serves a read, and its indices over the map's iteration variables; no border is looked at.
+    ///
+    /// # Errors
+    /// An unknown tensor.
+    pub fn read_from(&self, read: usize) -> Result<(ValueId, &[Expr]), Diagnostic> {
         let memlet = &self.map.view.reads[read];
-        let (buffer, indices) = match self.replaced.get(&read) {
+        Ok(match self.replaced.get(&read) {
             Some(r) => (r.buffer, r.indices.as_slice()),
             None => (self.buffer(memlet.value)?, memlet.subset.as_deref().unwrap_or_default()),
-        };
-        Ok(nest.load_word(buffer, &self.map.all_at(self.ctx, indices, point)))
+        })
     }
 
     /// A sum of the only write and one step from a point on; reads may have their value already.

@@ -12,15 +12,19 @@ pub fn register(registry: &mut Registry) {
     registry.module_pass(|o| {
         let target = TargetInfo::default();
         let schedule = o.choice("schedule", "auto", &SCHEDULES)?;
+        let tiles = o.bool("tile-registers", target.byte_tiles)?;
         Ok(ToLoops(Options {
             naive: schedule == "naive",
             winograd: schedule == "winograd",
+            tiles: schedule == "tile-registers",
             tolerance: o.parsed("tolerance", 0.0)?,
             target: TargetInfo {
                 vector_bits: o.parsed("vector-bits", target.vector_bits)?,
                 vector_registers: o.parsed("vector-registers", target.vector_registers)?,
                 l2_kib: o.parsed("l2-kib", target.l2_kib)?,
                 reassociate: o.bool("reassociate", target.reassociate)?,
+                byte_tiles: tiles,
+                bf16_tiles: tiles,
                 // how sums and products are rounded is a matter of code generation
                 ..target
             },
@@ -47,7 +51,7 @@ pub fn register(registry: &mut Registry) {
 }
 
 /// What may be asked for.
-const SCHEDULES: [&str; 3] = ["auto", "naive", "winograd"];
+const SCHEDULES: [&str; 4] = ["auto", "naive", "winograd", "tile-registers"];
 
 /// `dataflow-to-loops`.
 struct ToLoops(Options);
@@ -64,16 +68,21 @@ impl Pass for ToLoops {
         let schedule = match &self.0 {
             options if options.naive => "naive",
             options if options.winograd => "winograd",
+            options if options.tiles => "tile-registers",
             _ => "auto",
         };
-        let schedules =
-            "auto, naive: plain nests, or winograd: Winograd's algorithms wherever the tolerance allows them";
+        let schedules = "auto, naive: plain nests, winograd: Winograd's algorithms wherever the tolerance allows them, or tile-registers: those wherever there is a way";
         let dataflow = self.0.dataflow.map(|d| d.to_string()).unwrap_or_default();
         vec![
             PassOption::new("schedule", schedules, schedule),
             PassOption::new("dataflow", "how contractions are walked, where this has a meaning for them", dataflow),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
+            PassOption::new(
+                "tile-registers",
+                "whether there are tile registers (AMX) for bytes and bf16",
+                target.byte_tiles,
+            ),
             PassOption::new("l2-kib", "second-level cache of a core in KiB", target.l2_kib),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
             PassOption::new(

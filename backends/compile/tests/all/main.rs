@@ -3,6 +3,7 @@
 mod bytes;
 mod codes;
 mod dataflows;
+mod emulator;
 mod malformed;
 mod precision;
 mod programs;
@@ -10,6 +11,7 @@ mod random;
 mod residues;
 mod signs;
 mod threads;
+mod tiles;
 mod weights;
 
 use nim_compiler::DIALECTS;

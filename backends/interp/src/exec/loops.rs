@@ -6,13 +6,16 @@ use super::{
     Interpreter, Run,
     container::Container,
     scalar_ops::{self, ScalarType, scalar_type},
+    tiles::{self, Tile},
 };
 use crate::{
     kernels::index::product,
     scalar::{IntType, Scalar},
 };
 use nim_ir::{BlockId, Body, Context, Diagnostic, Expr, OpId, Symbol, Type, ValueId};
-use nim_loops::{AccessView, ForView, KernelView, value_symbol_index};
+use nim_loops::{
+    AccessView, ForView, KernelView, TileKind, TileShape, TileView, tile_elements, tile_shapes, value_symbol_index,
+};
 use nim_tensor::{DType, Tensor};
 use rustc_hash::FxHashMap;
 
@@ -35,7 +38,7 @@ pub(super) fn run(
         let given = (inputs.len(), outputs.len());
         return Err(fail(format!("takes {a} buffers and writes {b}, {} and {} are given", given.0, given.1)));
     }
-    let mut walk = Walk { ctx, body, registers: vec![], buffers: vec![], symbols: symbols.clone() };
+    let mut walk = Walk { ctx, body, registers: vec![], buffers: vec![], tiles: vec![], symbols: symbols.clone() };
     let mut plan = Plan { ctx, body, numbers: FxHashMap::default(), buffers: FxHashMap::default(), locals: 0 };
     let given = inputs.iter().map(Some).chain(outputs.iter().map(Option::as_ref));
     let given = given.chain(std::iter::repeat_n(None, view.outputs().len() - outputs.len()));
@@ -63,6 +66,7 @@ enum Step {
         upper: Expr,
         step: i64,
         op: OpId,
+        tiles: Option<Vec<TileShape>>,
         body: Vec<Step>,
     },
     If {
@@ -83,6 +87,12 @@ enum Step {
         values: Vec<usize>,
         register: usize,
         store: bool,
+        elements: usize,
+    },
+    Tile {
+        op: OpId,
+        view: TileView,
+        buffer: usize,
         elements: usize,
     },
     Index {
@@ -122,6 +132,11 @@ impl Plan<'_> {
         *self.numbers.entry(value).or_insert(next)
     }
 
+    fn buffer(&self, op: OpId, buffer: ValueId) -> Run<usize> {
+        let known = self.buffers.get(&buffer).copied();
+        known.ok_or_else(|| self.error(op, "accesses what is no buffer of this kernel"))
+    }
+
     fn known(&self, op: OpId, values: &[ValueId]) -> Run<Vec<usize>> {
         let one = |v: &ValueId| self.numbers.get(v).copied();
         values.iter().map(|v| one(v).ok_or_else(|| self.error(op, "an operand has no value"))).collect()
@@ -155,11 +170,10 @@ impl Plan<'_> {
             }
             let (steps, _) = self.block(view.body)?;
             let ForView { iv, lower, upper, step, .. } = view;
-            return Ok(Step::For { iv, lower, upper, step, op, body: steps });
+            return Ok(Step::For { iv, lower, upper, step, op, tiles: tile_shapes(ctx, body, op), body: steps });
         }
         if let Some(view) = AccessView::new(ctx, body, op) {
-            let buffer = self.buffers.get(&view.buffer).copied();
-            let buffer = buffer.ok_or_else(|| self.error(op, "accesses what is no buffer of this kernel"))?;
+            let buffer = self.buffer(op, view.buffer)?;
             let values = self.known(op, &view.values)?;
             let register = match view.stored {
                 Some(value) => self.known(op, &[value])?[0],
@@ -168,6 +182,16 @@ impl Plan<'_> {
             let store = view.stored.is_some();
             let (indices, elements) = (view.indices, view.elements);
             return Ok(Step::Access { op, buffer, indices, values, register, store, elements });
+        }
+        if let Some(view) = TileView::new(ctx, body, op) {
+            let (buffer, elements) = match &view {
+                TileView::Move { buffer, .. } => {
+                    let elements = tile_elements(ctx, body.ty(*buffer));
+                    (self.buffer(op, *buffer)?, elements.ok_or_else(|| self.error(op, "moves a tile of this type"))?)
+                }
+                _ => (0, 0),
+            };
+            return Ok(Step::Tile { op, view, buffer, elements });
         }
         match name {
             "loops.if" => {
@@ -209,6 +233,8 @@ struct Walk<'a> {
     body: &'a Body,
     registers: Vec<Scalar>,
     buffers: Vec<Container>,
+    /// Tile registers that have a shape.
+    tiles: Vec<Tile>,
     /// Symbols of the kernel and iteration variables.
     symbols: FxHashMap<Symbol, i64>,
 }
@@ -258,7 +284,11 @@ impl Walk<'_> {
 
     fn step(&mut self, step: &Step) -> Run {
         match step {
-            Step::For { iv, lower, upper, step, op, body } => {
+            Step::For { iv, lower, upper, step, op, tiles, body } => {
+                for shape in tiles.iter().flatten() {
+                    let tile = Tile::new(self.eval(*op, shape.rows)?, shape.bytes);
+                    self.tiles.push(tile.ok_or_else(|| self.error(*op, "a tile register of this shape"))?);
+                }
                 let (mut at, end) = (self.eval(*op, *lower)?, self.eval(*op, *upper)?);
                 while at < end {
                     self.symbols.insert(*iv, at);
@@ -266,6 +296,9 @@ impl Walk<'_> {
                     at += step;
                 }
                 self.symbols.remove(iv);
+                if tiles.is_some() {
+                    self.tiles.clear();
+                }
             }
             Step::If { op, conditions, regions, results } => {
                 let mut holds = true;
@@ -296,6 +329,10 @@ impl Walk<'_> {
                     self.registers[*register] = self.buffers[*buffer].elements[at];
                 }
             }
+            Step::Tile { op, view, buffer, elements } => {
+                self.on_tiles(*op, view, *buffer, *elements)?
+                    .ok_or_else(|| self.error(*op, "a tile of another shape, or outside of its buffer"))?;
+            }
             Step::Index { op, expr, result } => {
                 let value = self.eval(*op, *expr)?;
                 self.registers[*result] = Scalar::int(IntType { bits: 64, signed: true }, value as i128);
@@ -316,18 +353,24 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// An op on tile registers; `None` where it does not fit their shapes, or a buffer.
+    fn on_tiles(&mut self, op: OpId, view: &TileView, buffer: usize, elements: usize) -> Run<Option<()>> {
+        match view {
+            TileView::Zero { tile } => Ok(self.tiles.get_mut(*tile).map(Tile::zero)),
+            TileView::Dot { kind, tiles } => Ok(tiles::dot(*kind, &mut self.tiles, *tiles)),
+            TileView::Move { tile, indices, stride, store, .. } => {
+                let (at, stride) = (self.position(op, buffer, indices, &[])?, self.eval(op, *stride)?);
+                let Some(tile) = self.tiles.get_mut(*tile) else { return Ok(None) };
+                let buffer = &mut self.buffers[buffer];
+                Ok(if *store { tile.store(buffer, at, stride) } else { tile.load(buffer, at, stride, elements) })
+            }
+        }
+    }
+
     /// Neighbours that fill 32 bits as one number, the first one lowest.
     fn joined(&self, buffer: usize, at: usize, elements: usize) -> Option<Scalar> {
-        let mut joined = 0;
-        for (k, element) in self.buffers[buffer].elements.get(at..at + elements)?.iter().enumerate() {
-            joined |= match element {
-                Scalar::Int { value, .. } if elements == 4 => (*value & 0xff) << (8 * k),
-                // A `bf16` is the upper half of an `f32`.
-                Scalar::Float { value, .. } if elements == 2 => i128::from((*value as f32).to_bits() >> 16) << (16 * k),
-                _ => return None,
-            };
-        }
-        Some(Scalar::int(IntType { bits: 32, signed: true }, joined))
+        let joined = tiles::joined(self.buffers[buffer].elements.get(at..at + elements)?)?;
+        Some(Scalar::int(IntType { bits: 32, signed: true }, i128::from(joined as i32)))
     }
 
     fn position(&self, op: OpId, buffer: usize, indices: &[Expr], values: &[usize]) -> Run<usize> {
@@ -352,20 +395,19 @@ impl Walk<'_> {
 
 /// `loops.dot`.
 fn dot(args: &[Scalar]) -> Option<Scalar> {
-    let &[acc, Scalar::Int { value: u, .. }, Scalar::Int { value: s, .. }] = args else { return None };
-    let acc = match acc {
-        Scalar::Int { value, .. } => value,
-        Scalar::Float { dtype, value } => {
-            let half = |v: i128, k: u32| f32::from_bits(((v >> (16 * k)) as u32 & 0xffff) << 16);
-            let sum = (0..2).fold(value as f32, |sum, k| sum + half(u, k) * half(s, k));
-            return Some(Scalar::Float { dtype, value: sum.into() });
+    let &[acc, Scalar::Int { value: a, .. }, Scalar::Int { value: b, .. }] = args else { return None };
+    let (a, b) = (a as u32, b as u32);
+    match acc {
+        Scalar::Int { ty, value } => {
+            let sum = tiles::word_dot(TileKind::bytes(false, true), value as u32, a, b);
+            Some(Scalar::int(ty, i128::from(sum as i32)))
         }
-        Scalar::Bool(_) => return None,
-    };
-    let byte = |v: i128, k: usize| (v >> (8 * k)) & 0xff;
-    let signed = |b: i128| if b > 127 { b - 256 } else { b };
-    let products: i128 = (0..4).map(|k| byte(u, k) * signed(byte(s, k))).sum();
-    Some(Scalar::int(IntType { bits: 32, signed: true }, acc + products))
+        Scalar::Float { dtype, value } => {
+            let sum = tiles::word_dot(TileKind::Bf16, (value as f32).to_bits(), a, b);
+            Some(Scalar::Float { dtype, value: f32::from_bits(sum).into() })
+        }
+        Scalar::Bool(_) => None,
+    }
 }
 
 /// Memory in which nothing has been written yet.

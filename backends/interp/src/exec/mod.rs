@@ -11,6 +11,7 @@ mod graph;
 mod loops;
 mod map;
 mod scalar_ops;
+mod tiles;
 
 use crate::kernels::error::KernelError;
 use buffer::{Buffer, Storage};

@@ -17,14 +17,15 @@ pub fn host_has(name: &str) -> Option<bool> {
 }
 
 macro_rules! x86_features {
-    ($($llvm:literal => $rust:tt),* $(,)?) => {
+    ($($llvm:literal => $rust:tt),* ; $($tiles:literal),* $(,)?) => {
         /// Every feature that [`host_has`] can answer for, sorted as the x86-64 levels introduce them.
-        pub const FEATURES: &[&str] = &[$($llvm),*];
+        pub const FEATURES: &[&str] = &[$($llvm,)* $($tiles),*];
 
         #[cfg(target_arch = "x86_64")]
         fn x86_64_has(name: &str) -> Option<bool> {
             match name {
                 $($llvm => Some(std::arch::is_x86_feature_detected!($rust)),)*
+                $($tiles)|* => Some(super::amx::host_has(name)),
                 _ => None,
             }
         }
@@ -45,5 +46,6 @@ x86_features! {
     "avxvnni" => "avxvnni", "avxifma" => "avxifma", "avxvnniint8" => "avxvnniint8",
     "avxneconvert" => "avxneconvert", "avxvnniint16" => "avxvnniint16",
     "gfni" => "gfni", "vaes" => "vaes", "vpclmulqdq" => "vpclmulqdq",
-    "aes" => "aes", "pclmul" => "pclmulqdq", "sha" => "sha", "adx" => "adx", "sse4a" => "sse4a",
+    "aes" => "aes", "pclmul" => "pclmulqdq", "sha" => "sha", "adx" => "adx", "sse4a" => "sse4a";
+    "amx-tile", "amx-int8", "amx-bf16",
 }

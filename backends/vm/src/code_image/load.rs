@@ -2,7 +2,7 @@
 
 use super::format::{self, CodeImage, FormatError, ImageInfo, PAGE};
 use super::memory::{Access, Region};
-use super::{cpu, imports};
+use super::{amx, cpu, imports};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -193,7 +193,12 @@ fn check_machine(info: &ImageInfo) -> Result<(), LoadError> {
     if info.arch != std::env::consts::ARCH {
         return Err(LoadError::Architecture { image: info.arch.clone(), host: std::env::consts::ARCH });
     }
-    let missing: Vec<String> = info.features.iter().filter(|name| cpu::host_has(name) != Some(true)).cloned().collect();
+    let mut missing = info.features.clone();
+    missing.retain(|name| cpu::host_has(name) != Some(true));
+    if missing.is_empty() && !amx::permitted(&info.features) {
+        // As if there were none: the system lets no process of this kind use them.
+        missing.extend(info.features.iter().filter(|name| amx::is_needed(name)).cloned());
+    }
     if missing.is_empty() { Ok(()) } else { Err(LoadError::Features { target: info.target.clone(), missing }) }
 }
 

@@ -13,6 +13,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod amx;
 pub mod cpu;
 pub mod format;
 pub mod imports;

@@ -18,6 +18,7 @@ mod memory;
 mod mini;
 mod quotient;
 mod scalars;
+mod tiles;
 mod walk;
 mod words;
 
@@ -41,6 +42,10 @@ pub struct TargetInfo {
     pub byte_products: u32,
     /// Widest vectors of `bf16` whose products are added up in pairs by one instruction, in bits; 0 if there is none.
     pub bf16_products: u32,
+    /// Whether there are tile registers whose bytes are multiplied and added up in fours (AMX).
+    pub byte_tiles: bool,
+    /// Whether there are tile registers whose `bf16` are multiplied and added up in pairs.
+    pub bf16_tiles: bool,
     /// Whether one instruction rounds to `bf16`, and may: it takes what is below the normal numbers for zero.
     pub bf16_rounding: bool,
     /// Widest vectors of 16-bit integers that are multiplied and added up in pairs by one instruction, in bits.
@@ -68,6 +73,8 @@ impl Default for TargetInfo {
             fma: true,
             byte_products: 0,
             bf16_products: 0,
+            byte_tiles: false,
+            bf16_tiles: false,
             bf16_rounding: false,
             pair_products: 256,
             contract: true,

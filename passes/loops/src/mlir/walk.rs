@@ -3,7 +3,7 @@
 use super::core::{Binding, Emit, Emitter, LaneLoop, Reg, Val, type_text};
 use super::exprs::LaneForm;
 use nim_ir::{BlockId, Expr, OpId, Symbol, ValueId};
-use nim_loops::{ForView, LoopKind};
+use nim_loops::{ForView, LoopKind, tile_shapes};
 use std::rc::Rc;
 
 /// Most iterations that are written out, whatever the annotation says.
@@ -24,7 +24,7 @@ impl Emitter<'_> {
         self.loc = self.body.loc(op);
         match self.ctx.op_str(self.body.op_name(op)) {
             "loops.yield" => Ok(()),
-            "loops.for" => self.for_op(op),
+            "loops.for" => self.with_tiles(op, |emitter| emitter.for_op(op)),
             "loops.if" => self.if_op(op),
             "loops.local" => self.local(self.body.result(op)),
             "loops.load" => {
@@ -64,6 +64,7 @@ impl Emitter<'_> {
                 self.values.insert(self.body.result(op), value);
                 Ok(())
             }
+            "loops.tile_zero" | "loops.tile_load" | "loops.tile_dot" | "loops.tile_store" => self.tile_op(op),
             _ => self.scalar_op(op),
         }
     }
@@ -72,7 +73,7 @@ impl Emitter<'_> {
         self.values.get(&value).cloned().ok_or_else(|| self.error("a value is used before it is made"))
     }
 
-    fn buffer(&self, value: ValueId) -> Emit<super::memory::Buffer> {
+    pub fn buffer(&self, value: ValueId) -> Emit<super::memory::Buffer> {
         self.buffers.get(&value).cloned().ok_or_else(|| self.error("a buffer that is no argument and no local"))
     }
 
@@ -199,7 +200,19 @@ impl Emitter<'_> {
         let last = self.op("arith.muli", " overflow<nsw>", &[end, &step]);
         let last = self.op("arith.addi", " overflow<nsw>", &[&low, &last]);
         let last = self.op("arith.minsi", "", &[&last, &high]);
-        self.loop_over(&f, &first, &last, lower, upper)
+        if tile_shapes(self.ctx, self.body, op).is_none() {
+            return self.loop_over(&f, &first, &last, lower, upper);
+        }
+        // Tile registers are configured by those threads only that have a part.
+        let runs = self.compare("slt", &first, &last);
+        self.open();
+        let done = self.with_tiles(op, |emitter| emitter.loop_over(&f, &first, &last, lower, upper));
+        let text = self.close();
+        done?;
+        self.line(&format!("scf.if {} {{", runs.name));
+        self.append(&text);
+        self.line("}");
+        Ok(())
     }
 
     fn if_op(&mut self, op: OpId) -> Emit<()> {

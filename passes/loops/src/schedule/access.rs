@@ -23,15 +23,18 @@ impl Access {
 }
 
 fn access(points: &Points<'_>, subset: Option<&[Expr]>, ty: Type) -> Access {
-    let ctx = points.ctx;
-    let pool = &ctx.exprs;
     let rank = points.map.view.rank();
-    let dims = ctx.dim_exprs(ty);
-    let (Some(subset), Some(dims)) = (subset, dims) else {
-        return Access { strides: vec![None; rank], uses: vec![true; rank], whole: true };
-    };
+    match (subset, points.ctx.dim_exprs(ty)) {
+        (Some(subset), Some(dims)) => of(points, subset, &dims),
+        _ => Access { strides: vec![None; rank], uses: vec![true; rank], whole: true },
+    }
+}
+
+/// The access at these indices of a container with these dimensions.
+pub fn of(points: &Points<'_>, subset: &[Expr], dims: &[Expr]) -> Access {
+    let pool = &points.ctx.exprs;
     let mut position = Expr::ZERO;
-    for (&index, &dim) in subset.iter().zip(&dims) {
+    for (&index, &dim) in subset.iter().zip(dims) {
         position = pool.add(pool.mul(position, dim), index);
     }
     let ivs = &points.map.ivs;

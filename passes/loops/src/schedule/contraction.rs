@@ -17,7 +17,7 @@ use nim_ir::Expr;
 use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
-const ASSUMED: i64 = 64;
+pub(super) const ASSUMED: i64 = 64;
 /// How much more vectors along a dimension of unknown size are taken to cost: a batch of one would fill a lane of each.
 const UNKNOWN_COLUMNS: f64 = 1.5;
 /// Part of the second-level cache that a block of rows may fill: vectors stream through the rest.
@@ -58,18 +58,18 @@ impl Candidate {
 }
 
 /// What the search needs to know.
-struct Search<'p, 'm> {
-    points: &'p Points<'m>,
-    env: &'p Env<'p>,
-    reads: Vec<Access>,
+pub(super) struct Search<'p, 'm> {
+    pub(super) points: &'p Points<'m>,
+    pub(super) env: &'p Env<'p>,
+    pub(super) reads: Vec<Access>,
     writes: Vec<Access>,
     others: Vec<Access>,
     parallel: Vec<usize>,
-    reductions: Vec<usize>,
+    pub(super) reductions: Vec<usize>,
     outside: Vec<usize>,
-    lanes: i64,
+    pub(super) lanes: i64,
     /// Set where products are summed up a word at a time.
-    words: Option<Words>,
+    pub(super) words: Option<Words>,
     /// Vectors of a tile and of what it reads.
     registers: i64,
 }
@@ -183,10 +183,10 @@ impl Search<'_, '_> {
     fn domain(&self, k: usize) -> Expr {
         self.points.map.view.domain[k]
     }
-    fn extent(&self, k: usize) -> f64 {
+    pub(super) fn extent(&self, k: usize) -> f64 {
         self.env.estimate(self.domain(k), ASSUMED)
     }
-    fn extents(&self, dims: &[usize]) -> f64 {
+    pub(super) fn extents(&self, dims: &[usize]) -> f64 {
         dims.iter().map(|&k| self.extent(k)).product()
     }
 
@@ -206,7 +206,7 @@ impl Search<'_, '_> {
         groups
     }
 
-    fn collapses(&self, outer: usize, inner: usize) -> bool {
+    pub(super) fn collapses(&self, outer: usize, inner: usize) -> bool {
         let pool = &self.points.ctx.exprs;
         let reads = self.reads.iter().enumerate();
         let bordered = reads.filter(|(r, _)| self.outside.contains(r)).any(|(_, a)| a.uses[outer] || a.uses[inner]);
@@ -263,6 +263,10 @@ impl Search<'_, '_> {
         }
         for rows in row_groups {
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
+            self.try_tile_registers(&rows, &columns, &batch, best);
+            if self.words.is_some_and(|words| !words.in_vectors()) {
+                continue;
+            }
             let all = Group::new(ctx, &self.points.map.view.domain, rows.clone());
             let counts = shares::likely_counts(ctx, all.size, &self.env.assumed);
             for row_tile in 1..=14i64 {
@@ -468,7 +472,7 @@ impl Search<'_, '_> {
         (reductions, copies)
     }
 
-    fn candidate(
+    pub(super) fn candidate(
         &self,
         cost: f64,
         rows: Group,
@@ -486,8 +490,18 @@ impl Search<'_, '_> {
         let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
         let (row_block, columns_outside) = self.order(&rows, &units, &columns, &batch);
         let reorders = self.env.reorders(self.points);
-        let plan =
-            Plan { batch, units, rows, columns, lanes: self.lanes, reductions, row_block, columns_outside, reorders };
+        let plan = Plan {
+            batch,
+            units,
+            rows,
+            columns,
+            lanes: self.lanes,
+            reductions,
+            row_block,
+            columns_outside,
+            reorders,
+            registers: None,
+        };
         Candidate { cost, plan, packed: packed.to_vec(), padded: self.outside.clone() }
     }
 

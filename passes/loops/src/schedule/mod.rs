@@ -18,6 +18,7 @@ pub mod naive;
 pub mod rows;
 pub mod shares;
 pub mod tile;
+pub mod tile_registers;
 pub mod winograd;
 pub mod words;
 

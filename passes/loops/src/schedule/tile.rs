@@ -8,6 +8,7 @@
 //! Tiles of few results sum up in several parts, since one sum waits for the one before.
 
 use super::shares::Shares;
+use super::tile_registers::TileRegisters;
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use nim_ir::{Context, Diagnostic, Expr, Facts, ValueId};
@@ -62,6 +63,8 @@ pub struct Plan {
     pub columns_outside: bool,
     /// Whether results may be summed up in several parts.
     pub reorders: bool,
+    /// Set where sums are in tile registers; a row of [`Plan::rows`] is then a block of as many as a register has.
+    pub registers: Option<TileRegisters>,
 }
 
 /// Vectors of sums under way that keep both multipliers busy: two a cycle, four cycles each.
@@ -152,15 +155,15 @@ impl Group {
 }
 
 /// One tile being emitted.
-struct Tile<'p> {
-    points: &'p Points<'p>,
-    plan: &'p Plan,
-    row: Expr,
-    rows: i64,
-    column: Expr,
+pub(super) struct Tile<'p> {
+    pub(super) points: &'p Points<'p>,
+    pub(super) plan: &'p Plan,
+    pub(super) row: Expr,
+    pub(super) rows: i64,
+    pub(super) column: Expr,
     /// The batch dimensions.
-    point: Vec<Expr>,
-    slots: Vec<ValueId>,
+    pub(super) point: Vec<Expr>,
+    pub(super) slots: Vec<ValueId>,
     /// The reduction whose iterations are shared out to parts, and the number of these.
     parts: Option<(usize, i64)>,
     /// The part that is summed up in.
@@ -221,11 +224,14 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
             });
         });
     });
+    if let Some(registers) = &plan.registers {
+        nest.shape_tiles(&registers.shapes(ctx, plan));
+    }
     failed.map_or(Ok(()), Err)
 }
 
 /// Whether the epilogue of a tile of so many vectors is written out for each of them.
-fn written_out(points: &Points<'_>, vectors: i64) -> bool {
+pub(super) fn written_out(points: &Points<'_>, vectors: i64) -> bool {
     vectors * points.epilogue_ops() <= WRITTEN_OUT_OPS
 }
 
@@ -278,6 +284,9 @@ impl Tile<'_> {
     fn emit(&mut self, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
         if self.plan.reductions.is_empty() {
             return self.without_reduction(nest);
+        }
+        if let Some(registers) = &self.plan.registers {
+            return self.emit_in_registers(nest, registers);
         }
         let parts = self.parts.map_or(1, |p| p.1);
         let dims = [parts * self.rows, self.plan.columns.tile];
@@ -387,20 +396,26 @@ impl Tile<'_> {
         let pool = &ctx.exprs;
         let (plan, domain) = (self.plan, &self.points.map.view.domain);
         let mut done = Ok(());
-        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, kind, |nest, a| {
-            let row = pool.add(self.row, a);
-            let mut point = self.point.clone();
-            plan.rows.split(ctx, domain, row, &mut point);
+        let mut columns = |nest: &mut Nest<'_>, a: Expr, point: &mut Vec<Expr>| {
             nest.for_loop(Expr::ZERO, pool.constant(plan.columns.tile), plan.lanes, kind, |nest, b| {
                 nest.for_loop(Expr::ZERO, pool.constant(plan.lanes), 1, Kind::Vector, |nest, lane| {
                     let at = pool.add(b, lane);
-                    plan.columns.split(ctx, domain, pool.add(self.column, at), &mut point);
-                    let here = f(nest, self, [a, at], &point);
+                    plan.columns.split(ctx, domain, pool.add(self.column, at), point);
+                    let here = f(nest, self, [a, at], point);
                     if here.is_err() {
                         done = here;
                     }
                 });
             });
+        };
+        if let Some(registers) = &plan.registers {
+            self.each_row_of_blocks(nest, registers, &mut columns);
+            return done;
+        }
+        nest.for_loop(Expr::ZERO, pool.constant(self.rows), 1, kind, |nest, a| {
+            let mut point = self.point.clone();
+            plan.rows.split(ctx, domain, pool.add(self.row, a), &mut point);
+            columns(nest, a, &mut point);
         });
         done
     }
@@ -445,7 +460,7 @@ impl Tile<'_> {
 
     /// All results that exist: where all columns do, without a question for each.
     #[allow(clippy::type_complexity)]
-    fn guarded(
+    pub(super) fn guarded(
         &self,
         nest: &mut Nest<'_>,
         kind: Kind,

@@ -1,5 +1,6 @@
-//! Sums of products of narrow numbers, as many at a time as fill a word of 32 bits: four of bytes, an unsigned and a signed one
-//! widened to `i32`, or two of `bf16` widened to `f32`.
+//! Sums of products of narrow numbers, as many at a time as fill a word of 32 bits: four of bytes widened to `i32`, or two of `bf16`
+//! widened to `f32`. In vectors, of bytes one side is unsigned and the other signed; in [tile registers](super::tile_registers), where
+//! the machine has them, either may be either.
 //!
 //! One factor (a constant one if there is) is packed as `[tiles, reductions/width, columns, width]`, so that a vector holds a word of
 //! each column; the other is read a word at a time, where its numbers lie side by side, or from a copy with the reduction innermost,
@@ -11,11 +12,13 @@ use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
 use super::elementwise::{Rest, between};
 use super::tile::{self, Group, collapsed};
+use super::tile_registers::Run;
 use super::{Env, Tried, WORDS, naive, shares};
 use crate::nest::{Kind, Nest};
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
-use nim_ir::{Diagnostic, Expr, Facts, FloatKind, OpId, TypeData, ValueId};
+use nim_ir::{Context, Diagnostic, Expr, Facts, FloatKind, OpId, TypeData, ValueId};
+use nim_loops::TileKind;
 use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
@@ -27,33 +30,40 @@ const ASSUMED: i64 = 64;
 /// What [`Points`] reports.
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
     let best = search(points, env).and_then(|best| env.may(points, WORDS).map(|()| best));
-    let (Words { dot, packed, spread }, best) = match best {
+    let (Words { dot, packed, spread, .. }, best) = match best {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
+    let ctx = points.ctx;
     naive::fill_starts(points, nest)?;
-    if !in_words(points, spread, dot) || copies::may_be_outside(points, spread) {
+    let registers = best.plan.registers.as_ref();
+    let multiple = registers.map_or(dot.width, |r| r.run.multiple(dot.width));
+    if !in_words(points, spread, dot, multiple) || copies::may_be_outside(points, spread) {
         let sides = overhang(points, spread).unwrap_or_default();
-        regroup(points, nest, env, spread, dot, &sides)?;
+        regroup(points, nest, env, spread, dot, multiple, &sides)?;
     }
     let dims = |list: &[usize]| {
         let access = access::read(points, &points.map.view.reads[packed]);
         list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>()
     };
-    let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
+    let run = registers.map_or_else(|| PackedRun::of(points, dot), |r| PackedRun::of_registers(ctx, &r.run));
+    let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).filter(|k| !run.dims.contains(k)).collect();
     let (outer, inner) = (dims(&[&best.plan.batch[..], &best.plan.rows.dims].concat()), dims(&inner));
-    let layout = Packed { outer, columns: best.plan.columns.clone(), inner };
+    let layout = Packed { outer, columns: best.plan.columns.clone(), inner, run };
     pack(points, nest, env, packed, dot, &layout)?;
     points.dot = Some(dot);
     env.repeats |= best.repeats();
-    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
+    env.chosen(match &best.plan.registers {
+        Some(registers) => registers.explain(points.ctx, &best.plan.columns),
+        None => shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed),
+    });
     let fixed = vec![None; points.map.view.rank()];
     tile::emit(points, nest, &best.plan, &fixed)?;
     Ok(Ok(()))
 }
 
 /// Which factor is packed, so that a vector holds a word of each column, and which one gives a word for all lanes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Words {
     /// How words are summed up.
     pub dot: Dot,
@@ -61,21 +71,90 @@ pub struct Words {
     pub packed: usize,
     /// The other one.
     pub spread: usize,
+    /// Whether the machine multiplies them in tile registers.
+    pub in_tiles: bool,
 }
 
-/// How a factor is packed: `[outer..., tiles, inner..., columns, width]`.
+impl Words {
+    /// Whether they can be multiplied in vectors: bytes have a sign on one side.
+    pub fn in_vectors(&self) -> bool {
+        self.dot.width == 2 || self.dot.signed == [false, true]
+    }
+    /// What the factors are in tile registers, the spread one left.
+    pub fn tile_kind(&self) -> TileKind {
+        let signed = |read: usize| self.dot.signed[usize::from(self.dot.factors[1] == read)];
+        match self.dot.width {
+            2 => TileKind::Bf16,
+            _ => TileKind::bytes(signed(self.spread), signed(self.packed)),
+        }
+    }
+}
+
+/// How a factor is packed: `[outer..., tiles, inner..., words of the run, columns, width]`.
 pub struct Packed {
     /// Dimensions of the domain that come first.
     pub outer: Vec<usize>,
     /// The dimension that vectors run along.
     pub columns: Group,
-    /// Reductions.
+    /// Reductions but those of the run.
     pub inner: Vec<usize>,
+    /// The others, as one index that counts words.
+    pub run: PackedRun,
 }
 
-/// The factors of a body that multiplies two widened numbers and does nothing else, and how many of them are a word. Of bytes the
-/// unsigned one comes first.
-fn factors(points: &Points<'_>) -> Option<([usize; 2], i64)> {
+/// Reductions that are walked as one index of words: that of [`Dot::dim`], and some in front of it.
+pub struct PackedRun {
+    /// The dimensions, that of the words last.
+    pub dims: Vec<usize>,
+    /// Words; behind those that there are, zeros.
+    pub words: Expr,
+}
+
+impl PackedRun {
+    /// The words of one dimension.
+    pub fn of(points: &Points<'_>, dot: Dot) -> PackedRun {
+        let pool = &points.ctx.exprs;
+        let words = pool.ceildiv(points.map.view.domain[dot.dim], pool.constant(dot.width));
+        PackedRun { dims: vec![dot.dim], words }
+    }
+    fn of_registers(ctx: &Context, run: &Run) -> PackedRun {
+        PackedRun { dims: run.dims.clone(), words: run.words(ctx) }
+    }
+}
+
+/// A copy with the summed dimension innermost, with its border, filled with zeros to a multiple.
+pub struct Regrouped {
+    /// Which dimension of the container each one is.
+    order: Vec<usize>,
+    /// Its dimensions.
+    pub sizes: Vec<Expr>,
+    /// Where a read finds its elements there.
+    pub indices: Vec<Expr>,
+}
+
+impl Regrouped {
+    /// That of a read that exceeds its container by so much on each side.
+    pub fn new(points: &Points<'_>, read: usize, dot: Dot, multiple: i64, sides: &[(Expr, Expr)]) -> Regrouped {
+        let ctx = points.ctx;
+        let pool = &ctx.exprs;
+        let memlet = &points.map.view.reads[read];
+        let dims = ctx.dim_exprs(points.source.ty(memlet.value)).unwrap_or_default();
+        let subset = memlet.subset.clone().unwrap_or_default();
+        let axis = own_axis(points, read, dot.dim).unwrap_or_default();
+        let order: Vec<usize> = (0..dims.len()).filter(|&d| d != axis).chain([axis]).collect();
+        let mut sizes: Vec<Expr> = order.iter().map(|&d| pool.sum([dims[d], sides[d].0, sides[d].1])).collect();
+        if let Some(last) = sizes.last_mut() {
+            let (count, multiple) = (points.map.view.domain[dot.dim], pool.constant(multiple));
+            *last = pool.mul(pool.ceildiv(count, multiple), multiple);
+        }
+        let indices = order.iter().map(|&d| pool.add(subset[d], sides[d].0)).collect();
+        Regrouped { order, sizes, indices }
+    }
+}
+
+/// The factors of a body that multiplies two widened numbers and does nothing else, which of them have a sign, and how many of them
+/// are a word. Of bytes an unsigned one comes first.
+fn factors(points: &Points<'_>) -> Option<([(usize, bool); 2], i64)> {
     let (ctx, source, view) = (points.ctx, points.source, &points.map.view);
     let [write] = view.writes.as_slice() else { return None };
     if write.combine != Combine::Add || write.init_value.is_some() || write.subset.is_none() {
@@ -94,22 +173,23 @@ fn factors(points: &Points<'_>) -> Option<([usize; 2], i64)> {
         if floats { ("arith.mulf", &["arith.extf"]) } else { ("arith.muli", &["arith.extui", "arith.extsi"]) };
     let product = made_by(source.operand(view.body_yield(source)?, 0), &[multiply])?;
     let args = view.body_args(source);
-    let mut found = [None; 2];
-    for (place, v) in source.operands(product).iter().enumerate() {
-        let widened = made_by(*v, widen).filter(|&op| source.ty(source.result(op)) == sum)?;
+    let mut found = vec![];
+    for &v in source.operands(product).iter() {
+        let widened = made_by(v, widen).filter(|&op| source.ty(source.result(op)) == sum)?;
         let read = args.iter().position(|&a| a == source.operand(widened, 0))?;
         let narrow = match ctx.type_data(source.ty(args[read])) {
             TypeData::Integer { width: 8, .. } => !floats,
             TypeData::Float(FloatKind::BF16) => floats,
             _ => false,
         };
-        let place = if floats { place } else { usize::from(source.is(ctx, widened, "arith.extsi")) };
-        if !narrow || view.reads[read].subset.is_none() || found[place].replace(read).is_some() {
+        if !narrow || view.reads[read].subset.is_none() {
             return None;
         }
+        found.push((read, source.is(ctx, widened, "arith.extsi")));
     }
-    let [Some(left), Some(right)] = found else { return None };
-    (left != right).then_some(([left, right], if floats { 2 } else { 4 }))
+    found.sort_by_key(|&(_, signed)| signed);
+    let [left, right] = found[..] else { return None };
+    (left.0 != right.0).then_some(([left, right], if floats { 2 } else { 4 }))
 }
 
 /// One of the two ways to take the factors: the cheaper one, where nothing has to be packed when running if there is a choice.
@@ -119,10 +199,15 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
     if width == 2 && !env.reorders(points) {
         return Err(Miss("its sums may not be taken in another order"));
     }
+    let target = &env.options.target;
+    let in_tiles = if width == 2 { target.bf16_tiles } else { target.byte_tiles };
     let mut best: Option<(Words, Candidate)> = None;
-    for (packed, spread) in [(factors[1], factors[0]), (factors[0], factors[1])] {
-        let Some(dot) = dot(points, packed, spread) else { continue };
-        let words = Words { dot, packed, spread };
+    for (packed, spread) in [(factors[1].0, factors[0].0), (factors[0].0, factors[1].0)] {
+        let Some(dot) = dot_of_any(points, packed, spread) else { continue };
+        let words = Words { dot, packed, spread, in_tiles };
+        if !in_tiles && !words.in_vectors() {
+            return Err(NONE);
+        }
         if let Ok(found) = contraction::search(points, env, Some(words))
             && best.as_ref().is_none_or(|(_, b)| found.cost < b.cost)
         {
@@ -150,19 +235,25 @@ fn summed_along(points: &Points<'_>, reductions: &[usize], packed: usize, spread
     Some(dim)
 }
 
-/// How a map that sums up narrow products does so in words, with this factor packed and the other spread.
+/// How a map that sums up narrow products does so in vectors of words, with this factor packed and the other spread.
 pub fn dot(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
-    let (factors, width) = factors(points)?;
+    dot_of_any(points, packed, spread).filter(|&dot| Words { dot, packed, spread, in_tiles: false }.in_vectors())
+}
+
+/// As [`dot`], whatever bytes have a sign.
+fn dot_of_any(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
+    let (found, width) = factors(points)?;
     let is_reduction = points.map.reductions(points.ctx);
     let reductions: Vec<usize> = (0..is_reduction.len()).filter(|&k| is_reduction[k]).collect();
     let dim = summed_along(points, &reductions, packed, spread)?;
-    (packed != spread).then_some(Dot { dim, factors, width })
+    let (factors, signed) = (found.map(|f| f.0), found.map(|f| f.1));
+    (packed != spread).then_some(Dot { dim, factors, signed, width })
 }
 
-/// Whether the numbers of a read lie in words as they are.
-pub fn in_words(points: &Points<'_>, read: usize, dot: Dot) -> bool {
+/// Whether the numbers of a read lie in words as they are, as many as are a multiple of something.
+pub fn in_words(points: &Points<'_>, read: usize, dot: Dot, multiple: i64) -> bool {
     let view = &points.map.view;
-    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % dot.width == 0;
+    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % multiple == 0;
     whole && access::read(points, &view.reads[read]).contiguous(dot.dim)
 }
 
@@ -174,7 +265,7 @@ fn own_axis(points: &Points<'_>, read: usize, k: usize) -> Option<usize> {
     (subset.iter().filter(mentions).count() == 1).then_some(axis)
 }
 
-/// A copy of the spread factor with the summed dimension innermost, filled with zeros to whole words, and with its border.
+/// Has the spread factor served by a copy ([`Regrouped`]).
 ///
 /// # Errors
 /// What [`Points`] reports.
@@ -184,6 +275,7 @@ pub fn regroup(
     env: &mut Env<'_>,
     spread: usize,
     dot: Dot,
+    multiple: i64,
     sides: &[(Expr, Expr)],
 ) -> Result<(), Diagnostic> {
     let ctx = points.ctx;
@@ -193,15 +285,8 @@ pub fn regroup(
     let dims = ctx.dim_exprs(ty).unwrap_or_default();
     let axis = own_axis(points, spread, dot.dim).unwrap_or_default();
     let element = ctx.element_type(ty).unwrap_or_else(|| ctx.none_type());
-    let subset = memlet.subset.clone().unwrap_or_default();
-    let width = pool.constant(dot.width);
-    // Where each dimension of the copy comes from.
-    let order: Vec<usize> = (0..dims.len()).filter(|&d| d != axis).chain([axis]).collect();
     let count = points.map.view.domain[dot.dim];
-    let mut sizes: Vec<Expr> = order.iter().map(|&d| pool.sum([dims[d], sides[d].0, sides[d].1])).collect();
-    if let Some(last) = sizes.last_mut() {
-        *last = pool.mul(pool.ceildiv(count, width), width);
-    }
+    let Regrouped { order, sizes, indices } = Regrouped::new(points, spread, dot, multiple, sides);
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
     let from = points.buffer(memlet.value)?;
     let scalar = nim_dataflow::scalar_type(ctx, element);
@@ -271,12 +356,11 @@ pub fn regroup(
             });
         });
     }
-    let indices = order.iter().map(|&d| pool.add(subset[d], sides[d].0)).collect();
     points.replaced.insert(spread, Replaced { buffer, indices });
     Ok(())
 }
 
-/// Has the packed factor served by a copy `[outer..., tiles, reductions..., columns, width]`, made at compile time if it is constant.
+/// Has the packed factor served by a copy ([`Packed`]), made at compile time if it is constant.
 ///
 /// # Errors
 /// What [`Points`] reports.
@@ -291,24 +375,28 @@ pub fn pack(
     let ctx = points.ctx;
     let pool = &ctx.exprs;
     let (width, domain) = (pool.constant(dot.width), points.map.view.domain.clone());
-    let (Packed { outer, columns, inner }, dim) = (packed, dot.dim);
+    let (Packed { outer, columns, inner, run }, dim) = (packed, dot.dim);
     let words = |k: usize| if k == dim { pool.ceildiv(domain[k], width) } else { domain[k] };
     let sizes: Vec<Expr> = outer
         .iter()
         .map(|&k| domain[k])
         .chain([columns.tiles(ctx)])
-        .chain(inner.iter().map(|&k| words(k)))
-        .chain([pool.constant(columns.tile), width])
+        .chain(inner.iter().map(|&k| domain[k]))
+        .chain([run.words, pool.constant(columns.tile), width])
         .collect();
     let iv = |k: usize| pool.var(points.map.ivs[k]);
     let tile = pool.constant(columns.tile);
     let column = iv(columns.dims[0]);
+    let word = run.dims.iter().fold(Expr::ZERO, |word, &k| {
+        let digit = if k == dim { pool.floordiv(iv(k), width) } else { iv(k) };
+        pool.add(pool.mul(word, words(k)), digit)
+    });
     let indices: Vec<Expr> = outer
         .iter()
         .map(|&k| iv(k))
         .chain([pool.floordiv(column, tile)])
-        .chain(inner.iter().map(|&k| if k == dim { pool.floordiv(iv(k), width) } else { iv(k) }))
-        .chain([pool.modulo(column, tile), Expr::ZERO])
+        .chain(inner.iter().map(|&k| iv(k)))
+        .chain([word, pool.modulo(column, tile), Expr::ZERO])
         .collect();
     // The point that a packed number belongs to.
     let point = |at: &[Expr]| {
@@ -317,9 +405,14 @@ pub fn pack(
             point[k] = i;
         }
         let rest = &at[outer.len()..];
-        let [last_column, last] = [rest[rest.len() - 2], rest[rest.len() - 1]];
+        let [mut word, last_column, last] = [rest[rest.len() - 3], rest[rest.len() - 2], rest[rest.len() - 1]];
         for (&k, &i) in inner.iter().zip(&rest[1..]) {
-            point[k] = if k == dim { pool.add(pool.scale(dot.width, i), last) } else { i };
+            point[k] = i;
+        }
+        for (i, &k) in run.dims.iter().enumerate().rev() {
+            let digit = if i == 0 { word } else { pool.modulo(word, words(k)) };
+            word = pool.floordiv(word, words(k));
+            point[k] = if k == dim { pool.add(pool.scale(dot.width, digit), last) } else { digit };
         }
         point[columns.dims[0]] = pool.add(pool.scale(columns.tile, rest[0]), last_column);
         point

@@ -126,8 +126,10 @@ fn copy_input(
         sides[axis].1 = pool.add(sides[axis].1, pool.scale(steps[c.columns].abs(), beyond));
     }
     match c.dot {
-        Some(dot) if words::in_words(points, read, dot) && sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
-        Some(dot) => words::regroup(points, nest, env, read, dot, &sides)?,
+        Some(dot)
+            if words::in_words(points, read, dot, dot.width)
+                && sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
+        Some(dot) => words::regroup(points, nest, env, read, dot, dot.width, &sides)?,
         None if sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
         None => {
             if !copies::pad_by(points, nest, env, read, &sides)? {
@@ -153,7 +155,11 @@ fn copy_weight(
     columns.tail = Tail::Guard;
     let (outer, inner) = (used(c.batch.clone()), used(c.reductions()));
     match c.dot {
-        Some(dot) => words::pack(points, nest, env, c.reads[WEIGHT], dot, &words::Packed { outer, columns, inner }),
+        Some(dot) => {
+            let run = words::PackedRun::of(points, dot);
+            let inner = inner.into_iter().filter(|&k| k != dot.dim).collect();
+            words::pack(points, nest, env, c.reads[WEIGHT], dot, &words::Packed { outer, columns, inner, run })
+        }
         None => copies::pack(points, nest, env, c.reads[WEIGHT], &copies::PackedLayout { outer, columns, inner }),
     }
 }
