@@ -1,6 +1,6 @@
 //! Sums of products of bytes on every kind of machine: exact, whatever signs, zero points, sizes and borders.
 
-use crate::{parse, random::rng::Rng};
+use crate::{emulator, parse, random::rng::Rng};
 use nim_compiler::{Level, Options, compile, lower};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
@@ -8,7 +8,8 @@ use nim_tensor::{DType, Tensor, Value};
 use nim_text::render_all;
 use nim_vm::Session;
 
-/// Machines with VNNI (if this one has it), with pairs of 16-bit integers of three widths, and with none of these.
+/// Machines with VNNI (if this one has it), with pairs of 16-bit integers of three widths, and with none of these; tile registers
+/// besides.
 const TARGETS: [&str; 5] = ["host", "x86-64-v3", "x86-64-v4", "x86-64-v2", "x86-64"];
 
 /// Random bytes, often the extreme ones.
@@ -39,12 +40,15 @@ fn check(text: &str, inputs: &[Value], expects: Option<&str>) {
             .unwrap_or_else(|found| panic!("{}\n{text}", render_all(ctx, &[found], &Default::default())))
     };
     let expected = run(&ctx, &module);
-    for target in TARGETS.iter().map(|t| Target::parse(t).unwrap()).filter(Target::supported_on_host) {
-        let options = Options { threads: 1, verify: true, target, ..Options::default() };
+    let targets = TARGETS.iter().map(|t| Target::parse(t).unwrap()).filter(Target::supported_on_host);
+    for target in targets.chain(emulator::target()) {
+        let tiles = target.has("amx-tile");
+        let options = Options { threads: 1, verify: true, target, tiles, ..Options::default() };
         let (ctx, mut module) = parse(text);
         lower(&ctx, &mut module, &options, Level::Loops).expect("lowers");
         let loops = nim_text::print_module(&ctx, &module, &Default::default());
         if let Some(expects) = expects {
+            let expects = if tiles { "loops.tile_dot" } else { expects };
             assert!(loops.contains(expects), "no {expects}:\n{text}\n{loops}");
         }
         assert_eq!(run(&ctx, &module), expected, "loops: {text}");

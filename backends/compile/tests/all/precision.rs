@@ -5,7 +5,7 @@
 //! contraction may then fall to the other neighbour, 2^-8 (`f16`: 2^-11) further. All numbers of the chains here are positive, so
 //! magnitudes add up to results, and each result bounds its own error.
 
-use crate::{parse, random::rng::Rng};
+use crate::{emulator, parse, random::rng::Rng};
 use nim_compiler::{Level, Options, Precision, compile, lower, lower_precision_of};
 use nim_ir::{Context, Module};
 use nim_llvm::Target;
@@ -13,7 +13,7 @@ use nim_tensor::{Tensor, Value};
 use nim_text::render_all;
 use nim_vm::Session;
 
-/// Machines with AVX512-BF16 (if this one has it), without, without F16C, and with the least.
+/// Machines with AVX512-BF16 (if this one has it), without, without F16C, and with the least; tile registers besides.
 const TARGETS: [&str; 5] = ["host", "x86-64-v4", "x86-64-v3", "x86-64-v2", "x86-64"];
 
 fn numbers(rng: &mut Rng, dims: &[usize], low: f32) -> Tensor {
@@ -55,12 +55,15 @@ fn check(text: &str, inputs: &[Value], precision: Precision, (rtol, atol): (f64,
             assert!(near, "{who}, {precision}: {f} where {e} is expected, at {i}\n{text}");
         }
     };
-    for target in TARGETS.iter().map(|t| Target::parse(t).unwrap()).filter(Target::supported_on_host) {
-        let options = Options { threads: 1, verify: true, target, precision, ..Options::default() };
+    let targets = TARGETS.iter().map(|t| Target::parse(t).unwrap()).filter(Target::supported_on_host);
+    for target in targets.chain(emulator::target()) {
+        let tiles = target.has("amx-tile");
+        let options = Options { threads: 1, verify: true, target, tiles, precision, ..Options::default() };
         let (ctx, mut module) = parse(text);
         lower(&ctx, &mut module, &options, Level::Loops).expect("lowers");
         let loops = nim_text::print_module(&ctx, &module, &Default::default());
         if let Some(expects) = expects {
+            let expects = if tiles { "loops.tile_dot" } else { expects };
             assert!(loops.contains(expects), "no {expects}:\n{text}\n{loops}");
         }
         same(&run(&ctx, &module), "loops");

@@ -29,8 +29,8 @@ const UNROLLED: i64 = 4;
 // Cycles, of Sapphire Rapids. Sources: Intel's Optimization Reference Manual, chapter 20 (a product takes 16 cycles and its sum is
 // there after 52; a load 8, a store 16, LDTILECFG 204, TILERELEASE 13), where products and loads take their time for each row; and
 // bandwidths that were measured on such a machine (195 GB/s from the second-level cache at 3.8 GHz).
-/// From a product to the next one that adds to the same registers.
-const LATENCY: f64 = 52.0;
+/// From a product to the next one that adds to the same registers, beside the time that it takes itself.
+const LATENCY: f64 = 36.0;
 /// Rows that are loaded from the first-level cache in a cycle.
 const ROWS_LOADED: f64 = 2.0;
 /// Bytes from the second-level cache in a cycle.
@@ -40,7 +40,7 @@ const STORE: f64 = 16.0;
 /// Configuration and release.
 const CONFIGURED: f64 = 220.0;
 /// Bytes of factors that stay in the first-level cache (48 KiB) from one register tile to the next.
-const NEAR: f64 = 32.0 * 1024.0;
+const NEAR: f64 = 40.0 * 1024.0;
 /// An element of a copy that only filling up needs.
 const COPIED: f64 = 0.3;
 
@@ -203,7 +203,7 @@ impl Search<'_, '_> {
                     extent,
                     run: run.clone(),
                 };
-                for (blocks, wide) in (1..=4).flat_map(|blocks| (1..=4).map(move |wide| (blocks, wide))) {
+                for (blocks, wide) in (1..=6).flat_map(|blocks| (1..=6).map(move |wide| (blocks, wide))) {
                     if beside(blocks, wide).is_none() {
                         continue;
                     }
@@ -263,14 +263,26 @@ impl Search<'_, '_> {
         let stride = run.strides[registers.along[registers.along.len() - 1]].and_then(|s| ctx.exprs.as_const(s));
         let aligned = stride.is_some_and(|s| s * bits / 8 % TILE_BYTES == 0) && (4 * run.step) % TILE_BYTES == 0;
         let lines = if aligned { 1.0 } else { 1.0 + bytes / TILE_BYTES as f64 };
+        // Steps along a window read again what rows beside had: how often.
+        let row = stride.map_or(f64::INFINITY, |s| s.abs() as f64);
+        let again: f64 = self
+            .reductions
+            .iter()
+            .filter(|&&k| {
+                let step = run.strides[k].and_then(|s| ctx.exprs.as_const(s)).map_or(0.0, |s| s.abs() as f64);
+                step >= row && step < row * height
+            })
+            .map(|&k| self.extent(k))
+            .product();
         let tile_cost = |blocks: f64| {
             let products = blocks * wide * height;
             let loads = (blocks * height * lines + wide * run.step as f64) / ROWS_LOADED;
-            // What does not stay near comes from the second-level cache: the right factor from one row tile to the next.
+            // Rows come from the second-level cache, and columns too if both do not stay near from one row tile to the next.
+            let left = steps * blocks * height * bytes / again;
             let right = steps * wide * run.step as f64 * TILE_BYTES as f64;
-            let left = steps * blocks * height * bytes;
-            let far = if right + left > NEAR { left } else { 0.0 } + if right > NEAR { right } else { 0.0 };
-            let step = products.max(loads).max(far / steps / FAR_BYTES).max(LATENCY);
+            let far = left + if left + right > NEAR { right } else { 0.0 };
+            let far = far / steps / FAR_BYTES;
+            let step = products.max(loads).max(far).max(LATENCY + height) + 0.02 * (loads + far);
             let write = blocks * (wide * STORE + height * vectors * 2.0 + 20.0);
             steps * step + LATENCY + write
         };
