@@ -241,6 +241,15 @@ pub(crate) fn print_load(p: &mut dyn AsmPrinter, op: OpId) {
 }
 
 pub(crate) fn parse_store(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    parse_stored(p, state, &|ctx, element| scalar_type(ctx, element))
+}
+
+pub(crate) fn parse_store_word(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    parse_stored(p, state, &|ctx, _| ctx.int_type(32))
+}
+
+/// `%value, %buffer[...] : memref<...>`, where the buffer's elements say what type the value has.
+fn parse_stored(p: &mut dyn AsmParser, state: &mut OpState, value_type: &dyn Fn(&Context, Type) -> Type) -> Parse<()> {
     let value = p.operand()?;
     p.expect(",")?;
     let buffer = p.operand()?;
@@ -251,8 +260,8 @@ pub(crate) fn parse_store(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<(
     let Some(element) = p.ctx().element_type(ty) else {
         return error(p, "expected a memref");
     };
-    let element = scalar_type(p.ctx(), element);
-    state.operands = vec![p.resolve(value, element)?, p.resolve(buffer, ty)?];
+    let value_type = value_type(p.ctx(), element);
+    state.operands = vec![p.resolve(value, value_type)?, p.resolve(buffer, ty)?];
     state.operands.extend(values);
     Ok(())
 }
@@ -302,10 +311,24 @@ pub(crate) fn verify_load(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<
     verify_access(ctx, body, op, found);
 }
 
+pub(crate) fn verify_store_word(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    let buffer = body.ty(body.operand(op, 1));
+    if word_elements(ctx, buffer).is_none() {
+        let buffer = ctx.display_type(buffer);
+        let message = format!("`loops.store_word` writes to a memref of bytes or bf16, found {buffer}");
+        found.push(Diagnostic::error("N0552", body.loc(op), message));
+    }
+    verify_stored(ctx, body, op, Some(ctx.int_type(32)), found);
+}
+
 pub(crate) fn verify_store(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    let wanted = ctx.element_type(body.ty(body.operand(op, 1))).map(|e| scalar_type(ctx, e));
+    verify_stored(ctx, body, op, wanted, found);
+}
+
+fn verify_stored(ctx: &Context, body: &Body, op: OpId, wanted: Option<Type>, found: &mut Vec<Diagnostic>) {
     verify_access(ctx, body, op, found);
     let (value, buffer) = (body.ty(body.operand(op, 0)), body.ty(body.operand(op, 1)));
-    let wanted = ctx.element_type(buffer).map(|e| scalar_type(ctx, e));
     if wanted != Some(value) {
         let (v, b) = (ctx.display_type(value), ctx.display_type(buffer));
         found.push(Diagnostic::error("N0555", body.loc(op), format!("a value of type {v} is stored into {b}")));

@@ -8,7 +8,7 @@ dialect! {
     /// The `loops` dialect.
     pub static LOOPS: "loops",
     "How the machine walks: loop nests over buffers with a visible schedule, scalar bodies, small local buffers.",
-    ops[Kernel, For, If, Local, Load, LoadWord, Dot, Store, Index, TileZero, TileLoad, TileDot, TileStore, Yield]
+    ops[Kernel, For, If, Local, Load, LoadWord, Dot, Store, StoreWord, Index, TileZero, TileLoad, TileDot, TileStore, Yield]
 }
 
 /// A kernel in destination-passing style: the last `outputs` arguments are written, the others read.
@@ -180,6 +180,24 @@ pub struct Store {
     #[operand(INDEX)]
     values: Variadic,
     /// one index a dimension
+    #[attr(Exprs)]
+    indices: Required,
+}
+
+/// Writes 32 bits as neighbours of the last dimension, four bytes or two `bf16`, the lowest bits first.
+#[op(name = "loops.store_word", parse = access::parse_store_word, print = access::print_store,
+     verify = access::verify_store_word)]
+pub struct StoreWord {
+    /// their bits, `i32`
+    #[operand(SCALAR)]
+    value: One,
+    /// a buffer of bytes or `bf16`
+    #[operand(MEMREF)]
+    buffer: One,
+    /// values that the indices use as `$v0`, `$v1`, ...
+    #[operand(INDEX)]
+    values: Variadic,
+    /// one index a dimension: the place of the first neighbour
     #[attr(Exprs)]
     indices: Required,
 }

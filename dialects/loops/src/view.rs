@@ -1,7 +1,7 @@
 //! Typed, read-only views of the ops: what passes over loops look at.
 
 use crate::access::word_elements;
-use crate::{For, Kernel, Load, LoadWord, Store};
+use crate::{For, Kernel, Load, LoadWord, Store, StoreWord};
 use nim_ir::{BlockId, Body, Context, Expr, OpId, Symbol, ValueId};
 
 /// How the machine walks a loop.
@@ -111,7 +111,7 @@ pub struct AccessView {
     pub values: Vec<ValueId>,
     /// What is stored; `None` for a load.
     pub stored: Option<ValueId>,
-    /// How many neighbouring elements are read as one number.
+    /// How many neighbouring elements are read or written as one number.
     pub elements: usize,
 }
 
@@ -119,8 +119,8 @@ impl AccessView {
     /// The view of an op; `None` if it is neither load nor store.
     pub fn new(ctx: &Context, body: &Body, op: OpId) -> Option<AccessView> {
         let operands = body.operands(op);
-        let store = Store::is(ctx, body, op);
-        let word = LoadWord::is(ctx, body, op);
+        let word = LoadWord::is(ctx, body, op) || StoreWord::is(ctx, body, op);
+        let store = Store::is(ctx, body, op) || StoreWord::is(ctx, body, op);
         if !store && !word && !Load::is(ctx, body, op) {
             return None;
         }
@@ -131,7 +131,7 @@ impl AccessView {
             indices: ctx.as_exprs(body.attr_named(ctx, op, "indices")?)?,
             values: operands.get(skip + 1..)?.to_vec(),
             stored: if store { Some(operands[0]) } else { None },
-            elements: if word { word_elements(ctx, body.ty(*operands.first()?))? } else { 1 },
+            elements: if word { word_elements(ctx, body.ty(*operands.get(skip)?))? } else { 1 },
         })
     }
 }

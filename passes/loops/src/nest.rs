@@ -176,6 +176,12 @@ impl<'a> Nest<'a> {
         self.builder().value("loops.load_word", &[buffer], ty, &[("indices", indices)])
     }
 
+    /// Writes 32 bits as neighbours.
+    pub fn store_word(&mut self, value: ValueId, buffer: ValueId, indices: &[Expr]) {
+        let indices = self.ctx.exprs_attr(indices);
+        self.builder().op("loops.store_word", &[value, buffer], &[], &[("indices", indices)]);
+    }
+
     /// Writes one element.
     pub fn store(&mut self, value: ValueId, buffer: ValueId, indices: &[Expr], dynamic: &[ValueId]) {
         let mut operands = vec![value, buffer];

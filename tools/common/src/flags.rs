@@ -107,7 +107,8 @@ pub struct CompileFlags {
     #[arg(long)]
     pub strict: bool,
     /// What convolutions, matrix products and recurrent nets read: f32 as the model says; bf16 or f16: their factors rounded to
-    /// nearest, products still summed up in f32. All else computes in f32. bf16 is fast with AVX512-BF16 or AMX, f16 saves memory only.
+    /// nearest, products still summed up in f32. All else computes in f32. bf16 is fast with AVX512-BF16 or AMX, f16 saves memory
+    /// only.
     #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = ["f32", "bf16", "f16"])]
     pub precision: String,
     /// The error that one convolution may have for speed (Winograd's algorithms), as a part of its largest result, where plain sums

@@ -319,7 +319,10 @@ impl Walk<'_> {
             }
             Step::Access { op, buffer, indices, values, register, store, elements } => {
                 let at = self.position(*op, *buffer, indices, values)?;
-                if *elements > 1 {
+                if *elements > 1 && *store {
+                    tiles::part(self.registers[*register], &mut self.buffers[*buffer], at, *elements)
+                        .ok_or_else(|| self.error(*op, "writes a word outside of a buffer of bytes or bf16"))?;
+                } else if *elements > 1 {
                     self.registers[*register] = self
                         .joined(*buffer, at, *elements)
                         .ok_or_else(|| self.error(*op, "reads a word outside of a buffer of bytes or bf16"))?;

@@ -68,6 +68,24 @@ pub fn joined(elements: &[Scalar]) -> Option<u32> {
     })
 }
 
+/// Writes 32 bits as so many elements, the inverse of [`joined`]; `None` where one of them lies outside.
+pub fn part(word: Scalar, to: &mut Container, at: usize, elements: usize) -> Option<()> {
+    let Scalar::Int { value, .. } = word else { return None };
+    let (word, bits) = (value as u32, 32 / elements.max(1));
+    let dtype = to.dtype;
+    for (k, element) in to.elements.get_mut(at..at + elements)?.iter_mut().enumerate() {
+        let part = word >> (bits * k) << (32 - bits);
+        *element = match dtype.is_float() {
+            true => Scalar::Float { dtype, value: f32::from_bits(part).into() },
+            false => {
+                let ty = IntType { bits: bits as u32, signed: true };
+                Scalar::int(ty, i128::from(part as i32 >> (32 - bits)))
+            }
+        };
+    }
+    Some(())
+}
+
 /// `loops.tile_dot`; `None` where shapes do not fit.
 pub fn dot(kind: TileKind, tiles: &mut [Tile], [sum, left, right]: [usize; 3]) -> Option<()> {
     let (a, b) = (tiles.get(left)?.clone(), tiles.get(right)?.clone());

@@ -95,3 +95,19 @@ fn ask() -> bool {
 fn ask() -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code_image::cpu;
+
+    #[test]
+    fn leave_is_given_where_the_system_has_tiles_and_not_asked_elsewhere() {
+        let features = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+        assert!(permitted(&features(&["avx2", "avx512bf16"])));
+        assert_eq!(cpu::host_has("amx-no"), None);
+        if cpu::host_has("amx-tile") == Some(true) {
+            assert!(permitted(&features(&["avx2", "amx-tile"])));
+        }
+    }
+}

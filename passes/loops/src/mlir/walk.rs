@@ -57,6 +57,12 @@ impl Emitter<'_> {
                 let value = self.value(self.body.operand(op, 0))?;
                 self.store(&value, &buffer, &indices)
             }
+            "loops.store_word" => {
+                let indices = self.indices(op, 2)?;
+                let buffer = self.buffer(self.body.operand(op, 1))?;
+                let value = self.value(self.body.operand(op, 0))?;
+                self.store_word(&value, &buffer, &indices)
+            }
             "loops.index" => {
                 let expr = self.body.attr_named(self.ctx, op, "expr").and_then(|a| self.ctx.as_expr(a));
                 let expr = expr.ok_or_else(|| self.error("`loops.index` without `expr`"))?;
@@ -381,7 +387,7 @@ impl Emitter<'_> {
                         varying.push(g.iv);
                     }
                 }
-                "loops.store" => {
+                "loops.store" | "loops.store_word" => {
                     let buffer = self.body.operand(inner, 1);
                     let own = self.body.defining_op(buffer).is_some_and(|d| self.body.is_inside(d, op));
                     let indices = self.body.attr_named(ctx, inner, "indices").and_then(|a| ctx.as_exprs(a));

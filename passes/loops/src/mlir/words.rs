@@ -1,4 +1,4 @@
-//! What fills 32 bits: `loops.load_word` and `loops.dot`.
+//! What fills 32 bits: `loops.load_word`, `loops.store_word` and `loops.dot`.
 //!
 //! A word holds four bytes or two `bf16`. Products of bytes are added up by one instruction where the machine has VNNI. Where it has
 //! not, even and odd bytes are widened to 16 bits and multiplied in pairs (`pmaddwd`): a product of an unsigned and a signed byte
@@ -12,15 +12,48 @@ use super::memory::{Buffer, Element};
 use nim_ir::Expr;
 
 impl Emitter<'_> {
+    /// How many elements of a buffer a word has.
+    fn of_a_word(&self, buffer: &Buffer) -> Emit<i64> {
+        if !matches!(buffer.element, Element::Int(8) | Element::BF16) || buffer.private.is_some() {
+            return Err(self.error("words are those of a shared buffer of bytes or bf16"));
+        }
+        if self.mask.is_some() {
+            return Err(self.error("access to a word cannot depend on a condition that differs from lane to lane"));
+        }
+        Ok(i64::from(4 / buffer.element.bytes()))
+    }
+
+    /// `loops.store_word`.
+    pub fn store_word(&mut self, value: &Val, buffer: &Buffer, indices: &[Expr]) -> Emit<()> {
+        let elements = self.of_a_word(buffer)?;
+        let at = self.position(buffer, indices)?;
+        let store = |emitter: &mut Self, value: &Val, at: Expr| {
+            let pointer = emitter.address(buffer, at, 1, 0)?;
+            let (value, pointer, ty) = (&value.name, &pointer.name, value.ty());
+            emitter.line(&format!("llvm.store {value}, {pointer} {{alignment = 1 : i64}} : {ty}, !llvm.ptr"));
+            Ok(())
+        };
+        match self.lane_form(at) {
+            LaneForm::Linear { step, rest } if step == elements => {
+                let value = self.spread(value, self.lane_loop.map(|l| l.count));
+                store(self, &value, rest)
+            }
+            LaneForm::Uniform(at) if value.lanes.is_none() => store(self, value, at),
+            _ => {
+                let value = value.clone();
+                self.each_lane(at, |emitter, at, lane| {
+                    let scalar = emitter.lane(&value, lane);
+                    store(emitter, &scalar, at)?;
+                    Ok(scalar)
+                })?;
+                Ok(())
+            }
+        }
+    }
+
     /// `loops.load_word`.
     pub fn load_word(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<Val> {
-        if !matches!(buffer.element, Element::Int(8) | Element::BF16) || buffer.private.is_some() {
-            return Err(self.error("`loops.load_word` reads from a shared buffer of bytes or bf16"));
-        }
-        let elements = i64::from(4 / buffer.element.bytes());
-        if self.mask.is_some() {
-            return Err(self.error("`loops.load_word` cannot depend on a condition that differs from lane to lane"));
-        }
+        let elements = self.of_a_word(buffer)?;
         let at = self.position(buffer, indices)?;
         match self.lane_form(at) {
             LaneForm::Uniform(at) => self.word(buffer, at, None),

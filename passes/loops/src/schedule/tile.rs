@@ -190,42 +190,52 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     counts.extend(order.map(|i| [blocks, column_tiles][i]));
     let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
     let mut failed = None;
-    collapsed(nest, &counts, kind, &mut |nest, at| {
-        let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
-        for (&k, &iv) in plan.batch.iter().zip(at) {
-            point[k] = iv;
-        }
-        let [row_block, column] = order.map(|i| at[plan.batch.len() + i]);
-        let column = plan.columns.base(ctx, column);
-        let mut tile = |nest: &mut Nest<'_>, point: &[Expr], row: Expr, rows: i64| {
-            let parts = parts(points, plan, rows);
-            let (point, part) = (point.to_vec(), Expr::ZERO);
-            let mut tile = Tile { points, plan, row, rows, column, point, slots: vec![], parts, part };
-            if let Err(e) = tile.emit(nest) {
-                failed = Some(e);
+    let mut walk = |nest: &mut Nest<'_>| {
+        collapsed(nest, &counts, kind, &mut |nest, at| {
+            let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
+            for (&k, &iv) in plan.batch.iter().zip(at) {
+                point[k] = iv;
             }
-        };
-        // Blocks are shared out like rows: a last one of few tiles would read all columns for them.
-        let begin = |b: Expr| pool.floordiv(pool.mul(b, walked), blocks);
-        let (first, here) = match () {
-            () if plan.row_block == 1 => (row_block, Expr::ONE),
-            () if blocks == Expr::ONE => (Expr::ZERO, walked),
-            () => (begin(row_block), pool.sub(begin(pool.add(row_block, Expr::ONE)), begin(row_block))),
-        };
-        nest.range(here, Kind::Seq, |nest, at| {
-            let at = pool.add(first, at);
-            let (units, tiles) = if in_units { (Some(at), shares.tiles) } else { (None, Expr::ONE) };
-            if let Some(unit) = units {
-                plan.units.split(ctx, domain, unit, &mut point);
-            }
-            nest.range(tiles, Kind::Seq, |nest, r| {
-                let number = if in_units { r } else { at };
-                shares.tile(ctx, nest, number, &mut |nest, row, rows| tile(nest, &point, row, rows));
+            let [row_block, column] = order.map(|i| at[plan.batch.len() + i]);
+            let column = plan.columns.base(ctx, column);
+            let mut tile = |nest: &mut Nest<'_>, point: &[Expr], row: Expr, rows: i64| {
+                let parts = parts(points, plan, rows);
+                let (point, part) = (point.to_vec(), Expr::ZERO);
+                let mut tile = Tile { points, plan, row, rows, column, point, slots: vec![], parts, part };
+                if let Err(e) = tile.emit(nest) {
+                    failed = Some(e);
+                }
+            };
+            // Blocks are shared out like rows: a last one of few tiles would read all columns for them.
+            let begin = |b: Expr| pool.floordiv(pool.mul(b, walked), blocks);
+            let (first, here) = match () {
+                () if plan.row_block == 1 => (row_block, Expr::ONE),
+                () if blocks == Expr::ONE => (Expr::ZERO, walked),
+                () => (begin(row_block), pool.sub(begin(pool.add(row_block, Expr::ONE)), begin(row_block))),
+            };
+            nest.range(here, Kind::Seq, |nest, at| {
+                let at = pool.add(first, at);
+                let (units, tiles) = if in_units { (Some(at), shares.tiles) } else { (None, Expr::ONE) };
+                if let Some(unit) = units {
+                    plan.units.split(ctx, domain, unit, &mut point);
+                }
+                nest.range(tiles, Kind::Seq, |nest, r| {
+                    let number = if in_units { r } else { at };
+                    shares.tile(ctx, nest, number, &mut |nest, row, rows| tile(nest, &point, row, rows));
+                });
             });
-        });
-    });
-    if let Some(registers) = &plan.registers {
-        nest.shape_tiles(&registers.shapes(ctx, plan));
+        })
+    };
+    match &plan.registers {
+        None => walk(nest),
+        Some(registers) => {
+            // A loop that surely stays has their shapes.
+            match kind {
+                Kind::Parallel => walk(nest),
+                _ => nest.for_loop(Expr::ZERO, Expr::ONE, 1, Kind::Seq, |nest, _| walk(nest)),
+            }
+            nest.shape_tiles(&registers.shapes(ctx, plan));
+        }
     }
     failed.map_or(Ok(()), Err)
 }

@@ -423,40 +423,130 @@ pub fn pack(
         return Ok(());
     }
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
-    let scalar = nim_dataflow::scalar_type(ctx, element);
-    let zero = points.zero(scalar);
     let (first, rest) = sizes.split_at(outer.len() + 1);
+    let rows = &rest[..rest.len() - 2];
+    let lanes = env.lanes(ctx.int_type(32)).min(columns.tile);
+    // Neighbours are words already where they are read, if none are filled up; where columns lie side by side, vectors of them are
+    // better.
+    let filled = run.words != run.dims.iter().fold(Expr::ONE, |all, &k| pool.mul(all, words(k)));
+    let beside = access::read(points, &memlet).contiguous(columns.dims[0]);
+    let lies = !filled && !beside && in_words(points, read, dot, dot.width);
     let mut failed = None;
     collapsed(nest, first, Kind::Parallel, &mut |nest, at| {
-        nest.ranges(rest, Kind::Seq, &mut |nest, within| {
-            let place: Vec<Expr> = at.iter().chain(within).copied().collect();
-            let point = point(&place);
-            let exists: Vec<Expr> = [dim, columns.dims[0]]
-                .into_iter()
-                .map(|k| pool.sub(pool.sub(domain[k], Expr::ONE), point[k]))
-                .filter(|&e| !pool.prove_le(Expr::ZERO, e, nest.facts))
-                .collect();
-            let mut inner = None;
-            let value = match exists.is_empty() {
-                true => points.read_number(nest, read, &point),
-                false => Ok(nest.choose(
-                    &exists,
-                    scalar,
-                    |nest| {
-                        points.read_number(nest, read, &point).unwrap_or_else(|e| {
-                            inner = Some(e);
-                            nest.constant(zero, scalar)
-                        })
-                    },
-                    |nest| nest.constant(zero, scalar),
-                )),
-            };
-            match inner.map_or(value, Err) {
-                Ok(value) => nest.store(value, buffer, &place, &[]),
-                Err(e) => failed = Some(e),
-            }
+        nest.ranges(rows, Kind::Seq, &mut |nest, within| {
+            nest.for_loop(Expr::ZERO, pool.constant(columns.tile), lanes, Kind::Unroll, |nest, b| {
+                nest.for_loop(Expr::ZERO, pool.constant(lanes), 1, Kind::Vector, |nest, lane| {
+                    let place = |k: i64| -> Vec<Expr> {
+                        at.iter().chain(within).copied().chain([pool.add(b, lane), pool.constant(k)]).collect()
+                    };
+                    let word = match lies {
+                        true => word_as_it_lies(points, nest, read, columns, point(&place(0))),
+                        false => {
+                            let number =
+                                |nest: &mut Nest<'_>, k| number_of(points, nest, read, dot, columns, &point(&place(k)));
+                            word_of_numbers(points, nest, dot, number)
+                        }
+                    };
+                    match word {
+                        Ok(word) => nest.store_word(word, buffer, &place(0)),
+                        Err(e) => failed = Some(e),
+                    }
+                });
+            });
         });
     });
     points.replaced.insert(read, Replaced { buffer, indices });
     failed.map_or(Ok(()), Err)
+}
+
+/// The word at a point; behind the last column, where nobody asks for it, that of the last one.
+fn word_as_it_lies(
+    points: &Points<'_>,
+    nest: &mut Nest<'_>,
+    read: usize,
+    columns: &Group,
+    mut point: Vec<Expr>,
+) -> Result<ValueId, Diagnostic> {
+    let pool = &points.ctx.exprs;
+    let k = columns.dims[0];
+    let last = pool.sub(points.map.view.domain[k], Expr::ONE);
+    if !pool.prove_le(point[k], last, nest.facts) {
+        point[k] = pool.min(point[k], last);
+    }
+    let (buffer, indices) = points.read_from(read)?;
+    let indices = points.map.all_at(points.ctx, indices, &point);
+    Ok(nest.load_word(buffer, &indices))
+}
+
+/// The number at a point, zero behind the last one.
+fn number_of(
+    points: &Points<'_>,
+    nest: &mut Nest<'_>,
+    read: usize,
+    dot: Dot,
+    columns: &Group,
+    point: &[Expr],
+) -> Result<ValueId, Diagnostic> {
+    let (ctx, domain) = (points.ctx, &points.map.view.domain);
+    let pool = &ctx.exprs;
+    let element = ctx.element_type(points.source.ty(points.map.view.reads[read].value));
+    let scalar = nim_dataflow::scalar_type(ctx, element.unwrap_or_else(|| ctx.none_type()));
+    let zero = points.zero(scalar);
+    let exists: Vec<Expr> = [dot.dim, columns.dims[0]]
+        .into_iter()
+        .map(|k| pool.sub(pool.sub(domain[k], Expr::ONE), point[k]))
+        .filter(|&e| !pool.prove_le(Expr::ZERO, e, nest.facts))
+        .collect();
+    if exists.is_empty() {
+        return points.read_number(nest, read, point);
+    }
+    let mut failed = None;
+    let value = nest.choose(
+        &exists,
+        scalar,
+        |nest| {
+            points.read_number(nest, read, point).unwrap_or_else(|e| {
+                failed = Some(e);
+                nest.constant(zero, scalar)
+            })
+        },
+        |nest| nest.constant(zero, scalar),
+    );
+    failed.map_or(Ok(value), Err)
+}
+
+/// Numbers as one word, the first one lowest.
+fn word_of_numbers(
+    points: &Points<'_>,
+    nest: &mut Nest<'_>,
+    dot: Dot,
+    mut number: impl FnMut(&mut Nest<'_>, i64) -> Result<ValueId, Diagnostic>,
+) -> Result<ValueId, Diagnostic> {
+    let ctx = points.ctx;
+    let (i32_type, bits) = (ctx.int_type(32), 32 / dot.width);
+    let mut word = None;
+    for k in 0..dot.width {
+        let mut part = number(nest, k)?;
+        let op =
+            |nest: &mut Nest<'_>, name: &str, operands: &[ValueId]| nest.builder().value(name, operands, i32_type, &[]);
+        let constant = |nest: &mut Nest<'_>, value: i64| nest.constant(ctx.int_attr(value.into(), i32_type), i32_type);
+        if dot.width == 2 {
+            // A `bf16` is the upper half of an `f32`.
+            part = nest.builder().value("arith.extf", &[part], ctx.f32_type(), &[]);
+            part = op(nest, "arith.bitcast", &[part]);
+            let by = constant(nest, bits);
+            part = op(nest, "arith.shrui", &[part, by]);
+        } else {
+            part = op(nest, "arith.extui", &[part]);
+        }
+        if k > 0 {
+            let by = constant(nest, bits * k);
+            part = op(nest, "arith.shli", &[part, by]);
+        }
+        word = Some(match word {
+            None => part,
+            Some(word) => op(nest, "arith.ori", &[word, part]),
+        });
+    }
+    word.ok_or_else(|| Diagnostic::error("N0701", points.map.loc, "a word of no numbers"))
 }
