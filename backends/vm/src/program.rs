@@ -9,6 +9,7 @@ use crate::nimx;
 use crate::runtime;
 use crate::session;
 use crate::session::native::{Native, NativeProgram};
+use crate::specialise::{Hot, SpecialiseOptions};
 use nim_expr::{EvalError, Expr, ExprPool, Symbol};
 use nim_tensor::{Blob, DType, Tensor, Value, blob::Identity};
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use std::ffi::c_void;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The type of an input or result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +145,8 @@ impl Default for LoadOptions {
 pub(crate) type KernelFn = unsafe extern "C" fn(*const *mut c_void, *const i64, i64, i64);
 
 pub(crate) struct Inner {
+    /// No other program of the process has it.
+    pub(crate) id: u64,
     pub(crate) contents: Contents,
     /// The functions, ready to run.
     pub(crate) functions: Vec<Function>,
@@ -165,6 +169,8 @@ pub(crate) struct Inner {
 #[derive(Clone)]
 pub struct Program {
     pub(crate) inner: Arc<Inner>,
+    /// Programs for shapes that are run often, if somebody makes them.
+    pub(crate) hot: Option<Arc<Hot>>,
 }
 
 impl fmt::Debug for Program {
@@ -277,9 +283,20 @@ impl Program {
         let origins = contents.origins.clone();
         let origins = origins.unwrap_or_else(|| contents.functions.iter().map(Function::origins).collect());
         let size_forms = contents.sizes.iter().map(session::Form::of).collect();
-        let inner =
-            Inner { contents, functions, origins, size_forms, constants, kernels, native, library, _code: code };
-        Ok(Program { inner: Arc::new(inner) })
+        static PROGRAMS: AtomicU64 = AtomicU64::new(0);
+        let inner = Inner {
+            id: PROGRAMS.fetch_add(1, Ordering::Relaxed),
+            contents,
+            functions,
+            origins,
+            size_forms,
+            constants,
+            kernels,
+            native,
+            library,
+            _code: code,
+        };
+        Ok(Program { inner: Arc::new(inner), hot: None })
     }
 
     /// What it takes and gives.
@@ -306,7 +323,14 @@ impl Program {
     /// What the program checks each time it runs and what its kernels choose by the dimensions they get, line by line, each with the
     /// symbol that it is about and the node that it comes from. Empty where all is known. Native programs tell the choices only.
     pub fn explain_guards(&self) -> String {
-        crate::guards::explain(&self.inner.contents)
+        let mut out = crate::guards::explain(&self.inner.contents);
+        if let Some(SpecialiseOptions { after, programs, .. }) = self.specialise_options() {
+            let _ = writeln!(
+                out,
+                "shapes: one that is run {after} times gets a program of its own; at most {programs} have one"
+            );
+        }
+        out
     }
 }
 

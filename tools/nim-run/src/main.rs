@@ -4,6 +4,7 @@ mod bench;
 mod model;
 mod profile;
 mod report;
+mod specialise;
 mod test_data;
 
 use bench::Timing;
@@ -87,6 +88,10 @@ struct Cli {
     /// The most steps of loops and calls in one run.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
+    /// Compile a shape of the inputs that was run N times for itself, in the background: runs never wait for that, but those that
+    /// warm up for --bench do. At most 4 shapes; off unless asked for.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    specialise_after: Option<u64>,
     /// One JSON object on standard output instead of text.
     #[arg(long)]
     json: bool,
@@ -124,6 +129,9 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
         None => once(cli, &mut model.engine, &mut report)?,
     };
     if cli.bench > 0 {
+        if let Some(after) = cli.specialise_after {
+            bench::settle(&mut model.engine, &inputs, after)?;
+        }
         let timing = Timing::measure(&mut model.engine, &inputs, cli.warmup.unwrap_or(2), cli.bench)?;
         report.timing(cli, timing)?;
     }

@@ -102,7 +102,12 @@ impl Report {
 
     /// Says the last line; true if nothing failed.
     pub fn finish(mut self, cli: &Cli, engine: &Engine) -> Result<bool, Failure> {
+        let shapes = engine.specialised();
         if cli.json {
+            if !shapes.is_empty() {
+                let lines: Vec<String> = shapes.iter().map(|shape| shape.to_string()).collect();
+                self.json.insert("specialised".into(), json!(lines));
+            }
             self.json.insert("peak_bytes".into(), json!(engine.peak_bytes()));
             if let Some(memory) = engine.memory() {
                 self.json.insert("memory_requests".into(), json!(memory.requests));
@@ -116,8 +121,11 @@ impl Report {
                 self.json.insert("sets".into(), json!(self.sets));
             }
             say(&Json::Object(self.json).to_string())?;
-        } else if self.tested {
-            say(&self.summary())?;
+        } else {
+            shapes.iter().try_for_each(|shape| say(&format!("shape {shape}")))?;
+            if self.tested {
+                say(&self.summary())?;
+            }
         }
         Ok(self.failed == 0)
     }

@@ -9,6 +9,7 @@ mod programs;
 mod random;
 mod residues;
 mod signs;
+mod specialise;
 mod threads;
 mod weights;
 

@@ -42,7 +42,7 @@ impl Session {
         place: impl FnOnce(&[i64]) -> Packing,
     ) -> Step {
         let table = &site.program.inner.contents.sizes;
-        let plan = self.plans.arenas.entry((site.function, site.at)).or_insert_with(|| {
+        let plan = self.known.plans.arenas.entry((site.function, site.at)).or_insert_with(|| {
             let known = sizes.iter().filter(|s| s.as_immediate().is_none());
             let mut symbols: Vec<u32> = known.flat_map(|s| table[s.index()].symbols()).collect();
             symbols.sort_unstable();

@@ -18,6 +18,7 @@ use crate::machine::slot::Slot;
 use crate::machine::threads::Threads;
 use crate::program::{Program, SignatureValue};
 use crate::runtime::{Draws, Env};
+use crate::specialise::{self, Hot};
 use nim_tensor::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -97,10 +98,25 @@ pub struct Session {
     /// Where time goes, while somebody wants to know.
     profile: Option<Box<profile::Recorder>>,
     steps: u64,
-    sizes: sizes::Sizes,
     scratch: run::Scratch,
+    known: Known,
+    /// The same of programs for single shapes, by their numbers; the one used last at the end.
+    special: Vec<(u64, Known)>,
+}
+
+/// What a session remembers of a program between runs.
+#[derive(Debug)]
+struct Known {
+    sizes: sizes::Sizes,
     plans: memory::Plans,
     traces: trace::Traces,
+}
+
+impl Known {
+    fn of(program: &Program) -> Known {
+        let (plans, traces) = Default::default();
+        Known { sizes: sizes::Sizes::new(&program.inner), plans, traces }
+    }
 }
 
 impl Session {
@@ -117,14 +133,18 @@ impl Session {
             threads: Threads::new(options.threads, options.pinned),
             env: Env { limit: options.memory_limit.min(isize::MAX as usize), seeds: Draws { seed }, drawn: 0 },
             runs: 0,
-            profile: options.profile.then(|| Box::new(profile::Recorder::new(program))),
+            profile: options.profile.then(Box::default),
             steps: 0,
-            sizes: sizes::Sizes::new(&program.inner),
             scratch: run::Scratch::default(),
-            plans: memory::Plans::default(),
-            traces: trace::Traces::default(),
+            known: Known::of(program),
+            special: vec![],
             options,
         }
+    }
+
+    /// How it runs.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The program.
@@ -143,13 +163,12 @@ impl Session {
 
     fn run_iter<'v>(&mut self, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Value>, RunError> {
         self.runs += 1;
-        self.steps = 0;
         let program = self.program.clone();
         let args = arguments(&program, inputs)?;
         let start = self.profile.is_some().then(Instant::now);
-        let results = match self.replay(&program, &args) {
-            Some(results) => results,
-            None => self.main(&program, args)?,
+        let results = match &program.hot {
+            None => self.run_program(&program, args)?,
+            Some(hot) => self.run_hot(&program, hot, args)?,
         };
         if let (Some(start), Some(profile)) = (start, &mut self.profile) {
             profile.run(start);
@@ -161,15 +180,49 @@ impl Session {
         values.ok_or_else(|| RunError { kind: missing(), node: None })
     }
 
+    fn run_program(&mut self, program: &Program, args: Vec<Slot>) -> Result<Vec<Slot>, RunError> {
+        self.steps = 0;
+        match self.replay(program, &args) {
+            Some(results) => Ok(results),
+            None => self.main(program, args),
+        }
+    }
+
+    /// Runs the program that was made for the shapes of the inputs, or the program itself, if there is none or it fails: what is wrong
+    /// is said in words of the program that everybody knows.
+    fn run_hot(&mut self, program: &Program, hot: &Arc<Hot>, args: Vec<Slot>) -> Result<Vec<Slot>, RunError> {
+        let Some(key) = specialise::key(&args) else { return self.run_program(program, args) };
+        let Some(special) = hot.find(&key) else {
+            let results = self.run_program(program, args)?;
+            hot.ran(key);
+            return Ok(results);
+        };
+        let id = special.inner.id;
+        let known = self.special.iter().position(|(of, _)| *of == id).map(|at| self.special.remove(at).1);
+        if known.is_none() && self.special.len() >= hot.most() {
+            self.special.remove(0);
+        }
+        let base = std::mem::replace(&mut self.known, known.unwrap_or_else(|| Known::of(&special)));
+        let before = self.env.clone();
+        let results = self.run_program(&special, args.clone());
+        self.special.push((id, std::mem::replace(&mut self.known, base)));
+        results.or_else(|error| {
+            self.env = before;
+            let results = self.run_program(program, args)?;
+            hot.failed(&key, &error.to_string());
+            Ok(results)
+        })
+    }
+
     /// Measures where time goes from now on, or no longer; what was measured is forgotten.
     pub fn set_profile(&mut self, on: bool) {
         self.options.profile = on;
-        self.profile = on.then(|| Box::new(profile::Recorder::new(&self.program)));
+        self.profile = on.then(Box::default);
     }
 
     /// Where the time of all runs went since profiling began; nothing when it did not.
     pub fn profile(&self) -> Profile {
-        self.profile.as_ref().map(|p| p.report(&self.program)).unwrap_or_default()
+        self.profile.as_ref().map(|p| p.report()).unwrap_or_default()
     }
 
     /// Memory for tensors so far.

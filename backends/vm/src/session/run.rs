@@ -285,7 +285,7 @@ impl Session {
     /// The value of an expression.
     #[inline(always)]
     pub(super) fn size(&mut self, site: Site<'_>, frame: &Frame, size: Size) -> Step<i64> {
-        let value = self.sizes.get(&site.program.inner, &frame.symbols, size);
+        let value = self.known.sizes.get(&site.program.inner, &frame.symbols, size);
         value.map_err(|e| site.size(&frame.symbols, size, e.to_string()).into())
     }
 
