@@ -13,6 +13,7 @@
 
 pub mod bytecode;
 pub mod code_image;
+pub mod device;
 mod error;
 mod guards;
 mod machine;

@@ -6,6 +6,7 @@
 //! that the program has already are taken from it; others are bounded, and so is the number of shapes: the one that was not
 //! used for longest goes first.
 
+use crate::bytecode::DeviceId;
 use crate::machine::pool::Pool;
 use crate::machine::slot::{Slot, TensorRef};
 use crate::program::{Inner, Program, SignatureValue, ValueType};
@@ -170,11 +171,19 @@ impl Program {
         let Some(inner) = Arc::get_mut(&mut self.inner) else { return self.constant_bytes() };
         let mut own = 0;
         for (tensor, slot) in inner.contents.constants.iter_mut().zip(&mut inner.constants) {
-            let known = with.contents.constants.iter().zip(&with.constants).find(|(other, _)| same(other, tensor));
+            let known = with
+                .contents
+                .constants
+                .iter()
+                .zip(&with.constants)
+                .find(|(other, place)| same(other, tensor) && device_of(place) == device_of(slot));
             if let Some((other, known)) = known {
                 (*tensor, *slot) = (other.clone(), known.clone());
             } else if let Slot::Tensor(found) = &*slot {
                 own += found.byte_len();
+                if found.device() != DeviceId::HOST {
+                    continue;
+                }
                 // A copy: what it was loaded from goes with all that is the same.
                 if let Some(copy) = copy(found) {
                     (*tensor, *slot) = (copy.to_tensor(), Slot::Tensor(copy));
@@ -197,6 +206,13 @@ fn copy(tensor: &TensorRef) -> Option<TensorRef> {
     let shared = TensorRef::in_block(block, 0, tensor.dtype(), tensor.dims().into())?.to_tensor();
     // Nobody may write to it.
     TensorRef::shared(&shared)
+}
+
+fn device_of(slot: &Slot) -> DeviceId {
+    match slot {
+        Slot::Tensor(tensor) => tensor.device(),
+        _ => DeviceId::HOST,
+    }
 }
 
 /// The key of inputs that are all tensors.
@@ -333,7 +349,11 @@ impl Hot {
             };
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits(a, b))
         };
-        if !same(&own.inputs, &other.inputs) || !same(&own.outputs, &other.outputs) || own.types != other.types {
+        if !same(&own.inputs, &other.inputs)
+            || !same(&own.outputs, &other.outputs)
+            || own.types != other.types
+            || base.contents.devices != program.devices()
+        {
             return Err("what was made takes or gives something else than the program".into());
         }
         let constants = program.share_constants(&base);

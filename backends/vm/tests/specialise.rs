@@ -2,7 +2,7 @@
 
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Tensor, Value};
-use nim_vm::bytecode::{Function, FunctionId, Instr, Reg, Sym};
+use nim_vm::bytecode::{DeviceId, Function, FunctionId, Instr, Reg, Sym};
 use nim_vm::{
     Options, Program, ProgramBuilder, RunErrorKind, Session, Signature, SignatureValue, SpecialiseOptions,
     SpecialisedState, Specialiser, ValueType,
@@ -32,12 +32,12 @@ fn tagged(tag: i64, weights: &[i64], fails: bool) -> Program {
     let weights = builder.constant(&Tensor::new(&[weights.len()], weights.to_vec()));
     let mut code = vec![Instr::Dim { symbol: Sym(0), from: Reg(0), axis: 0 }];
     if fails {
-        code.push(Instr::New { out: Reg(1), dtype: DType::I64, dims: [huge].into() });
+        code.push(Instr::New { device: DeviceId::HOST, out: Reg(1), dtype: DType::I64, dims: [huge].into() });
     }
     code.extend([
         Instr::Const { out: Reg(1), constant },
         Instr::Const { out: Reg(2), constant: weights },
-        Instr::New { out: Reg(3), dtype: DType::I64, dims: [].into() },
+        Instr::New { device: DeviceId::HOST, out: Reg(3), dtype: DType::I64, dims: [].into() },
         Instr::Index { to: Reg(3), values: [n].into() },
         Instr::Return { values: [Reg(1), Reg(2), Reg(3)].into() },
     ]);

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
 pub use nim_vm::Program;
+pub use nim_vm::device::{CpuDevice, Device, Devices};
 use nim_vm::{LoadOptions, Session};
 pub use nim_vm::{Options as RunOptions, PoolStats, Profile, Roof, SiteTime};
 pub use nim_vm::{SpecialiseOptions, SpecialisedShape, Specialiser};
@@ -108,8 +109,8 @@ impl Engine {
     ///
     /// # Errors
     /// A file that is no program, is damaged, or is for another machine.
-    pub fn load(path: &Path, constants: Option<&Path>, run: RunOptions) -> Result<Engine, Failure> {
-        let program = load(path, constants)?;
+    pub fn load(path: &Path, constants: Option<&Path>, devices: &Devices, run: RunOptions) -> Result<Engine, Failure> {
+        let program = load(path, constants, devices)?;
         Ok(Engine::program(Interface::of_program(program.signature()), &program, run, 0.0))
     }
 
@@ -200,6 +201,14 @@ impl Engine {
         }
     }
 
+    /// The same on each device besides the host.
+    pub fn device_memory(&self) -> Vec<(String, PoolStats)> {
+        match &self.runner {
+            Runner::Interpreter { .. } => vec![],
+            Runner::Program(session) => session.device_memory(),
+        }
+    }
+
     /// Bytes of its constants, as kernels read them; not known of the interpreter.
     pub fn constant_bytes(&self) -> Option<usize> {
         match &self.runner {
@@ -225,8 +234,9 @@ impl Engine {
 ///
 /// # Errors
 /// A file that is no program, is damaged, or is for another machine.
-pub fn load(path: &Path, constants: Option<&Path>) -> Result<Program, Failure> {
-    let options = LoadOptions { constants: constants.map(Path::to_owned), ..LoadOptions::default() };
+pub fn load(path: &Path, constants: Option<&Path>, devices: &Devices) -> Result<Program, Failure> {
+    let (constants, devices) = (constants.map(Path::to_owned), devices.clone());
+    let options = LoadOptions { constants, devices, ..LoadOptions::default() };
     let program = match path.extension() {
         Some(extension) if extension == "so" => Program::load_shared(path),
         _ => Program::load_with(path, &options),

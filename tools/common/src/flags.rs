@@ -93,8 +93,8 @@ pub struct CompileFlags {
     /// Do not fuse maps.
     #[arg(long)]
     pub no_fuse: bool,
-    /// Run kernels on another device: those whose names match PATTERN, in which * stands for anything. The interpreter takes
-    /// any name for a device, with memory of its own.
+    /// Run kernels on another device: those whose names match PATTERN, in which * stands for anything. Each device has
+    /// memory of its own. The interpreter takes any name, nim-run --device says what one is for a compiled program.
     #[arg(long, value_name = "PATTERN:DEVICE")]
     pub place: Vec<String>,
     /// Give each buffer memory of its own instead of planning what shares it: for finding errors.

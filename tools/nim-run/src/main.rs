@@ -76,6 +76,10 @@ struct Cli {
     /// The file with the constants, of a .nimx that was compiled with --constants; else the one beside it.
     #[arg(long, value_name = "FILE")]
     constants: Option<PathBuf>,
+    /// What the program's device NAME is here: KIND is cpu, the processor with memory of its own. Programs have the devices that
+    /// --place gave them.
+    #[arg(long, value_name = "NAME=KIND")]
+    device: Vec<String>,
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,

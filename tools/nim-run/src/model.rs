@@ -5,7 +5,7 @@ use crate::{Cli, specialise::Compiler};
 use nim_onnx::ImportOptions;
 use nim_tools::{
     Backend, Engine, Failure, RunOptions, Stage,
-    engine::SpecialiseOptions,
+    engine::{CpuDevice, Device, Devices, SpecialiseOptions},
     files::{self, Scratch},
     source::{Source, context},
 };
@@ -77,7 +77,7 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
         Backend::Cpu | Backend::Native => {
             let scratch = files::scratch("nim-run")?;
             let emit = if backend == Backend::Cpu { "nimx" } else { "so" };
-            let again = |_| Compiler::new(compiler()?, &cli.model, &cli.import, &cli.compile);
+            let again = |_| Compiler::new(compiler()?, &cli.model, &cli.import, &cli.compile, &devices(cli)?);
             let again = cli.specialise_after.map(again).transpose()?;
             // What is loaded stays mapped when its name is gone.
             let (path, compile_ms) = compile(cli, &scratch, &format!("model.{emit}"), emit)?;
@@ -115,8 +115,26 @@ fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<
         max_steps: cli.max_steps.unwrap_or(unlimited.max_steps),
         ..unlimited
     };
-    let engine = Engine::load(path, cli.constants.as_deref(), options)?;
+    let engine = Engine::load(path, cli.constants.as_deref(), &devices(cli)?, options)?;
     Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
+}
+
+/// What stands behind the names of devices.
+fn devices(cli: &Cli) -> Result<Devices, Failure> {
+    let mut devices = Devices::default();
+    for rule in &cli.device {
+        let device: Arc<dyn Device> = match rule.split_once('=') {
+            Some((_, "cpu")) => Arc::new(CpuDevice),
+            Some((name, kind)) if !name.is_empty() => {
+                let message = format!("--device {rule}: there is no device of the kind `{kind}` here, only `cpu`");
+                return Err(Failure::new(Stage::Load, message));
+            }
+            _ => return Err(Failure::new(Stage::Load, format!("--device {rule}: NAME=KIND is wanted: npu=cpu"))),
+        };
+        let name = rule.split('=').next().unwrap_or_default();
+        devices.insert(name, device);
+    }
+    Ok(devices)
 }
 
 fn interpreted(

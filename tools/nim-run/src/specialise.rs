@@ -1,6 +1,6 @@
 //! Programs for shapes that are run often: `nim-compile` makes them, beside this process, while the model runs.
 
-use nim_tools::engine::{Program, Specialiser};
+use nim_tools::engine::{Devices, Program, Specialiser};
 use nim_tools::flags::{CompileFlags, ImportFlags};
 use nim_tools::{Failure, engine, files::Scratch};
 use std::{
@@ -22,6 +22,7 @@ pub struct Compiler {
     model: PathBuf,
     /// Names of the inputs, in order.
     inputs: Vec<String>,
+    devices: Devices,
     flags: Vec<String>,
     scratch: Scratch,
     /// What lay beside the model when it was compiled first.
@@ -49,6 +50,7 @@ impl Compiler {
         model: &Path,
         import: &ImportFlags,
         compile: &CompileFlags,
+        devices: &Devices,
     ) -> Result<Compiler, Failure> {
         // Shapes are given whole.
         let import = ImportFlags { symbolic_inputs: false, input_shape: vec![], ..import.clone() };
@@ -56,6 +58,7 @@ impl Compiler {
             command,
             model: model.to_owned(),
             inputs: vec![],
+            devices: devices.clone(),
             flags: import.to_args().into_iter().chain(compile.to_args()).collect(),
             scratch: Scratch::new("nim-run")?,
             before: stamps(model),
@@ -119,7 +122,7 @@ impl Specialiser for Compiler {
         let made = status.and_then(|status| match status.success() {
             // What was changed meanwhile is another model.
             true if !self.is_unchanged() => Err("files of the model have changed".into()),
-            true => engine::load(&program, Some(&constants)).map_err(|e| e.to_string()),
+            true => engine::load(&program, Some(&constants), &self.devices).map_err(|e| e.to_string()),
             false => Err(said.lines().next().map_or_else(|| status.to_string(), str::to_owned)),
         });
         // What is loaded stays mapped when its name is gone.

@@ -6,7 +6,7 @@
 
 use super::stream::Checksum;
 use super::{ENTRY, HEADER};
-use crate::bytecode::{Callee, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym};
+use crate::bytecode::{Callee, DeviceId, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym};
 use crate::code_image::{CodeImage, ImageInfo, Layout, PAGE};
 use crate::{AdtType, LoadOptions, Options, Program, ProgramBuilder, Session, Signature, SignatureValue, ValueType};
 use nim_expr::ExprPool;
@@ -63,6 +63,7 @@ fn sample(kernels: bool) -> Vec<u8> {
         Instr::Check { from: Reg(0), dims: [n].into(), what },
         Instr::Guard { kind: Relation::LessOrEqual, lhs: n, rhs: most, message },
         Instr::Alloc {
+            device: DeviceId::HOST,
             out: Reg(2),
             sizes: [bytes, bytes].into(),
             apart: [[].into(), [0].into()].into(),
@@ -88,7 +89,7 @@ fn sample(kernels: bool) -> Vec<u8> {
         },
         Instr::Eval { symbol: Sym(1), value: zero },
         Instr::JumpUnlessLess { lhs: i, rhs: n, target: Label(22) },
-        Instr::New { out: Reg(7), dtype: DType::I64, dims: [].into() },
+        Instr::New { device: DeviceId::HOST, out: Reg(7), dtype: DType::I64, dims: [].into() },
         Instr::Index { to: Reg(7), values: [next].into() },
         Instr::Make { out: Reg(9), maker: Maker::Constructor(1), fields: [Reg(7)].into() },
         Instr::Match {

@@ -12,6 +12,7 @@ mod run;
 mod sizes;
 mod trace;
 
+use crate::bytecode::DeviceId;
 use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::{Pool, PoolStats};
 use crate::machine::slot::Slot;
@@ -92,6 +93,8 @@ pub struct Session {
     program: Program,
     options: Options,
     pool: Arc<Pool>,
+    /// Memory of the program's devices.
+    pools: Vec<Arc<Pool>>,
     threads: Threads,
     env: Env,
     runs: u64,
@@ -130,6 +133,7 @@ impl Session {
         Session {
             program: program.clone(),
             pool: Pool::new(options.memory_limit),
+            pools: device_pools(program, options.memory_limit),
             threads: Threads::new(options.threads, options.pinned),
             env: Env { limit: options.memory_limit.min(isize::MAX as usize), seeds: Draws { seed }, drawn: 0 },
             runs: 0,
@@ -164,6 +168,10 @@ impl Session {
     fn run_iter<'v>(&mut self, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Value>, RunError> {
         self.runs += 1;
         let program = self.program.clone();
+        if let Some(at) = program.inner.devices.iter().position(Option::is_none) {
+            let kind = RunErrorKind::Device(program.devices()[at].clone());
+            return Err(RunError { kind: Box::new(kind), node: None });
+        }
         let args = arguments(&program, inputs)?;
         let start = self.profile.is_some().then(Instant::now);
         let results = match &program.hot {
@@ -230,6 +238,12 @@ impl Session {
         self.pool.stats()
     }
 
+    /// Memory on each device besides the host, by its name.
+    pub fn device_memory(&self) -> Vec<(String, PoolStats)> {
+        let stats = self.pools.iter().map(|pool| pool.stats());
+        self.program.devices().iter().cloned().zip(stats).collect()
+    }
+
     /// What was done so far.
     pub fn stats(&self) -> Stats {
         let mut kernels: Vec<KernelTime> = vec![];
@@ -251,12 +265,20 @@ impl Session {
         self.runs = 0;
         self.set_profile(self.options.profile);
         self.pool.reset_peak();
+        self.pools.iter().for_each(|pool| pool.reset_peak());
     }
 
     /// Gives memory that no value uses back to the system.
     pub fn trim(&self) {
         self.pool.trim();
+        self.pools.iter().for_each(|pool| pool.trim());
     }
+}
+
+/// A pool on each device of a program, as far as they are there.
+fn device_pools(program: &Program, limit: usize) -> Vec<Arc<Pool>> {
+    let devices = program.inner.devices.iter().enumerate();
+    devices.map_while(|(at, device)| Some(Pool::on(limit, DeviceId(at as u32 + 1), device.clone()?))).collect()
 }
 
 /// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode

@@ -1,7 +1,7 @@
 //! Where the time of runs goes: for each call of a kernel or of a runtime function, and for each kind of instruction.
 
 use super::explain::Site;
-use crate::bytecode::{Instr, KernelId, Size, Text};
+use crate::bytecode::{DeviceId, Instr, KernelId, Size, Text};
 use crate::program::Inner;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -130,6 +130,17 @@ impl Recorder {
     pub(super) fn library(&mut self, site: Site<'_>, name: Text, start: Instant) {
         let name = || site.program.inner.contents.texts[name.index()].clone();
         self.add(site, start, || SiteTime { name: name(), ..SiteTime::default() });
+    }
+
+    /// A copy from one device to another.
+    pub(super) fn copy(&mut self, site: Site<'_>, (from, to): (DeviceId, DeviceId), bytes: usize, start: Instant) {
+        let name = |id: DeviceId| match id.index().checked_sub(1) {
+            None => "host",
+            Some(at) => site.program.devices().get(at).map_or("?", String::as_str),
+        };
+        let called = || format!("copy from {} to {}", name(from), name(to));
+        let times = self.add(site, start, || SiteTime { name: called(), ..SiteTime::default() });
+        times.buffer_bytes += bytes as f64;
     }
 
     pub(super) fn report(&self) -> Profile {

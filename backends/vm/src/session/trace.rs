@@ -102,7 +102,7 @@ impl Session {
     pub(super) fn replay(&mut self, program: &Program, args: &[Slot]) -> Option<Vec<Slot>> {
         let inner = &*program.inner;
         let function = inner.functions.first().filter(|_| inner.native.is_none() && self.profile.is_none())?;
-        if !*self.known.traces.straight.get_or_insert_with(|| is_straight(function)) {
+        if !*self.known.traces.straight.get_or_insert_with(|| inner.devices.is_empty() && is_straight(function)) {
             return None;
         }
         let mut key = Key::new();
@@ -373,7 +373,7 @@ impl<'a> Writer<'a> {
                 let held = self.held(Reg::constant(*constant));
                 self.set(*out, held);
             }
-            Instr::Alloc { out, sizes, apart, offsets } => {
+            Instr::Alloc { out, sizes, apart, offsets, .. } => {
                 let bytes = if offsets.is_empty() {
                     sizes.first().map_or(Some(0), |&bytes| self.extent(bytes))?
                 } else {
@@ -393,7 +393,7 @@ impl<'a> Writer<'a> {
                 let held = self.part(block, self.extent(*offset)?, *dtype, self.dims(dims)?)?;
                 self.set(*out, held);
             }
-            Instr::New { out, dtype, dims } => {
+            Instr::New { out, dtype, dims, .. } => {
                 let dims = self.dims(dims)?;
                 let block = self.take(byte_size(*dtype, &dims)?);
                 let held = self.part(block, 0, *dtype, dims)?;
