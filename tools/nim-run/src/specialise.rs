@@ -2,7 +2,10 @@
 
 use nim_tools::engine::{Devices, Program, Specialiser};
 use nim_tools::flags::{CompileFlags, ImportFlags};
-use nim_tools::{Failure, engine, files::Scratch};
+use nim_tools::{
+    Failure, engine,
+    files::{Scratch, scratch},
+};
 use std::{
     fs::{self, File},
     io,
@@ -60,7 +63,7 @@ impl Compiler {
             inputs: vec![],
             devices: devices.clone(),
             flags: import.to_args().into_iter().chain(compile.to_args()).collect(),
-            scratch: Scratch::new("nim-run")?,
+            scratch: scratch("nim-run")?,
             before: stamps(model),
             count: AtomicUsize::new(0),
             running: Mutex::default(),
