@@ -380,10 +380,10 @@ fn constants(contents: &Contents, devices: &[Option<Arc<dyn Device>>]) -> Result
 fn verify(contents: &Contents, library: &[Option<runtime::Function>]) -> Result<(), LoadError> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let sizes: Vec<u32> = contents.sizes.iter().map(SizeExpr::registers).collect();
-    let placed = contents.kernel_devices.iter().chain(&contents.constant_devices);
+    let mut placed = contents.kernel_devices.iter().chain(&contents.constant_devices);
     let fits = (contents.kernel_devices.len(), contents.constant_devices.len());
     if fits != (contents.kernels.len(), contents.constants.len())
-        || !placed.fold(true, |ok, id| ok && id.index() <= contents.devices.len())
+        || !placed.all(|id| id.index() <= contents.devices.len())
     {
         return Err(LoadError::Bytecode("the table of devices does not fit kernels and constants".into()));
     }
