@@ -15,7 +15,8 @@ pub struct ImportFlags {
     /// Make an input a constant: NAME=@FILE.npy, NAME=@FILE.pb or NAME=2xi64=1,2.
     #[arg(long, value_name = "NAME=VALUE")]
     pub constant: Vec<InputSpec>,
-    /// Give an input this shape instead of the file's: NAME=[N]x3x224x224, where [N] is a symbol; NAME= for a scalar.
+    /// Give an input this shape instead of the file's: NAME=[N]x3x224x224, where [N] is a symbol; NAME= for a scalar. In a model of
+    /// the IR numbers may stand in the place of symbols.
     #[arg(long, value_name = "NAME=SHAPE")]
     pub input_shape: Vec<InputShape>,
 }

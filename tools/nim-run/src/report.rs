@@ -105,8 +105,9 @@ impl Report {
         let shapes = engine.specialised();
         if cli.json {
             if !shapes.is_empty() {
-                let lines: Vec<String> = shapes.iter().map(|shape| shape.to_string()).collect();
-                self.json.insert("specialised".into(), json!(lines));
+                let all: Vec<Json> =
+                    shapes.iter().map(|s| json!({"shape": s.shape, "runs": s.runs, "is": s.to_string()})).collect();
+                self.json.insert("specialised".into(), json!(all));
             }
             self.json.insert("peak_bytes".into(), json!(engine.peak_bytes()));
             if let Some(memory) = engine.memory() {
