@@ -64,7 +64,7 @@ bench-precisions: build
 	"$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --precision int8 --report docs/benchmarks $(QUANTISED_MODELS)
 
 bench-dynamic: build
-	@test-suite/models/fetch.sh resnet18 mobilenet_v2 bert_base --goldens
+	@test-suite/models/fetch.sh resnet18 mobilenet_v2 bert_base rapidocr-onnxruntime/ch_PP-OCRv4_det_infer --goldens
 	test -x "$(TARGET)/bench-venv/bin/python" || python3 -m venv "$(TARGET)/bench-venv"
 	"$(TARGET)/bench-venv/bin/pip" install --quiet --disable-pip-version-check -r test-suite/bench/dynamic/requirements.txt
 	"$(TARGET)/bench-venv/bin/python" test-suite/bench/dynamic/dynamic.py --tools "$(abspath $(TARGET))/release" $(WORKLOADS)

@@ -89,6 +89,7 @@ impl From<LoadError> for nim_error {
             LoadError::Constants(..) => NIM_ERROR_CONSTANTS,
             LoadError::Bytecode(_) | LoadError::Kernel(_) | LoadError::Function(_) => NIM_ERROR_BYTECODE,
             LoadError::Code(_) => NIM_ERROR_MACHINE,
+            LoadError::DeviceMemory { .. } => NIM_ERROR_MEMORY,
         };
         nim_error::new(code, &error.to_string())
     }
@@ -108,6 +109,8 @@ impl From<RunError> for nim_error {
             RunErrorKind::Steps(_) => NIM_ERROR_STEPS,
             RunErrorKind::Depth(_) => NIM_ERROR_DEPTH,
             RunErrorKind::Runtime { .. } => NIM_ERROR_RUNTIME,
+            // The library gives programs no device but the host.
+            RunErrorKind::Device(_) => NIM_ERROR_MACHINE,
             RunErrorKind::Program(_) => NIM_ERROR_PROGRAM,
         };
         let node = error.node.as_deref().map(c_text);

@@ -49,8 +49,8 @@ nim_ir::codes! {
         "A program's inputs and results are tensors and what holds tensors; a function as a value has no meaning outside \
          of the program. Give the function's captured values in or out instead.",
         "`func.func @main(%f: (tensor<f32>) -> tensor<f32>)`";
-    "N0756", "no such device in the runtime",
-        "Kernels were placed on a device, `--place` or the attribute `device`, that compiled programs cannot use. The \
-         interpreter runs them (`--backend=dyn`).",
-        "`nim-compile model.nir --place '*:npu'`";
+    "N0756", "native programs run on the host",
+        "Kernels were placed on a device, `--place` or the attribute `device`, and the program shall be native. Programs of \
+         bytecode run on several devices: `--emit=nimx`, and `nim-run --device NAME=KIND` says what a name is.",
+        "`nim-compile model.nir --place '*:npu' --emit=so`";
 }

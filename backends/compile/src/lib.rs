@@ -3,6 +3,7 @@
 //! * [`compile`]: the whole way, in memory; [`print_at`]: the same way up to any level, as text.
 //! * [`kernels`]: `dataflow.kernel` to `loops.kernel`, to upstream MLIR, to machine code.
 //! * [`pack`]: constants brought into the arrangement that kernels want.
+//! * [`Recompile`]: the same again for shapes that are run often, while the program runs.
 //! * [`emit`]: the host program, from `dyn` to bytecode. [`native`]: the same as machine code, without bytecode.
 
 mod cache;
@@ -12,6 +13,7 @@ pub mod kernels;
 pub mod native;
 pub mod pack;
 mod pipeline;
+mod specialise;
 mod threads;
 
 pub use cache::ObjectCache;
@@ -19,3 +21,4 @@ pub use emit::emit_program;
 pub use kernels::{KernelInfo, compile_kernels, kernel_objects, kernels_to_loops, target_info};
 pub use nim_graph_passes::Precision;
 pub use pipeline::{Compiled, DIALECTS, Level, Options, compile, lower, lower_precision_of, print_at};
+pub use specialise::Recompile;

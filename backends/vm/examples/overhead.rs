@@ -4,7 +4,7 @@
 
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Tensor, Value};
-use nim_vm::bytecode::{Function, FunctionId, Instr, Label, Reg, Size, Sym};
+use nim_vm::bytecode::{DeviceId, Function, FunctionId, Instr, Label, Reg, Size, Sym};
 use nim_vm::code_image::{CodeImage, ImageInfo, Layout, PAGE};
 use nim_vm::{Options, Program, ProgramBuilder, Session, Signature, SignatureValue, ValueType};
 use std::collections::BTreeMap;
@@ -70,7 +70,13 @@ fn chain(batch: &str) -> Program {
     b.code.push(Instr::Dim { symbol: Sym(0), from: Reg(0), axis: 0 });
     b.code.push(Instr::Check { from: Reg(0), dims: [n, channels].into(), what });
     let bytes = b.size(&format!("512*({batch})"));
-    b.code.push(Instr::Alloc { out: Reg(1), sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
+    b.code.push(Instr::Alloc {
+        device: DeviceId::HOST,
+        out: Reg(1),
+        sizes: [bytes].into(),
+        apart: [].into(),
+        offsets: [].into(),
+    });
     let weight = b.builder.constant(&Tensor::new(&[64, 64], vec![0f32; 4096]));
     let bias = b.builder.constant(&Tensor::new(&[64], vec![0f32; 64]));
     let kernel = b.builder.kernel("nothing");
@@ -85,7 +91,7 @@ fn chain(batch: &str) -> Program {
             let offset = b.size(&format!("{}*({batch})", 256 * (layer % 2)));
             b.code.push(Instr::View { out, storage: Reg(1), offset, dtype: DType::F32, dims });
         } else {
-            b.code.push(Instr::New { out, dtype: DType::F32, dims });
+            b.code.push(Instr::New { device: DeviceId::HOST, out, dtype: DType::F32, dims });
         }
         let symbols = if batch == "batch" { b.sizes(&[batch]) } else { [].into() };
         let (phases, work) = (b.sizes(&[&format!("ceildiv({batch}, 14)")]), b.size(&format!("4096*({batch})")));
@@ -104,8 +110,14 @@ fn around(steps: usize, make: impl Fn(&mut Build) -> Vec<Instr>) -> Program {
     let (zero, most, i, next) = (b.size("0"), b.size(&steps.to_string()), b.size("i"), b.size("i + 1"));
     let dims = b.sizes(&["4", "4"]);
     let bytes = b.size("1024");
-    b.code.push(Instr::Alloc { out: Reg(1), sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
-    b.code.push(Instr::New { out: Reg(2), dtype: DType::F32, dims });
+    b.code.push(Instr::Alloc {
+        device: DeviceId::HOST,
+        out: Reg(1),
+        sizes: [bytes].into(),
+        apart: [].into(),
+        offsets: [].into(),
+    });
+    b.code.push(Instr::New { device: DeviceId::HOST, out: Reg(2), dtype: DType::F32, dims });
     b.code.push(Instr::Eval { symbol: Sym(1), value: zero });
     let body = make(&mut b);
     let head = b.code.len() as u32;
@@ -158,10 +170,12 @@ fn main() {
         let (offset, dims) = (b.size("64*mod(i, 2)"), b.sizes(&["4", "4"]));
         vec![Instr::View { out: Reg(3), storage: Reg(1), offset, dtype: DType::F32, dims }]
     });
-    each("new", &|b| vec![Instr::New { out: Reg(3), dtype: DType::F32, dims: b.sizes(&["4", "i + 1"]) }]);
+    each("new", &|b| {
+        vec![Instr::New { device: DeviceId::HOST, out: Reg(3), dtype: DType::F32, dims: b.sizes(&["4", "i + 1"]) }]
+    });
     each("index", &|b| {
         vec![
-            Instr::New { out: Reg(3), dtype: DType::I64, dims: [].into() },
+            Instr::New { device: DeviceId::HOST, out: Reg(3), dtype: DType::I64, dims: [].into() },
             Instr::Index { to: Reg(3), values: b.sizes(&["i"]) },
         ]
     });

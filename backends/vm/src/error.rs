@@ -32,6 +32,13 @@ pub enum LoadError {
     Kernel(String),
     /// The bytecode names a runtime function that this runtime does not have.
     Function(String),
+    /// A device has no room for a constant.
+    DeviceMemory {
+        /// Its name.
+        device: String,
+        /// Bytes of the constant.
+        bytes: usize,
+    },
 }
 
 /// What is wrong with a file of constants.
@@ -87,6 +94,9 @@ impl fmt::Display for LoadError {
             LoadError::Kernel(name) => write!(f, "the program calls the kernel `{name}`, which its code does not have"),
             LoadError::Function(name) => {
                 write!(f, "the program calls the runtime function `{name}`, which this runtime does not have")
+            }
+            LoadError::DeviceMemory { device, bytes } => {
+                write!(f, "device `{device}` has no room for a constant of {bytes} bytes")
             }
         }
     }
@@ -198,6 +208,8 @@ pub enum RunErrorKind {
         /// Why.
         message: String,
     },
+    /// The program wants a device that is not there.
+    Device(String),
     /// The program itself is wrong: a register does not hold what an instruction needs.
     Program(String),
 }
@@ -277,6 +289,9 @@ impl fmt::Display for RunErrorKind {
             }
             RunErrorKind::Depth(limit) => write!(f, "functions call each other more than {limit} levels deep"),
             RunErrorKind::Runtime { function, message } => write!(f, "{function}: {message}"),
+            RunErrorKind::Device(name) => {
+                write!(f, "the program runs on a device `{name}`, and nobody said what that is here")
+            }
             RunErrorKind::Program(what) => write!(f, "the program is invalid: {what}"),
         }
     }

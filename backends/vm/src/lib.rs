@@ -8,11 +8,12 @@
 //! values; every failure of a run is a [`RunError`] that names input, dimension and node. Machine code of kernels is
 //! trusted, as that of any program is.
 //!
-//! What it deliberately does not do: it knows neither the IR nor LLVM, and compiles nothing.
+//! What it deliberately does not do: it knows neither the IR nor LLVM, and compiles nothing; a [`Specialiser`] may do that for it.
 #![allow(unsafe_code)]
 
 pub mod bytecode;
 pub mod code_image;
+pub mod device;
 mod error;
 mod guards;
 mod machine;
@@ -20,6 +21,7 @@ pub mod nimx;
 mod program;
 pub mod runtime;
 mod session;
+mod specialise;
 
 pub use error::{ConstantsProblem, LoadError, RunError, RunErrorKind};
 pub use machine::pool::PoolStats;
@@ -29,3 +31,4 @@ pub use program::{
 };
 pub use session::native;
 pub use session::{BoundSession, KernelTime, Options, Profile, Session, SiteTime, Span, Stats};
+pub use specialise::{SpecialiseOptions, SpecialisedShape, SpecialisedState, Specialiser};

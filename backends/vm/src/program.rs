@@ -1,14 +1,19 @@
 //! Programs: what a `.nimx` file holds, loaded and checked, and how one is put together.
 
 use crate::bytecode::size::SizeExpr;
-use crate::bytecode::{self, ConstId, Function, FunctionId, Instr, KernelId, Limits, Names, Origin, Size, Text};
+use crate::bytecode::{
+    self, ConstId, DeviceId, Function, FunctionId, Instr, KernelId, Limits, Names, Origin, Size, Text,
+};
 use crate::code_image::{CodeImage, LoadedCode};
+use crate::device::{Device, Devices};
 use crate::error::LoadError;
-use crate::machine::slot::Slot;
+use crate::machine::pool::Pool;
+use crate::machine::slot::{Slot, TensorRef};
 use crate::nimx;
 use crate::runtime;
 use crate::session;
 use crate::session::native::{Native, NativeProgram};
+use crate::specialise::{Hot, SpecialiseOptions};
 use nim_expr::{EvalError, Expr, ExprPool, Symbol};
 use nim_tensor::{Blob, DType, Tensor, Value, blob::Identity};
 use std::collections::HashMap;
@@ -16,6 +21,7 @@ use std::ffi::c_void;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The type of an input or result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +125,12 @@ pub(crate) struct Contents {
     /// Of native programs, whose functions have no instructions: where symbols come from.
     pub(crate) origins: Option<Vec<Vec<Option<Origin>>>>,
     pub(crate) constants: Vec<Tensor>,
+    /// Names of the devices behind the host, which is number 0.
+    pub(crate) devices: Vec<String>,
+    /// Where each kernel runs.
+    pub(crate) kernel_devices: Vec<DeviceId>,
+    /// Where each constant is.
+    pub(crate) constant_devices: Vec<DeviceId>,
     pub(crate) code: Option<CodeImage>,
 }
 
@@ -131,18 +143,22 @@ pub struct LoadOptions {
     /// The file with the constants of a program that has them in one of their own; beside the program, under the name that
     /// it knows, when absent.
     pub constants: Option<PathBuf>,
+    /// What stands behind the names of devices in the program. One that is missing is told when the program runs.
+    pub devices: Devices,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { check_constants: true, constants: None }
+        LoadOptions { check_constants: true, constants: None, devices: Devices::default() }
     }
 }
 
 /// A kernel: buffers, symbols, and the part of its iterations to run.
-pub(crate) type KernelFn = unsafe extern "C" fn(*const *mut c_void, *const i64, i64, i64);
+pub type KernelFn = unsafe extern "C" fn(*const *mut c_void, *const i64, i64, i64);
 
 pub(crate) struct Inner {
+    /// No other program of the process has it.
+    pub(crate) id: u64,
     pub(crate) contents: Contents,
     /// The functions, ready to run.
     pub(crate) functions: Vec<Function>,
@@ -152,6 +168,8 @@ pub(crate) struct Inner {
     pub(crate) size_forms: Vec<session::Form>,
     /// Constants as registers hold them; strings stay host values.
     pub(crate) constants: Vec<Slot>,
+    /// What stands behind the names of devices.
+    pub(crate) devices: Vec<Option<Arc<dyn Device>>>,
     pub(crate) kernels: Vec<KernelFn>,
     /// Machine code in place of bytecode.
     pub(crate) native: Option<Native>,
@@ -165,6 +183,8 @@ pub(crate) struct Inner {
 #[derive(Clone)]
 pub struct Program {
     pub(crate) inner: Arc<Inner>,
+    /// Programs for shapes that are run often, if somebody makes them.
+    pub(crate) hot: Option<Arc<Hot>>,
 }
 
 impl fmt::Debug for Program {
@@ -193,7 +213,7 @@ impl Program {
     /// # Errors
     /// See [`LoadError`].
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Program, LoadError> {
-        Self::new(nimx::load_file(path.as_ref(), options)?, None)
+        Self::new(nimx::load_file(path.as_ref(), options)?, None, &options.devices)
     }
 
     /// Makes the bytes of a `.nimx` file ready to run.
@@ -212,7 +232,7 @@ impl Program {
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         options: &LoadOptions,
     ) -> Result<Program, LoadError> {
-        Self::new(nimx::load_bytes(Blob::new(bytes), options)?, None)
+        Self::new(nimx::load_bytes(Blob::new(bytes), options)?, None, &options.devices)
     }
 
     /// Loads a shared library that `nim-compile --emit=so` made. It stays loaded for ever.
@@ -241,10 +261,10 @@ impl Program {
             .map_err(|found| LoadError::Version { found: found as u32, expected: session::native::ABI as u32 })?;
         // It was linked, not sent: nothing can have happened to its constants.
         let options = LoadOptions { check_constants: false, ..LoadOptions::default() };
-        Self::new(nimx::load_bytes(Blob::new(native.tables), &options)?, Some(native))
+        Self::new(nimx::load_bytes(Blob::new(native.tables), &options)?, Some(native), &options.devices)
     }
 
-    fn new(loaded: nimx::Limited, native: Option<Native>) -> Result<Program, LoadError> {
+    fn new(loaded: nimx::Limited, native: Option<Native>, devices: &Devices) -> Result<Program, LoadError> {
         let nimx::Limited { contents, code } = loaded;
         let library: Vec<_> = contents.texts.iter().map(|text| runtime::find(text)).collect();
         let kernel = |name: &String| {
@@ -258,7 +278,8 @@ impl Program {
         let kernels = match &native {
             Some(native) => {
                 let fits = (native.functions.len(), native.kernels.len());
-                if contents.origins.is_none() || fits != (contents.functions.len(), contents.kernels.len()) {
+                let placed = !contents.devices.is_empty();
+                if placed || contents.origins.is_none() || fits != (contents.functions.len(), contents.kernels.len()) {
                     return Err(LoadError::Damaged("tables"));
                 }
                 native.kernels.to_vec()
@@ -268,7 +289,8 @@ impl Program {
                 contents.kernels.iter().map(kernel).collect::<Result<_, LoadError>>()?
             }
         };
-        let constants = contents.constants.iter().map(|tensor| Slot::from_value(&tensor.clone().into())).collect();
+        let found: Vec<_> = contents.devices.iter().map(|name| devices.get(name).cloned()).collect();
+        let constants = constants(&contents, &found)?;
         let mut functions = contents.functions.clone();
         if native.is_none() {
             functions = functions.iter().map(session::prepare).collect();
@@ -277,9 +299,21 @@ impl Program {
         let origins = contents.origins.clone();
         let origins = origins.unwrap_or_else(|| contents.functions.iter().map(Function::origins).collect());
         let size_forms = contents.sizes.iter().map(session::Form::of).collect();
-        let inner =
-            Inner { contents, functions, origins, size_forms, constants, kernels, native, library, _code: code };
-        Ok(Program { inner: Arc::new(inner) })
+        static PROGRAMS: AtomicU64 = AtomicU64::new(0);
+        let inner = Inner {
+            id: PROGRAMS.fetch_add(1, Ordering::Relaxed),
+            contents,
+            functions,
+            origins,
+            size_forms,
+            constants,
+            devices: found,
+            kernels,
+            native,
+            library,
+            _code: code,
+        };
+        Ok(Program { inner: Arc::new(inner), hot: None })
     }
 
     /// What it takes and gives.
@@ -298,6 +332,10 @@ impl Program {
     pub fn constant_bytes(&self) -> usize {
         self.inner.contents.constants.iter().map(|c| c.bytes().len()).sum()
     }
+    /// Names of the devices that it wants besides the host.
+    pub fn devices(&self) -> &[String] {
+        &self.inner.contents.devices
+    }
     /// The bytecode as text.
     pub fn disassemble(&self) -> String {
         disassemble(&self.inner.contents)
@@ -306,14 +344,49 @@ impl Program {
     /// What the program checks each time it runs and what its kernels choose by the dimensions they get, line by line, each with the
     /// symbol that it is about and the node that it comes from. Empty where all is known. Native programs tell the choices only.
     pub fn explain_guards(&self) -> String {
-        crate::guards::explain(&self.inner.contents)
+        let mut out = crate::guards::explain(&self.inner.contents);
+        if let Some(SpecialiseOptions { after, programs, .. }) = self.specialise_options() {
+            let _ = writeln!(
+                out,
+                "shapes: one that is run {after} times gets a program of its own; at most {programs} have one"
+            );
+        }
+        out
     }
+}
+
+/// Constants as registers hold them, on their devices; none of a device that is not there.
+fn constants(contents: &Contents, devices: &[Option<Arc<dyn Device>>]) -> Result<Vec<Slot>, LoadError> {
+    let mut pools: HashMap<DeviceId, Arc<Pool>> = HashMap::new();
+    let mut place = |(tensor, &id): (&Tensor, &DeviceId)| {
+        let slot = Slot::from_value(&tensor.clone().into());
+        let Some(at) = id.index().checked_sub(1) else { return Ok(slot) };
+        let Some(device) = devices.get(at).cloned().flatten() else { return Ok(Slot::Empty) };
+        let name = &contents.devices[at];
+        let Slot::Tensor(from) = &slot else {
+            return Err(LoadError::Bytecode(format!("a constant that is no tensor of numbers is on device `{name}`")));
+        };
+        let full = || LoadError::DeviceMemory { device: name.clone(), bytes: from.byte_len() };
+        let pool = pools.entry(id).or_insert_with(|| Pool::on(usize::MAX, id, device.clone()));
+        let block = pool.allocate(from.byte_len()).map_err(|_| full())?;
+        // SAFETY: the block has as many bytes, and is the device's.
+        unsafe { device.copy_in(from.read_ptr(), block.as_ptr() as u64, from.byte_len()) };
+        TensorRef::in_block(block, 0, from.dtype(), from.dims().into()).map(Slot::Tensor).ok_or_else(full)
+    };
+    contents.constants.iter().zip(&contents.constant_devices).map(&mut place).collect()
 }
 
 /// Checks all bytecode.
 fn verify(contents: &Contents, library: &[Option<runtime::Function>]) -> Result<(), LoadError> {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let sizes: Vec<u32> = contents.sizes.iter().map(SizeExpr::registers).collect();
+    let mut placed = contents.kernel_devices.iter().chain(&contents.constant_devices);
+    let fits = (contents.kernel_devices.len(), contents.constant_devices.len());
+    if fits != (contents.kernels.len(), contents.constants.len())
+        || !placed.all(|id| id.index() <= contents.devices.len())
+    {
+        return Err(LoadError::Bytecode("the table of devices does not fit kernels and constants".into()));
+    }
     let functions: Vec<(u32, u32)> = contents.functions.iter().map(|f| (f.inputs, f.outputs)).collect();
     let main = contents.functions.first().ok_or_else(|| LoadError::Bytecode("there is no function".into()))?;
     let signature = &contents.signature;
@@ -328,6 +401,7 @@ fn verify(contents: &Contents, library: &[Option<runtime::Function>]) -> Result<
             constants: count(contents.constants.len()),
             kernels: count(contents.kernels.len()),
             texts: count(contents.texts.len()),
+            devices: count(contents.devices.len()).saturating_add(1),
             sizes: &sizes,
             functions: &functions,
         };
@@ -362,8 +436,19 @@ fn disassemble(contents: &Contents) -> String {
     };
     let signature = &contents.signature;
     let _ = writeln!(out, "program({}) -> ({})", list(&signature.inputs), list(&signature.outputs));
+    let device = |i: u32| match i.checked_sub(1) {
+        None => "host".to_owned(),
+        Some(at) => contents.devices.get(at as usize).cloned().unwrap_or_default(),
+    };
+    let on = |id: Option<&DeviceId>| match id {
+        None | Some(&DeviceId::HOST) => String::new(),
+        Some(id) => format!(" on {}", device(id.0)),
+    };
     for (i, constant) in contents.constants.iter().enumerate() {
-        let _ = writeln!(out, "constant #{i}: {constant:?}");
+        let _ = writeln!(out, "constant #{i}: {constant:?}{}", on(contents.constant_devices.get(i)));
+    }
+    for (kernel, id) in contents.kernels.iter().zip(&contents.kernel_devices).filter(|(_, id)| **id != DeviceId::HOST) {
+        let _ = writeln!(out, "kernel @{kernel}{}", on(Some(id)));
     }
     let text = |list: &[String], i: u32| list.get(i as usize).cloned().unwrap_or_default();
     for function in &contents.functions {
@@ -376,6 +461,7 @@ fn disassemble(contents: &Contents) -> String {
             kernel: &|i| text(&contents.kernels, i),
             function: &functions,
             symbol: &|i| text(&function.symbols, i),
+            device: &device,
         };
         let mut last = None;
         for (i, instr) in function.code.iter().enumerate() {
@@ -415,7 +501,7 @@ pub struct ProgramBuilder {
     text_ids: HashMap<String, Text>,
     size_ids: HashMap<(SizeExpr, String), Size>,
     kernel_ids: HashMap<String, KernelId>,
-    constant_ids: HashMap<(Identity, DType, Vec<usize>), ConstId>,
+    constant_ids: HashMap<(Identity, DType, Vec<usize>, DeviceId), ConstId>,
 }
 
 impl ProgramBuilder {
@@ -476,8 +562,29 @@ impl ProgramBuilder {
         let id = KernelId(self.contents.kernels.len() as u32);
         self.contents.kernels.push(name.to_owned());
         self.contents.costs.push(None);
+        self.contents.kernel_devices.push(DeviceId::HOST);
         self.kernel_ids.insert(name.to_owned(), id);
         id
+    }
+
+    /// A device by its name; without one it is the host.
+    pub fn device(&mut self, name: &str) -> DeviceId {
+        if name.is_empty() {
+            return DeviceId::HOST;
+        }
+        let known = self.contents.devices.iter().position(|known| known == name);
+        let at = known.unwrap_or_else(|| {
+            self.contents.devices.push(name.to_owned());
+            self.contents.devices.len() - 1
+        });
+        DeviceId(at as u32 + 1)
+    }
+
+    /// Says where a kernel runs; it is the host if nobody does.
+    pub fn run_on(&mut self, kernel: KernelId, device: DeviceId) {
+        if let Some(place) = self.contents.kernel_devices.get_mut(kernel.index()) {
+            *place = device;
+        }
     }
 
     /// Says what a kernel costs.
@@ -487,15 +594,21 @@ impl ProgramBuilder {
         }
     }
 
-    /// A constant. The same bytes under the same type are kept once.
+    /// A constant on the host. The same bytes under the same type are kept once.
     pub fn constant(&mut self, tensor: &Tensor) -> ConstId {
-        let key = tensor.blob().map(|b| (b.identity(), tensor.dtype(), tensor.dims().to_vec()));
+        self.constant_on(tensor, DeviceId::HOST)
+    }
+
+    /// As [`ProgramBuilder::constant`], on a device: it is put there when the program is loaded.
+    pub fn constant_on(&mut self, tensor: &Tensor, device: DeviceId) -> ConstId {
+        let key = tensor.blob().map(|b| (b.identity(), tensor.dtype(), tensor.dims().to_vec(), device));
         if let Some(&id) = key.as_ref().and_then(|k| self.constant_ids.get(k)) {
             return id;
         }
         let id = ConstId(self.contents.constants.len() as u32);
         // The builder holds the tensor, so no other gets its identity and the key stays true.
         self.contents.constants.push(tensor.clone());
+        self.contents.constant_devices.push(device);
         if let Some(key) = key {
             self.constant_ids.insert(key, id);
         }
@@ -587,12 +700,20 @@ impl ProgramBuilder {
     /// # Errors
     /// As [`Program::from_bytes`].
     pub fn into_program(self) -> Result<Program, LoadError> {
+        self.into_program_on(&Devices::default())
+    }
+
+    /// As [`ProgramBuilder::into_program`], with what stands behind the names of its devices.
+    ///
+    /// # Errors
+    /// As [`Program::from_bytes`].
+    pub fn into_program_on(self, devices: &Devices) -> Result<Program, LoadError> {
         let mut contents = self.contents;
         let code = match contents.code.take() {
             Some(image) => Some(LoadedCode::load(&image).map_err(LoadError::Code)?),
             None => None,
         };
-        Program::new(nimx::Limited { contents, code }, None)
+        Program::new(nimx::Limited { contents, code }, None, devices)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Made, Tensor, Value};
-use nim_vm::bytecode::{Callee, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym, Text};
+use nim_vm::bytecode::{Callee, DeviceId, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym, Text};
 use nim_vm::code_image::{CodeImage, ImageInfo, Layout, PAGE};
 use nim_vm::{
     AdtType, BoundSession, KernelCost, LoadError, LoadOptions, Options, Program, ProgramBuilder, RunErrorKind, Session,
@@ -101,7 +101,7 @@ fn add_seven() -> ProgramBuilder {
     b.push(Instr::Check { from: Reg(1), dims: more, what: y });
     let (lhs, rhs, message) = (b.size("N"), b.size("1000000"), b.builder.text("too long"));
     b.push(Instr::Guard { kind: Relation::LessOrEqual, lhs, rhs, message });
-    b.push(Instr::New { out: Reg(2), dtype: DType::I64, dims });
+    b.push(Instr::New { device: DeviceId::HOST, out: Reg(2), dtype: DType::I64, dims });
     let (kernel, symbols, phases, work) = (b.builder.kernel("add"), b.sizes(&["7"]), b.sizes(&["N"]), b.size("N"));
     b.push(Instr::Invoke { kernel, ins: [Reg(0)].into(), outs: [Reg(2)].into(), symbols, phases, work });
     b.push(Instr::Kill { regs: [Reg(0), Reg(1)].into() });
@@ -189,13 +189,13 @@ fn squares(limit: Option<&str>) -> ProgramBuilder {
     b.signature(&[("n", DType::I64, &[])], &[("all", DType::I64, &["n"]), ("last", DType::I64, &[])]);
     let (n, i) = (b.sym("n"), b.sym("i"));
     b.push(Instr::Bind { from: Reg(0), symbols: [n].into() });
-    b.push(Instr::New { out: Reg(2), dtype: DType::I64, dims: [].into() });
+    b.push(Instr::New { device: DeviceId::HOST, out: Reg(2), dtype: DType::I64, dims: [].into() });
     let (zero, next, square) = (b.size("0"), b.size("i + 1"), b.sizes(&["i*i"]));
     b.push(Instr::Index { to: Reg(2), values: [zero].into() });
     b.push(Instr::Eval { symbol: i, value: zero });
     let (lhs, rhs) = (b.size("i"), b.size(limit.unwrap_or("n")));
     b.push(Instr::JumpUnlessLess { lhs, rhs, target: Label(11) });
-    b.push(Instr::New { out: Reg(3), dtype: DType::I64, dims: [].into() });
+    b.push(Instr::New { device: DeviceId::HOST, out: Reg(3), dtype: DType::I64, dims: [].into() });
     b.push(Instr::Index { to: Reg(3), values: square });
     b.push(Instr::Push { to: Reg(1), from: Reg(3) });
     b.push(Instr::Move { out: Reg(2), from: Reg(3) });
@@ -233,7 +233,7 @@ fn functions_call_themselves() {
         let n = b.sym("n");
         b.push(Instr::JumpUnless { condition: Reg(0), target: Label(5 + behind.len() as u32) });
         b.push(Instr::Bind { from: Reg(0), symbols: [n].into() });
-        b.push(Instr::New { out: Reg(1), dtype: DType::I64, dims: [].into() });
+        b.push(Instr::New { device: DeviceId::HOST, out: Reg(1), dtype: DType::I64, dims: [].into() });
         let less = b.sizes(&["n - 1"]);
         b.push(Instr::Index { to: Reg(1), values: less });
         let callee = Callee::Function(FunctionId(0));
@@ -304,7 +304,7 @@ fn sizes_that_cannot_be_are_explained() {
     let n = b.sym("N");
     b.push(Instr::Dim { symbol: n, from: Reg(0), axis: 0 });
     let dims = b.sizes(&["N - 3", "9223372036854775807*N*N"]);
-    b.push(Instr::New { out: Reg(1), dtype: DType::F32, dims });
+    b.push(Instr::New { device: DeviceId::HOST, out: Reg(1), dtype: DType::F32, dims });
     b.push(Instr::Return { values: [Reg(1)].into() });
     b.define(FunctionId(0), 2, 1, 1);
     let program = b.builder.into_program().unwrap();
@@ -392,7 +392,7 @@ fn hostile_bytecode_is_refused() {
     refused(Instr::Call { callee: Callee::Value(Reg(2)), ins: [].into(), outs: [].into() });
     refused(Instr::Make { out: Reg(0), maker: Maker::Function(FunctionId(0)), fields: [Reg(0)].into() });
     refused(Instr::Match { value: Reg(0), targets: [Label(0)].into(), fields: [].into() });
-    refused(Instr::New { out: Reg(0), dtype: DType::String, dims: [].into() });
+    refused(Instr::New { device: DeviceId::HOST, out: Reg(0), dtype: DType::String, dims: [].into() });
     refused(Instr::Return { values: [Reg(0)].into() });
 
     // What registers hold is known only at run time: these fail there, and touch nothing.
@@ -410,7 +410,13 @@ fn hostile_bytecode_is_refused() {
     fails(&|b| b.push(Instr::Reshape { out: Reg(1), from: Reg(2), dims: [].into() }));
     fails(&|b| {
         let (bytes, offset, dims) = (b.size("64"), b.size("60"), b.sizes(&["2"]));
-        b.push(Instr::Alloc { out: Reg(1), sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
+        b.push(Instr::Alloc {
+            device: DeviceId::HOST,
+            out: Reg(1),
+            sizes: [bytes].into(),
+            apart: [].into(),
+            offsets: [].into(),
+        });
         b.push(Instr::View { out: Reg(2), storage: Reg(1), offset, dtype: DType::F32, dims });
     });
     fails(&|b| {
@@ -420,7 +426,7 @@ fn hostile_bytecode_is_refused() {
     });
     fails(&|b| {
         let (dims, offset) = (b.sizes(&["5"]), b.size("16"));
-        b.push(Instr::New { out: Reg(1), dtype: DType::I64, dims });
+        b.push(Instr::New { device: DeviceId::HOST, out: Reg(1), dtype: DType::I64, dims });
         b.push(Instr::Copy { from: Reg(0), to: Reg(1), offset });
     });
     fails(&|b| b.push(Instr::JumpUnless { condition: Reg(0), target: Label(0) }));
@@ -502,7 +508,7 @@ fn state() -> Program {
     b.node = Some(b.builder.text("Add_1"));
     b.push(Instr::Dim { symbol: n, from: Reg(0), axis: 0 });
     let dims = b.sizes(&["N"]);
-    b.push(Instr::New { out: Reg(1), dtype: DType::I64, dims });
+    b.push(Instr::New { device: DeviceId::HOST, out: Reg(1), dtype: DType::I64, dims });
     let (kernel, symbols, phases, work) = (b.builder.kernel("add"), b.sizes(&["7"]), b.sizes(&["N"]), b.size("N"));
     b.push(Instr::Invoke { kernel, ins: [Reg(0)].into(), outs: [Reg(1)].into(), symbols, phases, work });
     b.push(Instr::Return { values: [Reg(1)].into() });

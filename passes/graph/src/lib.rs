@@ -5,6 +5,7 @@
 //! * [`infer_shapes`]: every dimension gets an expression; what types claim beyond that becomes guards.
 //! * [`lift_lambdas`]: functions that are written where they are used become functions of the module.
 //! * [`precision`]: contractions read `bf16` or `f16`.
+//! * [`set_shapes()`]: a model for just one shape of its inputs.
 //! * [`graph_to_dataflow`]: every numeric op becomes one or more `dataflow.map`.
 
 mod affine;
@@ -18,6 +19,7 @@ mod invariant;
 pub mod lift_lambdas;
 pub mod precision;
 mod register;
+mod set_shapes;
 pub mod simplify;
 pub mod to_dataflow;
 
@@ -26,5 +28,6 @@ pub use infer_shapes::infer_shapes;
 pub use lift_lambdas::lift_lambdas;
 pub use precision::Precision;
 pub use register::{register, register_fold};
+pub use set_shapes::set_shapes;
 pub use simplify::{SimplifyOptions, simplify};
 pub use to_dataflow::graph_to_dataflow;

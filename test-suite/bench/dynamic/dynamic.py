@@ -3,7 +3,8 @@
 
     dynamic.py [--tools DIR] [--rounds N] [--full] [--cpu-time] [--json] [WORKLOAD...]
 
-Workloads: lstm, tree, forest (DyNet batches 64 trees), bert, static, dense; each runs in a process of its own (DyNet is configured
+Workloads: lstm, tree, forest (DyNet batches 64 trees), bert, static, dense, memory (the peak beside what buffers of their own would take,
+and beside what lives at the same time, which no placement can be below); each runs in a process of its own (DyNet is configured
 once a process) on one pinned core, ours through libnim. For each sequence, tree
 or shape all sides take their turns, so that what else happens on the machine happens to all of them. A figure is the median of the rounds,
 a ratio the median of the rounds' ratios. Results are compared with the peer's. `bar` is what the ratio has to stay below. Peers are what
@@ -13,6 +14,7 @@ requirements.txt names; one that is not installed is left out.
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -23,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-ALL = ["lstm", "tree", "forest", "bert", "static", "dense"]
+ALL = ["lstm", "tree", "forest", "bert", "static", "dense", "memory"]
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
@@ -214,6 +216,44 @@ class Bench:
             self.row(f"dense {k}x{n}, worst of M=1..256", [ratio], {"static": [1.0]}, 1.05, "ratio", wrong, f"at M={rows}; {over} of {len(points)} over")
             if not self.args.json:
                 plot(points)
+
+
+    def memory(self):
+        for name, shapes in MEMORY.items():
+            path, _ = self.compile(folder(self.args.models, name) / "model.onnx", "memory")
+            shown = subprocess.run([self.args.tools / "nim-run", path, "--disassemble"], check=True, capture_output=True, text=True).stdout
+            inputs = shown.split(") -> (")[0].removeprefix("program(").split(", ")
+            arenas = re.findall(r" alloc .*sizes=\[(.*)\] apart=(\[.*\]) offsets", shown)
+            fresh = re.findall(r" new .*dims=\[(.*)\]", shown)
+            for sizes in shapes:
+                session, symbols, feed = self.session(path), {}, []
+                for text in inputs:
+                    dims = re.findall(r"\[([^]]*)\]x|(\d+)x", text)
+                    shape = [int(number or sizes[at]) for at, (_, number) in enumerate(dims)]
+                    symbols |= {symbol: size for (symbol, _), size in zip(dims, shape) if symbol}
+                    feed.append(np.ones(shape, np.int64 if text.endswith("xi64>") else np.float32))
+                session.set_arrays(feed)
+                session.run()
+                # Formulas of the bytecode are expressions of Python too.
+                known = symbols | {"floordiv": lambda a, b: a // b, "ceildiv": lambda a, b: -(-a // b), "mod": lambda a, b: a % b, "min": min, "max": max}
+                results = sum(4 * int(np.prod(eval(f"[{dims}]", known))) for dims in fresh)
+                own, alive = results, results
+                for sizes_text, apart in arenas:
+                    bytes = [-(-n // 64) * 64 for n in eval(f"[{sizes_text}]", known)]
+                    own += sum(bytes)
+                    # Those that a buffer must not overlap live when it is made.
+                    alive += max(size + sum(bytes[k] for k in others) for size, others in zip(bytes, eval(apart)))
+                at, peak = "x".join(map(str, sizes)), session.peak()
+                self.row(f"{name.split('/')[-1]}, {at}", [peak / 1e3], {"apart": [own / 1e3]}, 0.6, "kB", note="buffers of their own")
+                self.row("", [peak / 1e3], {"alive": [alive / 1e3]}, 1.1, "kB", note="what lives at a time")
+            path.unlink()
+
+
+# Shapes of the inputs; numbers of the model stay.
+MEMORY = {
+    "bert_base": [(1, 4), (1, 53), (1, 100), (4, 128)],
+    "rapidocr-onnxruntime/ch_PP-OCRv4_det_infer": [(1, 3, 320, 320), (1, 3, 736, 1280), (2, 3, 352, 480)],
+}
 
 
 def plot(points):

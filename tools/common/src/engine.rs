@@ -4,9 +4,12 @@ use crate::{Failure, Interface, Stage, flags::CompileFlags, source::verified};
 use clap::ValueEnum;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
-use nim_vm::{LoadOptions, Program, Session};
+pub use nim_vm::Program;
+pub use nim_vm::device::{CpuDevice, Device, Devices};
+use nim_vm::{LoadOptions, Session};
 pub use nim_vm::{Options as RunOptions, PoolStats, Profile, Roof, SiteTime};
-use std::{fmt, path::Path, time::Instant};
+pub use nim_vm::{SpecialiseOptions, SpecialisedShape, Specialiser};
+use std::{fmt, path::Path, sync::Arc, time::Instant};
 
 /// What runs a model.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ValueEnum)]
@@ -106,14 +109,30 @@ impl Engine {
     ///
     /// # Errors
     /// A file that is no program, is damaged, or is for another machine.
-    pub fn load(path: &Path, constants: Option<&Path>, run: RunOptions) -> Result<Engine, Failure> {
-        let options = LoadOptions { constants: constants.map(Path::to_owned), ..LoadOptions::default() };
-        let program = match path.extension() {
-            Some(extension) if extension == "so" => Program::load_shared(path),
-            _ => Program::load_with(path, &options),
-        };
-        let program = program.map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))?;
+    pub fn load(path: &Path, constants: Option<&Path>, devices: &Devices, run: RunOptions) -> Result<Engine, Failure> {
+        let program = load(path, constants, devices)?;
         Ok(Engine::program(Interface::of_program(program.signature()), &program, run, 0.0))
+    }
+
+    /// Has programs made for shapes that are run often; of a program that has not run yet. The interpreter needs none.
+    pub fn specialise(&mut self, maker: Arc<dyn Specialiser>, options: SpecialiseOptions) {
+        if let Runner::Program(session) = &mut self.runner {
+            let program = session.program().specialised_by(maker, options);
+            **session = Session::new(&program, session.options().clone());
+        }
+    }
+
+    /// Shapes that it was run with and what became of them, where programs are made for some.
+    pub fn specialised(&self) -> Vec<SpecialisedShape> {
+        match &self.runner {
+            Runner::Interpreter { .. } => vec![],
+            Runner::Program(session) => session.program().specialised(),
+        }
+    }
+
+    /// Whether a program for some shape is being made.
+    pub fn is_specialising(&self) -> bool {
+        matches!(&self.runner, Runner::Program(session) if session.program().is_specialising())
     }
 
     /// What the model takes and gives.
@@ -182,6 +201,14 @@ impl Engine {
         }
     }
 
+    /// The same on each device besides the host.
+    pub fn device_memory(&self) -> Vec<(String, PoolStats)> {
+        match &self.runner {
+            Runner::Interpreter { .. } => vec![],
+            Runner::Program(session) => session.device_memory(),
+        }
+    }
+
     /// Bytes of its constants, as kernels read them; not known of the interpreter.
     pub fn constant_bytes(&self) -> Option<usize> {
         match &self.runner {
@@ -201,6 +228,20 @@ impl Engine {
             Runner::Program(session) => session.run(inputs).map_err(|e| Failure::new(Stage::Run, e.to_string())),
         }
     }
+}
+
+/// Maps a compiled program, as [`Engine::load`] does.
+///
+/// # Errors
+/// A file that is no program, is damaged, or is for another machine.
+pub fn load(path: &Path, constants: Option<&Path>, devices: &Devices) -> Result<Program, Failure> {
+    let (constants, devices) = (constants.map(Path::to_owned), devices.clone());
+    let options = LoadOptions { constants, devices, ..LoadOptions::default() };
+    let program = match path.extension() {
+        Some(extension) if extension == "so" => Program::load_shared(path),
+        _ => Program::load_with(path, &options),
+    };
+    program.map_err(|e| Failure::new(Stage::Load, format!("{}: {e}", path.display())))
 }
 
 /// The most memory that this process has had, in bytes; Linux only.

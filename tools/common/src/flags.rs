@@ -15,7 +15,8 @@ pub struct ImportFlags {
     /// Make an input a constant: NAME=@FILE.npy, NAME=@FILE.pb or NAME=2xi64=1,2.
     #[arg(long, value_name = "NAME=VALUE")]
     pub constant: Vec<InputSpec>,
-    /// Give an input this shape instead of the file's: NAME=[N]x3x224x224, where [N] is a symbol; NAME= for a scalar.
+    /// Give an input this shape instead of the file's: NAME=[N]x3x224x224, where [N] is a symbol; NAME= for a scalar. In a model of
+    /// the IR numbers may stand in the place of symbols.
     #[arg(long, value_name = "NAME=SHAPE")]
     pub input_shape: Vec<InputShape>,
 }
@@ -93,8 +94,8 @@ pub struct CompileFlags {
     /// Do not fuse maps.
     #[arg(long)]
     pub no_fuse: bool,
-    /// Run kernels on another device: those whose names match PATTERN, in which * stands for anything. The interpreter takes
-    /// any name for a device, with memory of its own.
+    /// Run kernels on another device: those whose names match PATTERN, in which * stands for anything. Each device has
+    /// memory of its own. The interpreter takes any name, nim-run --device says what one is for a compiled program.
     #[arg(long, value_name = "PATTERN:DEVICE")]
     pub place: Vec<String>,
     /// Give each buffer memory of its own instead of planning what shares it: for finding errors.

@@ -1,8 +1,8 @@
 //! Model files to modules.
 
-use crate::{Failure, Stage, files};
+use crate::{Failure, Interface, Stage, files};
 use nim_ir::{Context, Module, verifier::verify_module};
-use nim_onnx::{ImportOptions, LoadedModel};
+use nim_onnx::{ImportOptions, InputDim, LoadedModel};
 use nim_tensor::Blob;
 use nim_text::ParseOptions;
 use std::path::{Path, PathBuf};
@@ -90,12 +90,12 @@ impl Source {
     /// # Errors
     /// All diagnostics of import or parser, else those of the verifier.
     pub fn module(&self, ctx: &Context, options: &ImportOptions) -> Result<Module, Failure> {
-        let asked = options.symbolic_inputs || !options.constants.is_empty() || !options.shapes.is_empty();
+        let asked = options.symbolic_inputs || !options.constants.is_empty();
         if let (true, Source::Text { name, .. } | Source::Bytecode { name, .. }) = (asked, self) {
-            let flags = "--symbolic-inputs, --constant and --input-shape say how an ONNX model is imported";
+            let flags = "--symbolic-inputs and --constant say how an ONNX model is imported";
             return Err(Failure::new(Stage::Import, format!("{name}: {flags}; this is one of the IR already")));
         }
-        let module = match self {
+        let mut module = match self {
             Source::Onnx(model) => {
                 nim_onnx::import(ctx, model, options).map_err(|d| Failure::diagnostics(Stage::Import, ctx, &d))?
             }
@@ -112,8 +112,31 @@ impl Source {
                 .map_err(|found| Failure::diagnostics(Stage::Import, ctx, &[found]))?,
         };
         verified(ctx, &module)?;
+        if self.onnx().is_none() && !options.shapes.is_empty() {
+            shaped(ctx, &mut module, options)?;
+            verified(ctx, &module)?;
+        }
         Ok(module)
     }
+}
+
+/// Gives inputs of a module of the IR the shapes that they are asked to have.
+fn shaped(ctx: &Context, module: &mut Module, options: &ImportOptions) -> Result<(), Failure> {
+    let fail = |message: String| Err(Failure::new(Stage::Import, format!("--input-shape: {message}")));
+    let interface = Interface::of_function(ctx, module, "main")?;
+    let mut wanted = vec![None; interface.inputs.len()];
+    for (name, dims) in &options.shapes {
+        let Some(at) = interface.input(name) else { return fail(format!("the model has no input {name:?}")) };
+        let number = |dim: &InputDim| match dim {
+            InputDim::Size(size) => Some(*size),
+            InputDim::Symbol(_) => None,
+        };
+        let Some(dims) = dims.iter().map(number).collect::<Option<Vec<i64>>>() else {
+            return fail(format!("{name:?}: a model of the IR has its symbols; only numbers can stand in their place"));
+        };
+        wanted[at] = Some(dims);
+    }
+    nim_graph_passes::set_shapes(ctx, module, "main", &wanted).or_else(fail)
 }
 
 /// Fails with everything the verifier finds.

@@ -55,6 +55,7 @@ fn kind(ty: &str, many: bool) -> String {
         "Sym" => ("symbol register", "symbol registers"),
         "Size" => ("size", "sizes"),
         "ConstId" => ("constant", "constants"),
+        "DeviceId" => ("device", "devices"),
         "KernelId" => ("kernel", "kernels"),
         "Text" => ("text", "texts"),
         "Label" => ("instruction of the function", "instructions of the function"),

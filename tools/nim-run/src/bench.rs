@@ -2,7 +2,7 @@
 
 use nim_tensor::Value;
 use nim_tools::{Engine, Failure};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Milliseconds of runs.
 #[derive(Clone, Debug)]
@@ -40,6 +40,17 @@ impl Timing {
         let median_ms = if times.len() % 2 == 1 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 };
         Timing { runs: times.len(), min_ms: times[0], median_ms, max_ms: times[times.len() - 1] }
     }
+}
+
+/// Runs until the shape of the inputs has been run so often, and whatever is made for it then is there.
+pub fn settle(engine: &mut Engine, inputs: &[Value], runs: u64) -> Result<(), Failure> {
+    for _ in 0..runs {
+        engine.run(inputs)?;
+    }
+    while engine.is_specialising() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod bench;
 mod model;
 mod profile;
 mod report;
+mod specialise;
 mod test_data;
 
 use bench::Timing;
@@ -75,6 +76,10 @@ struct Cli {
     /// The file with the constants, of a .nimx that was compiled with --constants; else the one beside it.
     #[arg(long, value_name = "FILE")]
     constants: Option<PathBuf>,
+    /// What the program's device NAME is here: KIND is cpu, the processor with memory of its own. Programs have the devices that
+    /// --place gave them.
+    #[arg(long, value_name = "NAME=KIND")]
+    device: Vec<String>,
     /// Threads that compile, and that work on one kernel.
     #[arg(long, value_name = "N", default_value_t = all_threads())]
     threads: usize,
@@ -87,6 +92,10 @@ struct Cli {
     /// The most steps of loops and calls in one run.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
+    /// Compile a shape of the inputs that was run N times for itself, in the background: runs never wait for that, but those that
+    /// warm up for --bench do. At most 4 shapes; off unless asked for.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    specialise_after: Option<u64>,
     /// One JSON object on standard output instead of text.
     #[arg(long)]
     json: bool,
@@ -124,6 +133,9 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
         None => once(cli, &mut model.engine, &mut report)?,
     };
     if cli.bench > 0 {
+        if let Some(after) = cli.specialise_after {
+            bench::settle(&mut model.engine, &inputs, after)?;
+        }
         let timing = Timing::measure(&mut model.engine, &inputs, cli.warmup.unwrap_or(2), cli.bench)?;
         report.timing(cli, timing)?;
     }

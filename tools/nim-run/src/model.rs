@@ -1,16 +1,18 @@
 //! Opening a model. This tool knows no compiler: what is not compiled yet goes through `nim-compile`, which lies beside it.
 //! So a compiled program starts at once, and takes no memory for a compiler that it does not need.
 
-use crate::Cli;
+use crate::{Cli, specialise::Compiler};
 use nim_onnx::ImportOptions;
 use nim_tools::{
     Backend, Engine, Failure, RunOptions, Stage,
+    engine::{CpuDevice, Device, Devices, SpecialiseOptions},
     files::{self, Scratch},
     source::{Source, context},
 };
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     time::Instant,
 };
 
@@ -48,7 +50,15 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
                 format!("{}: {flags}; this is compiled already", cli.model.display()),
             ));
         }
+        if cli.specialise_after.is_some() {
+            let message = "--specialise-after compiles the model again: give it, .onnx or .nir";
+            return Err(Failure::new(Stage::Load, format!("{}: {message}", cli.model.display())));
+        }
         return program(cli, &cli.model, only, 0.0);
+    }
+    if cli.specialise_after.is_some() && (backend != Backend::Cpu || files::is_stdio(&cli.model)) {
+        let message = "--specialise-after compiles the model again for --backend=cpu: it needs a file";
+        return Err(Failure::new(Stage::Load, message));
     }
     if !files::is_stdio(&cli.model) {
         readable(&cli.model)?;
@@ -67,9 +77,17 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
         Backend::Cpu | Backend::Native => {
             let scratch = files::scratch("nim-run")?;
             let emit = if backend == Backend::Cpu { "nimx" } else { "so" };
+            let again = |_| Compiler::new(compiler()?, &cli.model, &cli.import, &cli.compile, &devices(cli)?);
+            let again = cli.specialise_after.map(again).transpose()?;
             // What is loaded stays mapped when its name is gone.
             let (path, compile_ms) = compile(cli, &scratch, &format!("model.{emit}"), emit)?;
-            program(cli, &path, backend, compile_ms)
+            let mut model = program(cli, &path, backend, compile_ms)?;
+            if let (Some(after), Some(again)) = (cli.specialise_after, again) {
+                let inputs = model.engine.interface().inputs.iter().map(|port| port.name.clone()).collect();
+                let options = SpecialiseOptions { after, ..SpecialiseOptions::default() };
+                model.engine.specialise(Arc::new(again.with_inputs(inputs)), options);
+            }
+            Ok(model)
         }
     }
 }
@@ -97,8 +115,26 @@ fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<
         max_steps: cli.max_steps.unwrap_or(unlimited.max_steps),
         ..unlimited
     };
-    let engine = Engine::load(path, cli.constants.as_deref(), options)?;
+    let engine = Engine::load(path, cli.constants.as_deref(), &devices(cli)?, options)?;
     Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
+}
+
+/// What stands behind the names of devices.
+fn devices(cli: &Cli) -> Result<Devices, Failure> {
+    let mut devices = Devices::default();
+    for rule in &cli.device {
+        let device: Arc<dyn Device> = match rule.split_once('=') {
+            Some((_, "cpu")) => Arc::new(CpuDevice),
+            Some((name, kind)) if !name.is_empty() => {
+                let message = format!("--device {rule}: there is no device of the kind `{kind}` here, only `cpu`");
+                return Err(Failure::new(Stage::Load, message));
+            }
+            _ => return Err(Failure::new(Stage::Load, format!("--device {rule}: NAME=KIND is wanted: npu=cpu"))),
+        };
+        let name = rule.split('=').next().unwrap_or_default();
+        devices.insert(name, device);
+    }
+    Ok(devices)
 }
 
 fn interpreted(

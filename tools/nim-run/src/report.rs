@@ -3,7 +3,7 @@
 use crate::profile::{self, Measured};
 use crate::{Cli, bench::Timing, model::Model};
 use nim_tensor::Value;
-use nim_tools::{Engine, Failure, Interface, dataset::OutputResult, files, values};
+use nim_tools::{Engine, Failure, Interface, PoolStats, dataset::OutputResult, files, values};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
@@ -102,11 +102,25 @@ impl Report {
 
     /// Says the last line; true if nothing failed.
     pub fn finish(mut self, cli: &Cli, engine: &Engine) -> Result<bool, Failure> {
+        let shapes = engine.specialised();
         if cli.json {
+            if !shapes.is_empty() {
+                let all: Vec<Json> =
+                    shapes.iter().map(|s| json!({"shape": s.shape, "runs": s.runs, "is": s.to_string()})).collect();
+                self.json.insert("specialised".into(), json!(all));
+            }
             self.json.insert("peak_bytes".into(), json!(engine.peak_bytes()));
             if let Some(memory) = engine.memory() {
                 self.json.insert("memory_requests".into(), json!(memory.requests));
                 self.json.insert("memory_allocations".into(), json!(memory.allocations));
+            }
+            let devices = engine.device_memory().into_iter().map(|(name, memory)| {
+                let PoolStats { peak, requests, allocations, .. } = memory;
+                (name, json!({"peak_bytes": peak, "memory_requests": requests, "memory_allocations": allocations}))
+            });
+            let devices: serde_json::Map<String, Json> = devices.collect();
+            if !devices.is_empty() {
+                self.json.insert("devices".into(), Json::Object(devices));
             }
             self.json.insert("constant_bytes".into(), json!(engine.constant_bytes()));
             self.json.insert("process_peak_bytes".into(), json!(nim_tools::engine::process_peak()));
@@ -116,8 +130,11 @@ impl Report {
                 self.json.insert("sets".into(), json!(self.sets));
             }
             say(&Json::Object(self.json).to_string())?;
-        } else if self.tested {
-            say(&self.summary())?;
+        } else {
+            shapes.iter().try_for_each(|shape| say(&format!("shape {shape}")))?;
+            if self.tested {
+                say(&self.summary())?;
+            }
         }
         Ok(self.failed == 0)
     }

@@ -5,7 +5,7 @@ use super::function::Emitter;
 use nim_dyn as d;
 use nim_ir::{BlockId, Expr, OpId, Symbol, Type, ValueDef, ValueId, verifier::operand_groups};
 use nim_tensor::DType;
-use nim_vm::bytecode::{Instr, Label, Maker, Reg, Size};
+use nim_vm::bytecode::{DeviceId, Instr, Label, Maker, Reg, Size};
 
 /// A stacked result under construction.
 enum Stack {
@@ -173,7 +173,7 @@ impl Emitter<'_, '_> {
                     self.push(Instr::Move { out, from });
                 }
                 None => {
-                    self.push(Instr::New { out, dtype: DType::Bool, dims: [].into() });
+                    self.push(Instr::New { out, device: DeviceId::HOST, dtype: DType::Bool, dims: [].into() });
                     let one = self.shared.builder.constant_size(1);
                     self.push(Instr::Index { to: out, values: [one].into() });
                 }
@@ -250,8 +250,8 @@ impl Emitter<'_, '_> {
             return;
         }
         let out = self.reg(arg);
-        let dims = self.dims(None, body.ty(arg));
-        self.push(Instr::New { out, dtype: DType::I64, dims });
+        let (device, dims) = (self.device_of(body.ty(arg)), self.dims(None, body.ty(arg)));
+        self.push(Instr::New { out, device, dtype: DType::I64, dims });
         let value = self.size(None, ctx.exprs.var(iv));
         self.push(Instr::Index { to: out, values: [value].into() });
     }
@@ -285,14 +285,14 @@ impl Emitter<'_, '_> {
         let ctx = self.shared.ctx;
         let ty = self.body.ty(result);
         let out = self.reg(result);
-        let (dtype, item) = (self.dtype(op, ty), self.item_dims(ty));
+        let (dtype, item, device) = (self.dtype(op, ty), self.item_dims(ty), self.device_of(ty));
         let known = item.iter().all(|&d| ctx.exprs.symbols(d).iter().all(|s| self.bound.contains(s)));
         let count = count.filter(|&n| ctx.exprs.symbols(n).iter().all(|s| self.bound.contains(s)));
         match count {
             Some(count) if known => {
                 let dims: Vec<Expr> = std::iter::once(count).chain(item.iter().copied()).collect();
                 let dims = self.size_list(Some(op), &dims);
-                self.push(Instr::New { out, dtype, dims });
+                self.push(Instr::New { out, device, dtype, dims });
                 let size = ctx.exprs.constant(dtype.size() as i64);
                 Stack::Placed { out, bytes: ctx.exprs.product(item.into_iter().chain([size])) }
             }
@@ -304,7 +304,7 @@ impl Emitter<'_, '_> {
                 };
                 let mut dims = vec![self.shared.builder.constant_size(0)];
                 dims.extend(item.into_iter().map(|d| open(self, d)).collect::<Vec<_>>());
-                self.push(Instr::New { out, dtype, dims: dims.into() });
+                self.push(Instr::New { out, device, dtype, dims: dims.into() });
                 Stack::Grown { out }
             }
         }

@@ -9,6 +9,8 @@ use rustc_hash::FxHashMap;
 pub(super) struct KernelFacts {
     /// Its symbols in the order of the ABI.
     pub(super) symbols: Vec<Symbol>,
+    /// Where it runs.
+    pub(super) device: nim_dyn::Device,
     /// Iterations of its phases, over its symbols.
     pub(super) phases: Vec<Expr>,
     /// Number of innermost iterations of all loops, over its symbols: an estimate.
@@ -25,6 +27,7 @@ pub(super) fn of_module(ctx: &Context, module: &Module) -> FxHashMap<Name, Kerne
         let symbols = nim_dataflow::kernel_symbols(ctx, &module.body, op);
         let facts = KernelFacts {
             symbols: symbols.into_iter().map(|s| ctx.exprs.symbol(s)).collect(),
+            device: nim_dyn::device_attr(ctx, &module.body, op).unwrap_or_default(),
             phases: nim_loops_passes::phases(ctx, body),
             work: work(ctx, body, entry),
             arguments: func::signature(ctx, &module.body, op).map(|(args, _)| args.to_vec()).unwrap_or_default(),

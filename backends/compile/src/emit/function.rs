@@ -5,7 +5,7 @@ use nim_builtin::func;
 use nim_dyn as d;
 use nim_ir::{BlockId, Body, Diagnostic, Expr, Loc, OpId, Symbol, Type, ValueId, verifier::operand_groups};
 use nim_tensor::DType;
-use nim_vm::bytecode::{Callee, Function, FunctionId, Instr, Label, Reg, Relation, Size, Text};
+use nim_vm::bytecode::{Callee, DeviceId, Function, FunctionId, Instr, Label, Reg, Relation, Size, Text};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A function on its way to bytecode.
@@ -202,6 +202,24 @@ impl<'s, 'a> Emitter<'s, 'a> {
         false
     }
 
+    /// Where the memory is that an op makes.
+    fn device(&mut self, op: OpId) -> DeviceId {
+        let ctx = self.shared.ctx;
+        let device = d::device_attr(ctx, self.body, op).unwrap_or_default();
+        self.named(device)
+    }
+    /// Where a buffer of a type is.
+    pub(super) fn device_of(&mut self, ty: Type) -> DeviceId {
+        let device = d::Device::of_type(self.shared.ctx, ty);
+        self.named(device)
+    }
+    fn named(&mut self, device: d::Device) -> DeviceId {
+        match device == d::Device::HOST {
+            true => DeviceId::HOST,
+            false => self.shared.builder.device(device.name(self.shared.ctx)),
+        }
+    }
+
     fn text_attr(&mut self, op: OpId, name: &str) -> Text {
         let ctx = self.shared.ctx;
         let text = self.body.attr_named(ctx, op, name).and_then(|a| ctx.as_string(a)).unwrap_or_default();
@@ -222,7 +240,8 @@ impl<'s, 'a> Emitter<'s, 'a> {
         }
         let size = body.attr_named(ctx, op, "size").and_then(|a| ctx.as_expr(a)).unwrap_or(Expr::ZERO);
         let (out, bytes) = (self.reg(storage), self.size(Some(op), size));
-        self.push(Instr::Alloc { out, sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
+        let device = self.device(op);
+        self.push(Instr::Alloc { out, device, sizes: [bytes].into(), apart: [].into(), offsets: [].into() });
     }
 
     fn arena(&mut self, op: OpId) {
@@ -233,7 +252,8 @@ impl<'s, 'a> Emitter<'s, 'a> {
         let apart = places.apart.into_iter().map(Vec::into_boxed_slice).collect();
         let offsets = places.symbols.iter().map(|&s| self.symbol(s)).collect();
         self.bound.extend(places.symbols);
-        self.push(Instr::Alloc { out, sizes, apart, offsets });
+        let device = self.device(op);
+        self.push(Instr::Alloc { out, device, sizes, apart, offsets });
     }
 
     fn view(&mut self, op: OpId) {
@@ -243,7 +263,8 @@ impl<'s, 'a> Emitter<'s, 'a> {
         let (dtype, dims) = (self.dtype(op, ty), self.dims(Some(op), ty));
         let out = self.reg(result);
         if self.merged.contains(&storage) {
-            self.push(Instr::New { out, dtype, dims });
+            let device = self.device_of(ty);
+            self.push(Instr::New { out, device, dtype, dims });
             return;
         }
         let offset = body.attr_named(ctx, op, "offset").and_then(|a| ctx.as_expr(a)).unwrap_or(Expr::ZERO);
@@ -264,14 +285,15 @@ impl<'s, 'a> Emitter<'s, 'a> {
         let Some(attr) = self.body.attr_named(ctx, op, "value") else {
             return self.error(Some(op), "N0746", "a constant has no elements");
         };
-        let constant = match self.shared.constants.get(&attr) {
+        let device = self.device(op);
+        let constant = match self.shared.constants.get(&(attr, device)) {
             Some(&known) => known,
             None => {
                 let Some(tensor) = ctx.attr_tensor(attr) else {
                     return self.error(Some(op), "N0746", "the elements of a constant are missing");
                 };
-                let id = self.shared.builder.constant(&tensor);
-                self.shared.constants.insert(attr, id);
+                let id = self.shared.builder.constant_on(&tensor, device);
+                self.shared.constants.insert((attr, device), id);
                 id
             }
         };
@@ -299,12 +321,14 @@ impl<'s, 'a> Emitter<'s, 'a> {
         let here: FxHashMap<Symbol, Expr> = facts.symbols.iter().copied().zip(given.iter().copied()).collect();
         let at = |e: Expr| ctx.exprs.substitute(e, &mut |s| here.get(&s).copied());
         let phases: Vec<Expr> = facts.phases.iter().map(|&e| at(e)).collect();
-        let work = at(facts.work);
+        let (work, runs_on) = (at(facts.work), facts.device);
         let ins = operand_groups(ctx, body, op).and_then(|g| Some(g.first()?.len())).unwrap_or(operands.len());
         let symbols = self.size_list(Some(op), &given);
         let (phases, work) = (self.size_list(Some(op), &phases), self.size(Some(op), work));
         let (ins, outs) = (self.reg_list(&operands[..ins]), self.reg_list(&operands[ins..]));
         let kernel = self.shared.builder.kernel(ctx.str(name));
+        let device = self.named(runs_on);
+        self.shared.builder.run_on(kernel, device);
         self.push(Instr::Invoke { kernel, ins, outs, symbols, phases, work });
     }
 

@@ -15,7 +15,7 @@ use crate::emit::facts::KernelFacts;
 use function::Emitter;
 use nim_builtin::func;
 use nim_ir::{Attr, Context, Diagnostic, Loc, Module, Name, OpId, Type};
-use nim_vm::bytecode::{ConstId, FunctionId};
+use nim_vm::bytecode::{ConstId, DeviceId, FunctionId};
 use nim_vm::code_image::CodeImage;
 use nim_vm::{AdtType, ProgramBuilder, Signature, SignatureValue, ValueType};
 use rustc_hash::FxHashMap;
@@ -26,7 +26,7 @@ struct Shared<'a> {
     builder: ProgramBuilder,
     functions: FxHashMap<Name, FunctionId>,
     kernels: FxHashMap<Name, KernelFacts>,
-    constants: FxHashMap<Attr, ConstId>,
+    constants: FxHashMap<(Attr, DeviceId), ConstId>,
     /// Names of the constructors of each data type, in order.
     constructors: FxHashMap<Name, Vec<String>>,
 }
@@ -51,7 +51,6 @@ pub fn emit_program(
         let message = format!("the module has no function `{entry}`");
         return Err(vec![Diagnostic::error("N0740", Loc::UNKNOWN, message)]);
     };
-    only_host(ctx, module)?;
     let types = data_types(ctx, module);
     let producer = concat!("nim ", env!("CARGO_PKG_VERSION"));
     let mut shared = Shared {
@@ -102,19 +101,6 @@ pub fn emit_program(
         builder.code(code);
     }
     Ok(builder)
-}
-
-/// The runtime knows no other device than the host yet.
-fn only_host(ctx: &Context, module: &Module) -> Result<(), Vec<Diagnostic>> {
-    let elsewhere = |op: OpId| {
-        let device = nim_dyn::device_attr(ctx, &module.body, op).filter(|&d| d != nim_dyn::Device::HOST)?;
-        let name = module.symbol_name(ctx, op).unwrap_or_default();
-        let message = format!("the runtime has no device `{}`, on which `@{name}` runs", device.name(ctx));
-        let help = "`nim-run --backend=dyn` interprets programs on several devices";
-        Some(Diagnostic::error("N0756", module.body.loc(op), message).help(help))
-    };
-    let found: Vec<Diagnostic> = module.ops().filter_map(elsewhere).collect();
-    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
 /// What a kernel costs, for profiles, with its symbols as registers in the order of its ABI.

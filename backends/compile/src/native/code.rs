@@ -178,7 +178,7 @@ impl Writer<'_> {
                 let bytes = self.extent(at, sizes[0]);
                 self.entry(at, "alloc", &[text(out.0), bytes, text(sizes[0].0)]);
             }
-            Instr::Alloc { out, sizes, apart, offsets } => {
+            Instr::Alloc { out, sizes, apart, offsets, .. } => {
                 let mut args = vec![text(out.0)];
                 args.extend(self.constant_list(sizes.iter().map(|s| s.0)));
                 let lists =
@@ -194,7 +194,7 @@ impl Writer<'_> {
                 args.extend(self.dims(at, dims));
                 self.entry(at, "view", &args);
             }
-            Instr::New { out, dtype, dims } => {
+            Instr::New { out, dtype, dims, .. } => {
                 let mut args = vec![text(out.0), text(dtype_code(*dtype).into())];
                 args.extend(self.dims(at, dims));
                 args.extend(self.constant_list(dims.iter().map(|d| d.0)));

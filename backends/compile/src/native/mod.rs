@@ -9,7 +9,7 @@ mod header;
 
 use crate::kernels::{code_error, kernel_objects};
 use crate::{Options, emit_program, pipeline};
-use nim_ir::{Context, Diagnostic, Module};
+use nim_ir::{Context, Diagnostic, Module, OpId};
 use nim_llvm::link::ObjectFile;
 use nim_llvm::native;
 use nim_vm::code_image::{CodeImage, ImageInfo};
@@ -47,6 +47,7 @@ pub fn compile_native(
         features: options.target.features().to_vec(),
         ..ImageInfo::default()
     };
+    only_host(ctx, module)?;
     let builder = emit_program(ctx, module, &options.entry, None, &kernels)?;
     let parts = builder.into_native(CodeImage { info, body: vec![] });
     let text = code::module(&parts, name);
@@ -55,4 +56,17 @@ pub fn compile_native(
     objects.push(native::data_object(&format!("{name}_tables"), &parts.tables).map_err(fail)?);
     let header = header::text(&parts.signature, name);
     Ok(NativeProgram { name: name.to_owned(), objects, header })
+}
+
+/// Native functions know no other device than the host.
+fn only_host(ctx: &Context, module: &Module) -> Result<(), Vec<Diagnostic>> {
+    let elsewhere = |op: OpId| {
+        let device = nim_dyn::device_attr(ctx, &module.body, op).filter(|&d| d != nim_dyn::Device::HOST)?;
+        let name = module.symbol_name(ctx, op).unwrap_or_default();
+        let message = format!("native programs run on the host: not on `{}`, as `@{name}` does", device.name(ctx));
+        let help = "`--emit=nimx` makes a program for several devices";
+        Some(Diagnostic::error("N0756", module.body.loc(op), message).help(help))
+    };
+    let found: Vec<Diagnostic> = module.ops().filter_map(elsewhere).collect();
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }

@@ -10,6 +10,7 @@ mod programs;
 mod random;
 mod residues;
 mod signs;
+mod specialise;
 mod threads;
 mod tiles;
 mod weights;

@@ -1,6 +1,6 @@
 //! Fields of instructions: how each is stored, checked and shown. The instruction table needs nothing else.
 
-use super::{Callee, ConstId, FunctionId, KernelId, Label, Maker, Reg, Relation, Size, Sym, Text};
+use super::{Callee, ConstId, DeviceId, FunctionId, KernelId, Label, Maker, Reg, Relation, Size, Sym, Text};
 use nim_tensor::DType;
 use std::fmt::Write;
 
@@ -29,6 +29,8 @@ pub struct Limits<'a> {
     pub kernels: u32,
     /// Texts of the program.
     pub texts: u32,
+    /// Devices of the program, the host among them.
+    pub devices: u32,
     /// For each size expression, one past the highest symbol register it reads.
     pub sizes: &'a [u32],
     /// For each function, how many values it takes and gives.
@@ -42,6 +44,7 @@ pub struct Names<'a> {
     pub(crate) kernel: &'a dyn Fn(u32) -> String,
     pub(crate) function: &'a dyn Fn(u32) -> String,
     pub(crate) symbol: &'a dyn Fn(u32) -> String,
+    pub(crate) device: &'a dyn Fn(u32) -> String,
 }
 
 /// Reads words in order.
@@ -112,6 +115,7 @@ index_field! {
     ConstId("constant", constants, |i, _| format!("#{i}"));
     KernelId("kernel", kernels, |i, n| format!("@{}", (n.kernel)(i)));
     Text("text", texts, |i, n| format!("{:?}", (n.text)(i)));
+    DeviceId("device", devices, |i, n| (n.device)(i));
     Label("instruction", code, |i, _| format!("->{i}")) { labels };
 }
 

@@ -4,7 +4,7 @@
 //! function; what is left is to find sizes, to provide memory, to choose and to repeat.
 
 use super::field::{Field, Limits, Names, Problem, Reader};
-use super::{Callee, ConstId, KernelId, Label, Maker, Reg, Size, Sym, Text};
+use super::{Callee, ConstId, DeviceId, KernelId, Label, Maker, Reg, Size, Sym, Text};
 use nim_tensor::DType;
 use std::fmt::Write;
 
@@ -109,23 +109,23 @@ macro_rules! instructions {
 }
 
 instructions! {
-    /// `out` becomes a constant of the program. Its elements stay where they are, in the mapped file.
+    /// `out` becomes a constant of the program. Its elements stay where they are: in the mapped file, or on the constant's device.
     1 "const" Const { out: Reg, constant: ConstId }
-    /// `out` becomes fresh storage from the pool, aligned to 64, with room for buffers of these sizes in bytes; those of
+    /// `out` becomes fresh storage from the pool of a device, aligned to 64, with room for buffers of these sizes in bytes; those of
     /// which one names the other in `apart` do not overlap. The symbols become the offsets of the buffers; without symbols
     /// there is one buffer, at offset 0. Where buffers lie is remembered for the values that sizes were found from.
-    2 "alloc" Alloc { out: Reg, sizes: Box<[Size]>, apart: Box<[Box<[u32]>]>, offsets: Box<[Sym]> }
+    2 "alloc" Alloc { out: Reg, device: DeviceId, sizes: Box<[Size]>, apart: Box<[Box<[u32]>]>, offsets: Box<[Sym]> }
     /// `out` becomes a tensor inside `storage`, from byte `offset` on. Fails unless it lies inside.
     3 "view" View { out: Reg, storage: Reg, offset: Size, dtype: DType, dims: Box<[Size]> }
     /// `out` becomes a fresh tensor with storage of its own: `alloc` and `view` in one.
-    4 "new" New { out: Reg, dtype: DType, dims: Box<[Size]> }
+    4 "new" New { out: Reg, device: DeviceId, dtype: DType, dims: Box<[Size]> }
     /// `out` becomes the tensor `from` under other dimensions with as many elements; it shares the elements.
     5 "reshape" Reshape { out: Reg, from: Reg, dims: Box<[Size]> }
     /// `out` becomes another reference to what `from` holds.
     6 "move" Move { out: Reg, from: Reg }
     /// The registers become empty. Storage without references returns to the pool.
     7 "kill" Kill { regs: Box<[Reg]> }
-    /// The elements of `from` are copied to byte `offset` of `to`. Fails unless they fit.
+    /// The elements of `from` are copied to byte `offset` of `to`, also from one device to another. Fails unless they fit.
     8 "copy" Copy { from: Reg, to: Reg, offset: Size }
     /// Runs a kernel on buffers: `ins` are read, `outs` are written (and must not be constants or inputs of the
     /// program). `phases` are the numbers of iterations of the kernel's phases, which may each be split among threads;

@@ -48,6 +48,13 @@ indices! {
     Text;
     /// An instruction of the function.
     Label;
+    /// A device of the program: 0 is the host, others are in its table.
+    DeviceId;
+}
+
+impl DeviceId {
+    /// The host.
+    pub const HOST: DeviceId = DeviceId(0);
 }
 
 /// Most registers of a function and expressions of a program: beyond are numbers that stand for constants.

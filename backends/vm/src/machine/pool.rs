@@ -5,6 +5,8 @@
 //! hundred kilobytes may always wait): with sizes that change from run to run, blocks that have waited longest go back to the
 //! system. All of it counts against one limit.
 
+use crate::bytecode::DeviceId;
+use crate::device::Device;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -62,6 +64,8 @@ struct State {
 pub struct Pool {
     state: Mutex<State>,
     limit: usize,
+    /// Whose memory it is; the host's when absent.
+    device: Option<(DeviceId, Arc<dyn Device>)>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -74,13 +78,31 @@ impl std::fmt::Debug for Pool {
 #[derive(Debug)]
 pub struct Block {
     memory: Option<Memory>,
+    device: DeviceId,
     pool: Arc<Pool>,
 }
 
 impl Pool {
     /// A pool that hands out at most `limit` bytes at a time.
     pub fn new(limit: usize) -> Arc<Pool> {
-        Arc::new(Pool { state: Mutex::default(), limit })
+        Arc::new(Pool { state: Mutex::default(), limit, device: None })
+    }
+
+    /// The same of a device's memory.
+    pub fn on(limit: usize, id: DeviceId, device: Arc<dyn Device>) -> Arc<Pool> {
+        Arc::new(Pool { state: Mutex::default(), limit, device: Some((id, device)) })
+    }
+
+    fn fresh(&self, capacity: usize) -> Option<Memory> {
+        match &self.device {
+            None => Memory::new(capacity),
+            Some((_, device)) => Memory::on(device, capacity),
+        }
+    }
+
+    fn block(self: &Arc<Self>, memory: Option<Memory>) -> Arc<Block> {
+        let device = self.device.as_ref().map_or(DeviceId::HOST, |(id, _)| *id);
+        Arc::new(Block { memory, device, pool: self.clone() })
     }
 
     /// Storage of at least `bytes` bytes.
@@ -89,7 +111,7 @@ impl Pool {
     /// The limit would be passed, or the system has no more.
     pub fn allocate(self: &Arc<Self>, bytes: usize) -> Result<Arc<Block>, OutOfMemory> {
         if bytes == 0 {
-            return Ok(Arc::new(Block { memory: None, pool: self.clone() }));
+            return Ok(self.block(None));
         }
         let mut state = self.lock();
         let refuse = |state: &State, limit| OutOfMemory { requested: bytes, in_use: state.stats.in_use, limit };
@@ -114,11 +136,11 @@ impl Pool {
                 let most = state.most.max(state.stats.in_use + capacity).saturating_mul(2).max(KEPT);
                 while state.stats.in_use + state.stats.cached + capacity > most && state.drop_oldest() {}
                 state.stats.allocations += 1;
-                match Memory::new(capacity) {
+                match self.fresh(capacity) {
                     Some(memory) => memory,
                     None => {
                         state.trim();
-                        Memory::new(capacity).ok_or_else(|| refuse(&state, None))?
+                        self.fresh(capacity).ok_or_else(|| refuse(&state, None))?
                     }
                 }
             }
@@ -126,7 +148,8 @@ impl Pool {
         state.stats.in_use += memory.capacity;
         state.stats.peak = state.stats.peak.max(state.stats.in_use);
         state.most = state.most.max(state.stats.in_use);
-        Ok(Arc::new(Block { memory: Some(memory), pool: self.clone() }))
+        drop(state);
+        Ok(self.block(Some(memory)))
     }
 
     /// What was done so far.
@@ -222,7 +245,12 @@ impl State {
 }
 
 impl Block {
-    /// First byte; dangling but aligned when the block is empty.
+    /// Whose memory it is.
+    #[inline]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+    /// First byte; dangling but aligned when the block is empty. Where it is another device's, an address that only that understands.
     pub fn as_ptr(&self) -> *mut u8 {
         self.memory.as_ref().map_or(std::ptr::without_provenance_mut(ALIGN), |m| m.ptr.as_ptr())
     }
@@ -247,6 +275,8 @@ impl Drop for Block {
 struct Memory {
     ptr: NonNull<u8>,
     capacity: usize,
+    /// Whose it is, if not the host's.
+    device: Option<Arc<dyn Device>>,
 }
 
 // SAFETY: plain memory with one owner; no thread has a special claim on it.
@@ -271,18 +301,27 @@ impl Memory {
             unsafe {
                 libc::madvise(at, capacity, libc::MADV_HUGEPAGE);
             }
-            return Some(Memory { ptr: NonNull::new(at.cast())?, capacity });
+            return Some(Memory { ptr: NonNull::new(at.cast())?, capacity, device: None });
         }
         let layout = Layout::from_size_align(capacity, ALIGN).ok()?;
         // SAFETY: the layout has a size that is not 0.
         let ptr = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Memory { ptr, capacity })
+        Some(Memory { ptr, capacity, device: None })
+    }
+
+    fn on(device: &Arc<dyn Device>, capacity: usize) -> Option<Memory> {
+        let at = device.allocate(capacity)?;
+        let ptr = NonNull::new(std::ptr::without_provenance_mut(usize::try_from(at).ok()?))?;
+        Some(Memory { ptr, capacity, device: Some(device.clone()) })
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.capacity >= MAPPED {
+        if let Some(device) = &self.device {
+            // SAFETY: the device gave it for as many bytes.
+            unsafe { device.free(self.ptr.as_ptr() as u64, self.capacity) };
+        } else if self.capacity >= MAPPED {
             // SAFETY: exactly the mapping that `new` made.
             unsafe { libc::munmap(self.ptr.as_ptr().cast(), self.capacity) };
         } else if let Ok(layout) = Layout::from_size_align(self.capacity, ALIGN) {

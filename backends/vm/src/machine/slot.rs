@@ -1,6 +1,7 @@
 //! What value registers hold.
 
 use super::pool::Block;
+use crate::bytecode::DeviceId;
 use nim_tensor::{Blob, DType, Tensor, Value};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -109,8 +110,8 @@ impl TensorRef {
         if offset.checked_add(bytes)? > block.capacity() || !offset.is_multiple_of(dtype.size().max(1)) {
             return None;
         }
-        // SAFETY: the offset is inside the block, or one past its end.
-        let ptr = unsafe { block.as_ptr().add(offset) };
+        // Inside of the block, or one past its end; of other devices it is only a number.
+        let ptr = block.as_ptr().wrapping_add(offset);
         Some(TensorRef { ptr, bytes, dtype, dims, owner: Owner::Block(block) })
     }
 
@@ -125,6 +126,14 @@ impl TensorRef {
         Some(TensorRef { ptr, bytes: blob.len(), dtype: tensor.dtype(), dims, owner: Owner::Shared(blob) })
     }
 
+    /// In whose memory it is. Only what is on the host can be looked at here.
+    #[inline]
+    pub fn device(&self) -> DeviceId {
+        match &self.owner {
+            Owner::Shared(_) => DeviceId::HOST,
+            Owner::Block(block) => block.device(),
+        }
+    }
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -168,6 +177,7 @@ impl TensorRef {
     }
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
+        assert!(self.device() == DeviceId::HOST, "memory of another device is looked at");
         // SAFETY: the constructors proved that the elements lie in memory that `owner` keeps alive; blocks are zeroed
         // when they are made, so all bytes are initialised. The session lends no slice across a write.
         unsafe { std::slice::from_raw_parts(self.ptr, self.bytes) }
@@ -214,7 +224,7 @@ impl Slot {
     /// data types need their type: see `session::adt`.
     pub fn to_value(&self) -> Option<Value> {
         match self {
-            Slot::Tensor(tensor) => Some(Value::Tensor(tensor.to_tensor())),
+            Slot::Tensor(tensor) => (tensor.device() == DeviceId::HOST).then(|| Value::Tensor(tensor.to_tensor())),
             Slot::Host(value) => Some(value.clone()),
             Slot::Empty | Slot::Storage(_) | Slot::Adt(_) | Slot::Function(_) => None,
         }

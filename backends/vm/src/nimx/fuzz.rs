@@ -6,12 +6,14 @@
 
 use super::stream::Checksum;
 use super::{ENTRY, HEADER};
-use crate::bytecode::{Callee, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym};
+use crate::bytecode::{Callee, DeviceId, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym};
 use crate::code_image::{CodeImage, ImageInfo, Layout, PAGE};
+use crate::device::{CpuDevice, Devices};
 use crate::{AdtType, LoadOptions, Options, Program, ProgramBuilder, Session, Signature, SignatureValue, ValueType};
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Tensor, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// SplitMix64.
 struct Draws(u64);
@@ -53,6 +55,8 @@ fn sample(kernels: bool) -> Vec<u8> {
     });
     let constant = b.constant(&Tensor::new(&[3], vec![1f32, 2.0, 3.0]));
     b.constant(&Tensor::strings(&[2], vec!["a".into(), "ü".into()]));
+    let npu = b.device("npu");
+    let there = b.constant_on(&Tensor::new(&[2], vec![4f32, 5.0]), npu);
     let (what, message) = (b.text("input `x`"), b.text("too long"));
     let (topk, nonzero) = (b.text("topk"), b.text("nonzero"));
     let n = size(&mut b, "N");
@@ -63,6 +67,7 @@ fn sample(kernels: bool) -> Vec<u8> {
         Instr::Check { from: Reg(0), dims: [n].into(), what },
         Instr::Guard { kind: Relation::LessOrEqual, lhs: n, rhs: most, message },
         Instr::Alloc {
+            device: DeviceId::HOST,
             out: Reg(2),
             sizes: [bytes, bytes].into(),
             apart: [[].into(), [0].into()].into(),
@@ -88,7 +93,7 @@ fn sample(kernels: bool) -> Vec<u8> {
         },
         Instr::Eval { symbol: Sym(1), value: zero },
         Instr::JumpUnlessLess { lhs: i, rhs: n, target: Label(22) },
-        Instr::New { out: Reg(7), dtype: DType::I64, dims: [].into() },
+        Instr::New { device: DeviceId::HOST, out: Reg(7), dtype: DType::I64, dims: [].into() },
         Instr::Index { to: Reg(7), values: [next].into() },
         Instr::Make { out: Reg(9), maker: Maker::Constructor(1), fields: [Reg(7)].into() },
         Instr::Match {
@@ -103,6 +108,13 @@ fn sample(kernels: bool) -> Vec<u8> {
         Instr::Eval { symbol: Sym(1), value: next },
         Instr::Jump { target: Label(11) },
         Instr::Kill { regs: [Reg(2), Reg(4)].into() },
+        // To another device and back.
+        Instr::New { device: npu, out: Reg(4), dtype: DType::F32, dims: [n].into() },
+        Instr::Copy { from: Reg(0), to: Reg(4), offset: zero },
+        Instr::Const { out: Reg(2), constant: there },
+        Instr::Copy { from: Reg(2), to: Reg(4), offset: zero },
+        Instr::Copy { from: Reg(0), to: Reg(4), offset: zero },
+        Instr::Copy { from: Reg(4), to: Reg(3), offset: zero },
     ];
     if kernels {
         let kernel = b.kernel("add");
@@ -211,9 +223,15 @@ fn tables(bytes: &[u8]) -> std::ops::Range<usize> {
     HEADER..(u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize) + HEADER + 3 * ENTRY
 }
 
+fn with_devices() -> LoadOptions {
+    let mut devices = Devices::default();
+    devices.insert("npu", Arc::new(CpuDevice));
+    LoadOptions { devices, ..LoadOptions::default() }
+}
+
 #[test]
 fn the_sample_runs() {
-    let program = Program::from_bytes(sample(false)).unwrap();
+    let program = Program::from_bytes_with(sample(false), &with_devices()).unwrap();
     let out =
         Session::new(&program, options()).run(&[Tensor::new(&[3], vec![1f32; 3]).into(), Tensor::scalar(2i64).into()]);
     let out = out.unwrap();
@@ -235,7 +253,7 @@ fn changed_programs_are_refused_or_run() {
         mutate(&mut bytes, range.clone(), &mut draws);
         mend(&mut bytes);
         // The tables may say now that constants lie elsewhere, which have another checksum.
-        let unchecked = LoadOptions { check_constants: false, ..LoadOptions::default() };
+        let unchecked = LoadOptions { check_constants: false, ..with_devices() };
         let Ok(program) = Program::from_bytes_with(bytes, &unchecked) else { continue };
         loaded += 1;
         program.disassemble();

@@ -3,7 +3,7 @@
 use super::stream::{Checksum, Reader, constants_checksum};
 use super::write::CONSTANT_ALIGN;
 use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
-use crate::bytecode::{self, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
+use crate::bytecode::{self, DeviceId, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
 use crate::error::{ConstantsProblem, LoadError};
 use crate::program::{AdtType, Contents, KernelCost, LoadOptions, Signature, SignatureValue, ValueType};
@@ -158,6 +158,9 @@ fn contents(
         0 => None,
         _ => Some(functions.iter().map(|_| origins(&mut r)).collect::<Option<_>>().ok_or_else(damaged)?),
     };
+    let devices = r.list(Reader::string).ok_or_else(damaged)?;
+    let mut ids = || Some(r.words()?.into_iter().map(DeviceId).collect());
+    let (kernel_devices, constant_devices) = (ids().ok_or_else(damaged)?, ids().ok_or_else(damaged)?);
     let section = open(&beside)?;
     let entries = r.list(|r| entry(r, &section.all)).ok_or_else(damaged)?;
     // Before anything in them is looked at.
@@ -179,6 +182,9 @@ fn contents(
         functions,
         origins,
         constants,
+        devices,
+        kernel_devices,
+        constant_devices,
         code: None,
     })
 }

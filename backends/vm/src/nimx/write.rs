@@ -280,6 +280,11 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
         let words = function.iter().flat_map(|o| o.map_or([u32::MAX, 0, 0], |o| [o.what.0, o.axis, o.rank]));
         w.words(&words.collect::<Vec<u32>>());
     }
+    w.u32(contents.devices.len() as u32);
+    contents.devices.iter().for_each(|name| w.string(name));
+    for list in [&contents.kernel_devices, &contents.constant_devices] {
+        w.words(&list.iter().map(|id| id.0).collect::<Vec<u32>>());
+    }
     w.u32(contents.constants.len() as u32);
     for (tensor, &(at, len)) in contents.constants.iter().zip(constants) {
         w.u32(dtype_code(tensor.dtype()).into());

@@ -3,7 +3,7 @@
 use super::Session;
 use super::explain::Site;
 use super::run::{Frame, Step, invalid};
-use crate::bytecode::{Reg, Size, Sym};
+use crate::bytecode::{DeviceId, Reg, Size, Sym};
 use crate::error::RunErrorKind;
 use crate::machine::pool::{Block, OutOfMemory};
 use crate::machine::slot::{Dims, Slot, TensorRef, byte_size};
@@ -38,11 +38,12 @@ impl Session {
         site: Site<'_>,
         frame: &mut Frame,
         out: Reg,
+        device: DeviceId,
         (sizes, offsets): (&[Size], &[Sym]),
         place: impl FnOnce(&[i64]) -> Packing,
     ) -> Step {
         let table = &site.program.inner.contents.sizes;
-        let plan = self.plans.arenas.entry((site.function, site.at)).or_insert_with(|| {
+        let plan = self.known.plans.arenas.entry((site.function, site.at)).or_insert_with(|| {
             let known = sizes.iter().filter(|s| s.as_immediate().is_none());
             let mut symbols: Vec<u32> = known.flat_map(|s| table[s.index()].symbols()).collect();
             symbols.sort_unstable();
@@ -66,29 +67,37 @@ impl Session {
             frame.symbols[symbol.index()] = offset;
         }
         let size = usize::try_from(packing.size).unwrap_or(usize::MAX);
-        let storage = self.allocate(size).map_err(|fault| fault.because(site, frame, sizes))?;
+        let storage = self.allocate(size, device).map_err(|fault| fault.because(site, frame, sizes))?;
         frame.regs[out.index()] = Slot::Storage(storage);
         Ok(())
     }
 
-    pub(super) fn allocate(&self, bytes: usize) -> Step<Arc<Block>> {
-        self.pool.allocate(bytes).map_err(|OutOfMemory { requested, in_use, limit }| {
+    pub(super) fn allocate(&self, bytes: usize, device: DeviceId) -> Step<Arc<Block>> {
+        let pool = match device.index().checked_sub(1) {
+            None => &self.pool,
+            Some(at) => self.pools.get(at).ok_or_else(|| invalid("memory is wanted on a device that is not there"))?,
+        };
+        pool.allocate(bytes).map_err(|OutOfMemory { requested, in_use, limit }| {
             RunErrorKind::Memory { requested, in_use, limit, because: vec![] }.into()
         })
     }
 
-    pub(super) fn new_tensor(&self, dtype: DType, dims: Dims) -> Step<TensorRef> {
+    pub(super) fn new_tensor(&self, device: DeviceId, dtype: DType, dims: Dims) -> Step<TensorRef> {
         let Some(bytes) = byte_size(dtype, &dims) else {
             let problem = "does not fit in memory".to_owned();
             return Err(RunErrorKind::Size { expression: format!("of a tensor of shape {dims:?}"), problem }.into());
         };
-        let block = self.allocate(bytes)?;
+        let block = self.allocate(bytes, device)?;
         TensorRef::in_block(block, 0, dtype, dims).ok_or_else(|| invalid("a fresh tensor does not fit its storage"))
     }
 
     /// Appends a tensor behind those that a register holds already.
     pub(super) fn push(&self, site: Site<'_>, frame: &mut Frame, to: Reg, from: Reg) -> Step {
         let item = frame.tensor(site, from)?.clone();
+        let device = match &frame.regs[to.index()] {
+            Slot::Tensor(old) => old.device(),
+            _ => item.device(),
+        };
         let old = match std::mem::take(&mut frame.regs[to.index()]) {
             Slot::Tensor(old) if !old.is_empty() || old.dims().get(1..) == Some(item.dims()) => Some(old),
             // Nothing yet, or a tensor without elements whose other dimensions were not known.
@@ -119,17 +128,20 @@ impl Session {
         let block = match room {
             Some(block) => block,
             None => {
-                let block = self.allocate(needed.checked_mul(2).unwrap_or(needed))?;
+                let block = self.allocate(needed.checked_mul(2).unwrap_or(needed), device)?;
                 if let Some(old) = &old {
                     // SAFETY: a fresh block that is large enough for both.
-                    unsafe { std::ptr::copy_nonoverlapping(old.read_ptr(), block.as_ptr(), used) };
+                    unsafe { site.program.inner.transfer((device, old.read_ptr()), (device, block.as_ptr()), used)? };
                 }
                 block
             }
         };
         // SAFETY: the block has `needed` bytes; the item is another tensor's memory or that of a block that more than
         // one reference holds, which is not appended to in place.
-        unsafe { std::ptr::copy_nonoverlapping(item.read_ptr(), block.as_ptr().add(used), item.byte_len()) };
+        unsafe {
+            let (from, to) = ((item.device(), item.read_ptr()), (device, block.as_ptr().wrapping_add(used)));
+            site.program.inner.transfer(from, to, item.byte_len())?;
+        }
         let tensor = TensorRef::in_block(block, 0, item.dtype(), dims);
         frame.regs[to.index()] = Slot::Tensor(tensor.ok_or_else(|| invalid("a stack does not fit its storage"))?);
         Ok(())

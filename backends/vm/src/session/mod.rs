@@ -12,12 +12,14 @@ mod run;
 mod sizes;
 mod trace;
 
+use crate::bytecode::DeviceId;
 use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::{Pool, PoolStats};
 use crate::machine::slot::Slot;
 use crate::machine::threads::Threads;
 use crate::program::{Program, SignatureValue};
 use crate::runtime::{Draws, Env};
+use crate::specialise::{self, Hot};
 use nim_tensor::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -91,16 +93,33 @@ pub struct Session {
     program: Program,
     options: Options,
     pool: Arc<Pool>,
+    /// Memory of the program's devices.
+    pools: Vec<Arc<Pool>>,
     threads: Threads,
     env: Env,
     runs: u64,
     /// Where time goes, while somebody wants to know.
     profile: Option<Box<profile::Recorder>>,
     steps: u64,
-    sizes: sizes::Sizes,
     scratch: run::Scratch,
+    known: Known,
+    /// The same of programs for single shapes, by their numbers; the one used last at the end.
+    special: Vec<(u64, Known)>,
+}
+
+/// What a session remembers of a program between runs.
+#[derive(Debug)]
+struct Known {
+    sizes: sizes::Sizes,
     plans: memory::Plans,
     traces: trace::Traces,
+}
+
+impl Known {
+    fn of(program: &Program) -> Known {
+        let (plans, traces) = Default::default();
+        Known { sizes: sizes::Sizes::new(&program.inner), plans, traces }
+    }
 }
 
 impl Session {
@@ -114,17 +133,22 @@ impl Session {
         Session {
             program: program.clone(),
             pool: Pool::new(options.memory_limit),
+            pools: device_pools(program, options.memory_limit),
             threads: Threads::new(options.threads, options.pinned),
             env: Env { limit: options.memory_limit.min(isize::MAX as usize), seeds: Draws { seed }, drawn: 0 },
             runs: 0,
-            profile: options.profile.then(|| Box::new(profile::Recorder::new(program))),
+            profile: options.profile.then(Box::default),
             steps: 0,
-            sizes: sizes::Sizes::new(&program.inner),
             scratch: run::Scratch::default(),
-            plans: memory::Plans::default(),
-            traces: trace::Traces::default(),
+            known: Known::of(program),
+            special: vec![],
             options,
         }
+    }
+
+    /// How it runs.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The program.
@@ -143,13 +167,16 @@ impl Session {
 
     fn run_iter<'v>(&mut self, inputs: impl Iterator<Item = &'v Value> + Clone) -> Result<Vec<Value>, RunError> {
         self.runs += 1;
-        self.steps = 0;
         let program = self.program.clone();
+        if let Some(at) = program.inner.devices.iter().position(Option::is_none) {
+            let kind = RunErrorKind::Device(program.devices()[at].clone());
+            return Err(RunError { kind: Box::new(kind), node: None });
+        }
         let args = arguments(&program, inputs)?;
         let start = self.profile.is_some().then(Instant::now);
-        let results = match self.replay(&program, &args) {
-            Some(results) => results,
-            None => self.main(&program, args)?,
+        let results = match &program.hot {
+            None => self.run_program(&program, args)?,
+            Some(hot) => self.run_hot(&program, hot, args)?,
         };
         if let (Some(start), Some(profile)) = (start, &mut self.profile) {
             profile.run(start);
@@ -161,20 +188,60 @@ impl Session {
         values.ok_or_else(|| RunError { kind: missing(), node: None })
     }
 
+    fn run_program(&mut self, program: &Program, args: Vec<Slot>) -> Result<Vec<Slot>, RunError> {
+        self.steps = 0;
+        match self.replay(program, &args) {
+            Some(results) => Ok(results),
+            None => self.main(program, args),
+        }
+    }
+
+    /// Runs the program that was made for the shapes of the inputs, or the program itself, if there is none or it fails: what is wrong
+    /// is said in words of the program that everybody knows.
+    fn run_hot(&mut self, program: &Program, hot: &Arc<Hot>, args: Vec<Slot>) -> Result<Vec<Slot>, RunError> {
+        let Some(key) = specialise::key(&args) else { return self.run_program(program, args) };
+        let Some(special) = hot.find(&key) else {
+            let results = self.run_program(program, args)?;
+            hot.ran(key);
+            return Ok(results);
+        };
+        let id = special.inner.id;
+        let known = self.special.iter().position(|(of, _)| *of == id).map(|at| self.special.remove(at).1);
+        if known.is_none() && self.special.len() >= hot.most() {
+            self.special.remove(0);
+        }
+        let base = std::mem::replace(&mut self.known, known.unwrap_or_else(|| Known::of(&special)));
+        let before = self.env.clone();
+        let results = self.run_program(&special, args.clone());
+        self.special.push((id, std::mem::replace(&mut self.known, base)));
+        results.or_else(|error| {
+            self.env = before;
+            let results = self.run_program(program, args)?;
+            hot.failed(&key, &error.to_string());
+            Ok(results)
+        })
+    }
+
     /// Measures where time goes from now on, or no longer; what was measured is forgotten.
     pub fn set_profile(&mut self, on: bool) {
         self.options.profile = on;
-        self.profile = on.then(|| Box::new(profile::Recorder::new(&self.program)));
+        self.profile = on.then(Box::default);
     }
 
     /// Where the time of all runs went since profiling began; nothing when it did not.
     pub fn profile(&self) -> Profile {
-        self.profile.as_ref().map(|p| p.report(&self.program)).unwrap_or_default()
+        self.profile.as_ref().map(|p| p.report()).unwrap_or_default()
     }
 
     /// Memory for tensors so far.
     pub fn memory(&self) -> PoolStats {
         self.pool.stats()
+    }
+
+    /// Memory on each device besides the host, by its name.
+    pub fn device_memory(&self) -> Vec<(String, PoolStats)> {
+        let stats = self.pools.iter().map(|pool| pool.stats());
+        self.program.devices().iter().cloned().zip(stats).collect()
     }
 
     /// What was done so far.
@@ -198,12 +265,20 @@ impl Session {
         self.runs = 0;
         self.set_profile(self.options.profile);
         self.pool.reset_peak();
+        self.pools.iter().for_each(|pool| pool.reset_peak());
     }
 
     /// Gives memory that no value uses back to the system.
     pub fn trim(&self) {
         self.pool.trim();
+        self.pools.iter().for_each(|pool| pool.trim());
     }
+}
+
+/// A pool on each device of a program, as far as they are there.
+fn device_pools(program: &Program, limit: usize) -> Vec<Arc<Pool>> {
+    let devices = program.inner.devices.iter().enumerate();
+    devices.map_while(|(at, device)| Some(Pool::on(limit, DeviceId(at as u32 + 1), device.clone()?))).collect()
 }
 
 /// Inputs as registers hold them, checked against the signature but for the sizes of dimensions, which the bytecode

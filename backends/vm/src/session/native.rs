@@ -17,10 +17,10 @@
 
 use super::Session;
 use super::explain::Site;
-use super::ops::{copy, write_integers};
+use super::ops::write_integers;
 use super::run::{Activation, Fault, Frame, Next, Step, invalid};
 use crate::bytecode::field::dtype_of_code;
-use crate::bytecode::{Callee, ConstId, FunctionId, KernelId, Maker, Reg, Relation, Size, Sym, Text};
+use crate::bytecode::{Callee, ConstId, DeviceId, FunctionId, KernelId, Maker, Reg, Relation, Size, Sym, Text};
 use crate::machine::pool::ALIGN;
 use crate::machine::slot::{Dims, Slot};
 use crate::program::{KernelFn, Program};
@@ -184,7 +184,7 @@ entries! {
     };
     alloc => |call, site, args| {
         let (out, bytes, size) = (args.reg()?, args.extent()?, Size(args.number()?));
-        let storage = call.session.allocate(bytes).map_err(|fault| fault.because(site, call.frame, &[size]))?;
+        let storage = call.session.allocate(bytes, DeviceId::HOST).map_err(|fault| fault.because(site, call.frame, &[size]))?;
         call.frame.regs[out.index()] = Slot::Storage(storage);
         Ok(0)
     };
@@ -203,7 +203,7 @@ entries! {
             }
             pack(bytes, &lists, ALIGN as i64)
         };
-        call.session.arena(site, call.frame, out, (&sizes, &offsets), place)?;
+        call.session.arena(site, call.frame, out, DeviceId::HOST, (&sizes, &offsets), place)?;
         Ok(0)
     };
     view => |call, site, args| {
@@ -220,7 +220,7 @@ entries! {
             let sizes: Vec<Size> = sizes.iter().map(|&s| Size(s)).collect();
             fault.because(site, call.frame, &sizes)
         };
-        let tensor = call.session.new_tensor(dtype, dims).map_err(because)?;
+        let tensor = call.session.new_tensor(DeviceId::HOST, dtype, dims).map_err(because)?;
         call.frame.regs[out.index()] = Slot::Tensor(tensor);
         Ok(0)
     };
@@ -242,13 +242,13 @@ entries! {
     };
     copy_to => |call, site, args| {
         let (from, to, offset) = (args.reg()?, args.reg()?, args.extent()?);
-        copy(call.frame.tensor(site, from)?, call.frame.tensor(site, to)?, offset)?;
+        call.session.copy(site, call.frame.tensor(site, from)?, call.frame.tensor(site, to)?, offset)?;
         Ok(0)
     };
     /// Addresses of the buffers of a kernel: the address of their list.
     buffers => |call, site, args| {
         let (ins, outs) = (args.constant_regs()?, args.constant_regs()?);
-        call.session.buffers(site, call.frame, ins, outs)?;
+        call.session.buffers(site, call.frame, DeviceId::HOST, ins, outs)?;
         Ok(call.session.scratch.buffers.as_ptr() as usize as i64)
     };
     /// Runs a kernel on the buffers just asked for, on all threads or measured.

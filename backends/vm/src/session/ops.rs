@@ -3,11 +3,12 @@
 use super::Session;
 use super::explain::Site;
 use super::run::{Fault, Frame, Step, invalid};
-use crate::bytecode::{Callee, ConstId, KernelId, Maker, Reg, Size, Sym, Text};
+use crate::bytecode::{Callee, ConstId, DeviceId, KernelId, Maker, Reg, Size, Sym, Text};
+use crate::device::{Device, KernelCall};
 use crate::error::RunErrorKind;
 use crate::machine::slot::{Dims, Made, Slot, TensorRef};
 use crate::machine::threads::Threads;
-use crate::program::KernelFn;
+use crate::program::{Inner, KernelFn};
 use crate::runtime::Call;
 use nim_tensor::{DType, Value, f64_of, i64_of};
 use std::ffi::c_void;
@@ -140,6 +141,7 @@ impl Session {
         let Slot::Tensor(tensor) = frame.slot(site, from) else {
             return Err(invalid("symbols are bound to what is no tensor"));
         };
+        on_host(tensor)?;
         if tensor.len() != symbols.len() {
             let (found, wanted) = (tensor.len(), symbols.len());
             return Err(invalid(format!("{wanted} symbols are bound to a tensor of {found} elements")));
@@ -203,7 +205,7 @@ impl Session {
 
     /// Whether the only element of a tensor is not zero.
     pub(super) fn condition(&mut self, site: Site<'_>, frame: &Frame, condition: Reg) -> Step<bool> {
-        let tensor = frame.tensor(site, condition)?;
+        let tensor = frame.host(site, condition)?;
         if tensor.len() != 1 {
             return Err(invalid("a condition has not just one element"));
         }
@@ -266,8 +268,15 @@ impl Session {
         Ok(Called { function, frame })
     }
 
-    /// Addresses of a kernel's buffers, in the scratch list.
-    pub(super) fn buffers(&mut self, site: Site<'_>, frame: &Frame, ins: &[Reg], outs: &[Reg]) -> Step {
+    /// Addresses of a kernel's buffers, in the scratch list: all on its device.
+    pub(super) fn buffers(
+        &mut self,
+        site: Site<'_>,
+        frame: &Frame,
+        device: DeviceId,
+        ins: &[Reg],
+        outs: &[Reg],
+    ) -> Step {
         if self.profile.is_some() {
             let all = ins.iter().chain(outs).filter_map(|&r| frame.tensor(site, r).ok());
             self.scratch.handed = all.map(TensorRef::byte_len).sum();
@@ -275,10 +284,18 @@ impl Session {
         let buffers = &mut self.scratch.buffers;
         buffers.clear();
         for &r in ins {
-            buffers.push(Address(frame.tensor(site, r)?.read_ptr().cast_mut().cast()));
+            let tensor = frame.tensor(site, r)?;
+            if tensor.device() != device {
+                return Err(elsewhere());
+            }
+            buffers.push(Address(tensor.read_ptr().cast_mut().cast()));
         }
         for &r in outs {
-            let at = frame.tensor(site, r)?.write_ptr();
+            let tensor = frame.tensor(site, r)?;
+            if tensor.device() != device {
+                return Err(elsewhere());
+            }
+            let at = tensor.write_ptr();
             buffers.push(Address(at.ok_or_else(|| invalid("a kernel writes to what is not the program's"))?.cast()));
         }
         Ok(())
@@ -301,15 +318,95 @@ impl Session {
         let phases = if parallel { phases } else { &[] };
         let launch = Launch { kernel: function, buffers: &self.scratch.buffers, symbols, phases, total };
         let start = self.profile.is_some().then(Instant::now);
-        launch.run(&mut self.threads);
+        match site.program.inner.device_of(kernel) {
+            None => launch.run(&mut self.threads),
+            Some(device) => {
+                let buffers: Vec<u64> = launch.buffers.iter().map(|at| at.0 as u64).collect();
+                let name = &site.program.inner.contents.kernels[kernel.index()];
+                let (code, iterations) = (launch.kernel, launch.total);
+                let call = KernelCall { name, code, buffers: &buffers, symbols, iterations };
+                // SAFETY: the compiler made the kernel for this; the buffers are the device's, as was looked at.
+                unsafe { device.launch(&call) };
+                if start.is_some() {
+                    device.wait();
+                }
+            }
+        }
         if let (Some(start), Some(profile)) = (start, &mut self.profile) {
             profile.kernel(site, kernel, symbols, self.scratch.handed, start);
+        }
+        Ok(())
+    }
+
+    /// Copies all elements to a byte of another tensor, wherever the two are.
+    pub(super) fn copy(&mut self, site: Site<'_>, from: &TensorRef, to: &TensorRef, offset: usize) -> Step {
+        let target = to.write_ptr().ok_or_else(|| invalid("a copy writes to what is not the program's"))?;
+        let bytes = from.byte_len();
+        if from.dtype() != to.dtype() || offset.checked_add(bytes).is_none_or(|end| end > to.byte_len()) {
+            return Err(invalid("a copy does not fit its target"));
+        }
+        let (source, target) = (from.read_ptr(), target.wrapping_add(offset));
+        let across = (from.device(), to.device());
+        let start = (self.profile.is_some() && across.0 != across.1).then(Instant::now);
+        // SAFETY: the source has as many bytes, and they fit the target from `offset` on, as just checked.
+        unsafe { site.program.inner.transfer((across.0, source), (across.1, target), bytes)? };
+        if let (Some(start), Some(profile)) = (start, &mut self.profile) {
+            [across.0, across.1].into_iter().filter_map(|id| site.program.inner.device(id)).for_each(|d| d.wait());
+            profile.copy(site, across, bytes, start);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The device that a kernel runs on; nothing for the host.
+    fn device_of(&self, kernel: KernelId) -> Option<&Arc<dyn Device>> {
+        self.device(*self.contents.kernel_devices.get(kernel.index())?)
+    }
+    /// A device that is there; nothing for the host.
+    fn device(&self, id: DeviceId) -> Option<&Arc<dyn Device>> {
+        self.devices.get(id.index().checked_sub(1)?)?.as_ref()
+    }
+
+    /// Copies bytes from an address of one device to one of another, or of the same.
+    ///
+    /// # Safety
+    /// Both have so many bytes in the memory of their devices. They may overlap.
+    pub(super) unsafe fn transfer(
+        &self,
+        (from, source): (DeviceId, *const u8),
+        (to, target): (DeviceId, *mut u8),
+        bytes: usize,
+    ) -> Step {
+        let host = DeviceId::HOST;
+        // SAFETY: as the caller says.
+        unsafe {
+            match (self.device(from), self.device(to)) {
+                (None, None) if (from, to) == (host, host) => std::ptr::copy(source, target, bytes),
+                (None, Some(there)) if from == host => there.copy_in(source, target as u64, bytes),
+                (Some(here), None) if to == host => here.copy_out(source as u64, target, bytes),
+                (Some(here), Some(_)) if from == to => here.copy(source as u64, target as u64, bytes),
+                (Some(here), Some(there)) => {
+                    // By way of the host: no device knows of others.
+                    let mut between = vec![0u8; bytes];
+                    here.copy_out(source as u64, between.as_mut_ptr(), bytes);
+                    there.copy_in(between.as_ptr(), target as u64, bytes);
+                }
+                _ => return Err(invalid("a copy from or to a device that is not there")),
+            }
         }
         Ok(())
     }
 }
 
 impl Frame {
+    /// As [`Frame::tensor`], for what the host looks at itself.
+    #[inline]
+    pub(super) fn host<'a>(&'a self, site: Site<'a>, reg: Reg) -> Step<&'a TensorRef> {
+        let tensor = self.tensor(site, reg)?;
+        on_host(tensor)?;
+        Ok(tensor)
+    }
     /// What an operand holds: a register, or a constant.
     #[inline]
     pub(super) fn slot<'a>(&'a self, site: Site<'a>, reg: Reg) -> &'a Slot {
@@ -327,23 +424,22 @@ impl Frame {
     }
 }
 
+#[inline]
+fn on_host(tensor: &TensorRef) -> Step {
+    if tensor.device() == DeviceId::HOST { Ok(()) } else { Err(elsewhere()) }
+}
+
+#[cold]
+fn elsewhere() -> Fault {
+    invalid("memory of another device is reached into")
+}
+
 #[cold]
 fn no_tensor(reg: Reg) -> Fault {
     match reg.as_constant() {
         None => invalid(format!("register {} holds no tensor", reg.0)),
         Some(id) => invalid(format!("constant {id} is no tensor of numbers")),
     }
-}
-
-pub(super) fn copy(from: &TensorRef, to: &TensorRef, offset: usize) -> Step {
-    let target = to.write_ptr().ok_or_else(|| invalid("a copy writes to what is not the program's"))?;
-    if from.dtype() != to.dtype() || offset.checked_add(from.byte_len()).is_none_or(|end| end > to.byte_len()) {
-        return Err(invalid("a copy does not fit its target"));
-    }
-    // SAFETY: the source has as many bytes, and they fit the target from `offset` on, as just checked. The two may
-    // overlap, which `copy` allows.
-    unsafe { std::ptr::copy(from.read_ptr(), target.add(offset), from.byte_len()) };
-    Ok(())
 }
 
 pub(super) fn write_integers(tensor: &TensorRef, values: &[i64]) -> Step {

@@ -1,8 +1,9 @@
 //! Where the time of runs goes: for each call of a kernel or of a runtime function, and for each kind of instruction.
 
 use super::explain::Site;
-use crate::bytecode::{Instr, KernelId, Size, Text};
-use crate::program::{Inner, Program};
+use crate::bytecode::{DeviceId, Instr, KernelId, Size, Text};
+use crate::program::Inner;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Most single calls that are kept for a timeline; sums go on behind them.
@@ -59,118 +60,92 @@ pub struct Profile {
     pub run_spans: Vec<(Duration, Duration)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum What {
-    Kernel(KernelId),
-    Library(Text),
-}
-
-#[derive(Debug)]
-struct Times {
-    what: What,
-    function: usize,
-    at: usize,
-    calls: u64,
-    time: Duration,
-    operations: f64,
-    bytes: f64,
-    handed: f64,
-}
-
-/// What is written down while a session runs.
+/// What is written down while a session runs, of its program and of those for single shapes.
 #[derive(Debug)]
 pub(super) struct Recorder {
     begin: Instant,
-    /// For each function and instruction, one more than an index into `times`.
-    places: Vec<Vec<u32>>,
-    times: Vec<Times>,
+    /// An index into `sites` for each program, function and instruction.
+    places: HashMap<(u64, usize, usize), u32>,
+    sites: Vec<SiteTime>,
     spans: Vec<(u32, Duration, Duration)>,
     runs: Vec<(Duration, Duration)>,
     pub(super) instructions: [u64; Instr::COUNT],
 }
 
-impl Recorder {
-    pub(super) fn new(program: &Program) -> Recorder {
+impl Default for Recorder {
+    fn default() -> Self {
         Recorder {
             begin: Instant::now(),
-            places: program.inner.functions.iter().map(|f| vec![0; f.nodes.len()]).collect(),
-            times: vec![],
+            places: HashMap::new(),
+            sites: vec![],
             spans: vec![],
             runs: vec![],
             instructions: [0; Instr::COUNT],
         }
     }
+}
 
+impl Recorder {
     /// A run that began at `start` has ended.
     pub(super) fn run(&mut self, start: Instant) {
         self.runs.push((start - self.begin, start.elapsed()));
     }
 
-    fn add(&mut self, site: Site<'_>, what: What, start: Instant) -> Option<&mut Times> {
+    /// A call at some place has ended; `new` says what is called there.
+    fn add(&mut self, site: Site<'_>, start: Instant, new: impl FnOnce() -> SiteTime) -> &mut SiteTime {
         let time = start.elapsed();
-        let place = self.places.get_mut(site.function)?.get_mut(site.at)?;
-        if *place == 0 {
-            let Site { function, at, .. } = site;
-            let zero = Duration::ZERO;
-            self.times.push(Times {
-                what,
-                function,
-                at,
-                calls: 0,
-                time: zero,
-                operations: 0.0,
-                bytes: 0.0,
-                handed: 0.0,
-            });
-            *place = self.times.len() as u32;
-        }
-        let index = *place - 1;
+        let sites = &mut self.sites;
+        let index = *self.places.entry((site.program.inner.id, site.function, site.at)).or_insert_with(|| {
+            sites.push(SiteTime { node: site.node(), ..new() });
+            sites.len() as u32 - 1
+        });
         if self.spans.len() < MOST_SPANS {
             self.spans.push((index, start - self.begin, time));
         }
-        let times = self.times.get_mut(index as usize)?;
-        times.calls += 1;
-        times.time += time;
-        Some(times)
+        let site = &mut self.sites[index as usize];
+        site.calls += 1;
+        site.time += time;
+        site
     }
 
     pub(super) fn kernel(&mut self, site: Site<'_>, kernel: KernelId, symbols: &[i64], handed: usize, start: Instant) {
-        let Some(times) = self.add(site, What::Kernel(kernel), start) else { return };
-        times.handed += handed as f64;
         let inner = &site.program.inner;
-        if let Some(cost) = inner.contents.costs.get(kernel.index()).and_then(Option::as_ref) {
-            times.operations += value(inner, cost.operations, symbols);
-            times.bytes += value(inner, cost.bytes, symbols);
+        let cost = inner.contents.costs.get(kernel.index()).and_then(Option::as_ref);
+        let times = self.add(site, start, || SiteTime {
+            name: inner.contents.kernels[kernel.index()].clone(),
+            is_kernel: true,
+            nodes: cost.map(|c| c.nodes.clone()).unwrap_or_default(),
+            operations: cost.map(|_| 0.0),
+            bytes: cost.map(|_| 0.0),
+            ..SiteTime::default()
+        });
+        times.buffer_bytes += handed as f64;
+        let more = |sum: &mut Option<f64>, size: Size| *sum = sum.map(|sum| sum + value(inner, size, symbols));
+        if let Some(cost) = cost {
+            more(&mut times.operations, cost.operations);
+            more(&mut times.bytes, cost.bytes);
         }
     }
 
     pub(super) fn library(&mut self, site: Site<'_>, name: Text, start: Instant) {
-        self.add(site, What::Library(name), start);
+        let name = || site.program.inner.contents.texts[name.index()].clone();
+        self.add(site, start, || SiteTime { name: name(), ..SiteTime::default() });
     }
 
-    pub(super) fn report(&self, program: &Program) -> Profile {
-        let contents = &program.inner.contents;
-        let site = |t: &Times| {
-            let (name, cost) = match t.what {
-                What::Kernel(k) => {
-                    (&contents.kernels[k.index()], contents.costs.get(k.index()).and_then(Option::as_ref))
-                }
-                What::Library(text) => (&contents.texts[text.index()], None),
-            };
-            SiteTime {
-                name: name.clone(),
-                is_kernel: matches!(t.what, What::Kernel(_)),
-                node: Site { program, function: t.function, at: t.at }.node(),
-                nodes: cost.map(|c| c.nodes.clone()).unwrap_or_default(),
-                calls: t.calls,
-                time: t.time,
-                operations: cost.map(|_| t.operations),
-                bytes: cost.map(|_| t.bytes),
-                buffer_bytes: t.handed,
-            }
+    /// A copy from one device to another.
+    pub(super) fn copy(&mut self, site: Site<'_>, (from, to): (DeviceId, DeviceId), bytes: usize, start: Instant) {
+        let name = |id: DeviceId| match id.index().checked_sub(1) {
+            None => "host",
+            Some(at) => site.program.devices().get(at).map_or("?", String::as_str),
         };
-        let mut order: Vec<usize> = (0..self.times.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(self.times[i].time));
+        let called = || format!("copy from {} to {}", name(from), name(to));
+        let times = self.add(site, start, || SiteTime { name: called(), ..SiteTime::default() });
+        times.buffer_bytes += bytes as f64;
+    }
+
+    pub(super) fn report(&self) -> Profile {
+        let mut order: Vec<usize> = (0..self.sites.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(self.sites[i].time));
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(to, &from)| place[from] = to);
         let span =
@@ -181,7 +156,7 @@ impl Recorder {
         Profile {
             runs: self.runs.len() as u64,
             time: self.runs.iter().map(|r| r.1).sum(),
-            sites: order.iter().map(|&i| site(&self.times[i])).collect(),
+            sites: order.iter().map(|&i| self.sites[i].clone()).collect(),
             instructions,
             spans: self.spans.iter().map(span).collect(),
             run_spans: self.runs.clone(),

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::explain::Site;
-use super::ops::{Called, copy, write_integers};
+use super::ops::{Called, write_integers};
 use crate::bytecode::{Function, Instr, Reg, Size};
 use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::ALIGN;
@@ -186,21 +186,22 @@ impl Session {
     fn step<'p>(&mut self, site: Site<'p>, frame: &mut Frame, instr: &'p Instr) -> Step<Next<'p>> {
         match instr {
             Instr::Const { out, constant } => self.constant(site, frame, *out, *constant),
-            Instr::Alloc { out, sizes, offsets, .. } if offsets.is_empty() => {
+            Instr::Alloc { out, device, sizes, offsets, .. } if offsets.is_empty() => {
                 let bytes = sizes.first().map_or(Ok(0), |&bytes| self.extent(site, frame, bytes))?;
-                let storage = self.allocate(bytes).map_err(|fault| fault.because(site, frame, sizes))?;
+                let storage = self.allocate(bytes, *device).map_err(|fault| fault.because(site, frame, sizes))?;
                 frame.regs[out.index()] = Slot::Storage(storage);
             }
-            Instr::Alloc { out, sizes, apart, offsets } => {
-                self.arena(site, frame, *out, (sizes, offsets), |bytes| pack(bytes, apart, ALIGN as i64))?;
+            Instr::Alloc { out, device, sizes, apart, offsets } => {
+                self.arena(site, frame, *out, *device, (sizes, offsets), |bytes| pack(bytes, apart, ALIGN as i64))?;
             }
             Instr::View { out, storage, offset, dtype, dims } => {
                 let (offset, dims) = (self.extent(site, frame, *offset)?, self.dims(site, frame, dims)?);
                 self.view(site, frame, (*out, *storage), offset, *dtype, dims)?;
             }
-            Instr::New { out, dtype, dims } => {
+            Instr::New { out, device, dtype, dims } => {
                 let extents = self.dims(site, frame, dims)?;
-                let tensor = self.new_tensor(*dtype, extents).map_err(|fault| fault.because(site, frame, dims))?;
+                let tensor =
+                    self.new_tensor(*device, *dtype, extents).map_err(|fault| fault.because(site, frame, dims))?;
                 frame.regs[out.index()] = Slot::Tensor(tensor);
             }
             Instr::Reshape { out, from, dims } => {
@@ -211,10 +212,11 @@ impl Session {
             Instr::Kill { regs } => regs.iter().for_each(|r| frame.regs[r.index()] = Slot::Empty),
             Instr::Copy { from, to, offset } => {
                 let offset = self.extent(site, frame, *offset)?;
-                copy(frame.tensor(site, *from)?, frame.tensor(site, *to)?, offset)?;
+                self.copy(site, frame.tensor(site, *from)?, frame.tensor(site, *to)?, offset)?;
             }
             Instr::Invoke { kernel, ins, outs, symbols, phases, work } => {
-                self.buffers(site, frame, ins, outs)?;
+                let device = site.program.inner.contents.kernel_devices[kernel.index()];
+                self.buffers(site, frame, device, ins, outs)?;
                 let mut values = std::mem::take(&mut self.scratch.symbols);
                 let mut extents = std::mem::take(&mut self.scratch.phases);
                 let done = self.sizes(site, frame, symbols, &mut values).and_then(|()| {
@@ -237,7 +239,7 @@ impl Session {
                 let mut numbers = std::mem::take(&mut self.scratch.symbols);
                 let done = self
                     .sizes(site, frame, values, &mut numbers)
-                    .and_then(|()| write_integers(frame.tensor(site, *to)?, &numbers));
+                    .and_then(|()| write_integers(frame.host(site, *to)?, &numbers));
                 self.scratch.symbols = numbers;
                 done?;
             }
@@ -285,7 +287,7 @@ impl Session {
     /// The value of an expression.
     #[inline(always)]
     pub(super) fn size(&mut self, site: Site<'_>, frame: &Frame, size: Size) -> Step<i64> {
-        let value = self.sizes.get(&site.program.inner, &frame.symbols, size);
+        let value = self.known.sizes.get(&site.program.inner, &frame.symbols, size);
         value.map_err(|e| site.size(&frame.symbols, size, e.to_string()).into())
     }
 

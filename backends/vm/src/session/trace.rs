@@ -102,7 +102,7 @@ impl Session {
     pub(super) fn replay(&mut self, program: &Program, args: &[Slot]) -> Option<Vec<Slot>> {
         let inner = &*program.inner;
         let function = inner.functions.first().filter(|_| inner.native.is_none() && self.profile.is_none())?;
-        if !*self.traces.straight.get_or_insert_with(|| is_straight(function)) {
+        if !*self.known.traces.straight.get_or_insert_with(|| inner.devices.is_empty() && is_straight(function)) {
             return None;
         }
         let mut key = Key::new();
@@ -110,22 +110,22 @@ impl Session {
             let Slot::Tensor(tensor) = arg else { return None };
             key.extend_from_slice(tensor.dims());
         }
-        match self.traces.known.get(&key).cloned() {
+        match self.known.traces.known.get(&key).cloned() {
             Some(Seen::Trace(trace)) => return self.follow(inner, &trace, args),
             Some(Seen::Refused) => {}
             Some(Seen::Once) => {
                 let mut writer = Writer::new(inner, function, self.threads.count(), self.options.parallel_work);
                 let seen = writer.write(args).map_or(Seen::Refused, |()| Seen::Trace(Arc::new(writer.trace)));
-                self.traces.known.insert(key, seen.clone());
+                self.known.traces.known.insert(key, seen.clone());
                 if let Seen::Trace(trace) = seen {
                     return self.follow(inner, &trace, args);
                 }
             }
             None => {
-                if self.traces.known.len() >= REMEMBERED {
-                    self.traces.known.clear();
+                if self.known.traces.known.len() >= REMEMBERED {
+                    self.known.traces.known.clear();
                 }
-                self.traces.known.insert(key, Seen::Once);
+                self.known.traces.known.insert(key, Seen::Once);
             }
         }
         None
@@ -373,7 +373,7 @@ impl<'a> Writer<'a> {
                 let held = self.held(Reg::constant(*constant));
                 self.set(*out, held);
             }
-            Instr::Alloc { out, sizes, apart, offsets } => {
+            Instr::Alloc { out, sizes, apart, offsets, .. } => {
                 let bytes = if offsets.is_empty() {
                     sizes.first().map_or(Some(0), |&bytes| self.extent(bytes))?
                 } else {
@@ -393,7 +393,7 @@ impl<'a> Writer<'a> {
                 let held = self.part(block, self.extent(*offset)?, *dtype, self.dims(dims)?)?;
                 self.set(*out, held);
             }
-            Instr::New { out, dtype, dims } => {
+            Instr::New { out, dtype, dims, .. } => {
                 let dims = self.dims(dims)?;
                 let block = self.take(byte_size(*dtype, &dims)?);
                 let held = self.part(block, 0, *dtype, dims)?;

@@ -2,11 +2,14 @@
 
 use super::generate::Case;
 use nim_compiler::{DIALECTS, Level, Options, compile, lower};
+use nim_dyn_passes::place::Rule;
 use nim_ir::{Context, Diagnostic, Module, verifier::verify_module};
 use nim_llvm::Target;
 use nim_tensor::{Tensor, Tolerance, Value, compare};
 use nim_text::{ParseOptions, parse_module, render_all};
 use nim_vm::Session;
+use nim_vm::device::{CpuDevice, Devices};
+use std::sync::Arc;
 
 /// Sizes of `N` and `M` that each case runs with, unless it needs larger ones.
 const SIZES: [[i64; 2]; 4] = [[3, 5], [1, 1], [0, 2], [17, 9]];
@@ -61,11 +64,14 @@ pub fn check(case: &Case) -> Result<(), String> {
             same(case, &found, &expected[k]).map_err(|why| format!("{place}: {why}"))?;
         }
     }
-    for (name, options) in [("machine code", &one_thread), ("machine code, naive", &plain)] {
+    let mut devices = Devices::default();
+    ["npu", "dsp"].into_iter().for_each(|name| devices.insert(name, Arc::new(CpuDevice)));
+    let placed = Options { place: placed(case, &one_thread)?, ..one_thread.clone() };
+    for (name, options) in [("machine code", &one_thread), ("machine code, naive", &plain), ("on devices", &placed)] {
         let (ctx, mut module) = parse(&case.text)?;
         let compiled =
             compile(&ctx, &mut module, options).map_err(|found| format!("{name}: {}", show(&ctx, &found)))?;
-        let program = compiled.program.into_program().map_err(|why| format!("{name}: {why}"))?;
+        let program = compiled.program.into_program_on(&devices).map_err(|why| format!("{name}: {why}"))?;
         let settings = nim_vm::Options { threads: 2, parallel_work: 0, ..nim_vm::Options::default() };
         let mut session = Session::new(&program, settings);
         // Shapes that come again are replayed from what the second run writes down.
@@ -76,6 +82,17 @@ pub fn check(case: &Case) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Kernels by turns on two devices and the host, or on one.
+fn placed(case: &Case, options: &Options) -> Result<Vec<Rule>, String> {
+    let (ctx, mut module) = parse(&case.text)?;
+    lower(&ctx, &mut module, options, Level::Dataflow).map_err(|found| show(&ctx, &found))?;
+    let kernels = module.ops().filter(|&op| module.body.is(&ctx, op, "dataflow.kernel"));
+    let names = kernels.filter_map(|op| module.symbol_name(&ctx, op).map(str::to_owned));
+    let device = |i: usize| ["npu", "host", "dsp"][if case.seed.is_multiple_of(2) { i % 3 } else { 0 }];
+    let rules = names.enumerate().map(|(i, pattern)| Rule { pattern, device: device(i).into() });
+    Ok(rules.filter(|rule| rule.device != "host").collect())
 }
 
 fn same(case: &Case, found: &[Value], expected: &[Value]) -> Result<(), String> {
