@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod explore_pass;
+mod blocks;
 mod in_place;
 pub mod lower;
 pub mod map;

@@ -24,6 +24,19 @@ pub struct Points<'m> {
     pub replaced: FxHashMap<usize, Replaced>,
     /// Set where the body is the product of two narrow numbers, and what fills a word of 32 bits is summed up at a time.
     pub dot: Option<Dot>,
+    /// Set where the map is one of several that run on one block after the other.
+    pub block: Option<Block>,
+}
+
+/// How a map is part of a kernel that is walked in blocks.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Dimensions of which a block has one point, with its place; it is known inside of the block only.
+    pub fixed: Vec<Option<Expr>>,
+    /// Reads that are the same for other blocks: only these may be served by a copy, which is made before the first one.
+    pub outside: Vec<bool>,
+    /// How many blocks such a copy serves, roughly.
+    pub serves: f64,
 }
 
 /// Products of bytes or `bf16`, summed up along a dimension, a word of neighbours at a time.
@@ -63,7 +76,17 @@ impl<'m> Points<'m> {
         map: &'m Map,
         buffers: &'m FxHashMap<ValueId, ValueId>,
     ) -> Points<'m> {
-        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None }
+        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None, block: None }
+    }
+
+    /// Dimensions that loops around the map have fixed.
+    pub fn fixed(&self) -> Vec<Option<Expr>> {
+        self.block.as_ref().map_or_else(|| vec![None; self.map.view.rank()], |block| block.fixed.clone())
+    }
+
+    /// Whether a read may be served by a copy that is made before everything else.
+    pub fn may_copy(&self, read: usize) -> bool {
+        self.block.as_ref().is_none_or(|block| block.outside[read])
     }
 
     /// The buffer that holds a tensor.

@@ -161,9 +161,9 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     let grain = pool.constant(GRAIN);
     let cut = around < 16.0 && pool.as_const(group.size).is_none_or(|n| n > GRAIN);
     counts.push(if cut { pool.ceildiv(group.size, grain) } else { Expr::ONE });
-    let top = fixed.iter().all(Option::is_none);
+    let kind = nest.outermost();
     let mut failed = None;
-    collapsed(nest, &counts, if top { Kind::Parallel } else { Kind::Seq }, &mut |nest, at| {
+    collapsed(nest, &counts, kind, &mut |nest, at| {
         let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
         for (&k, &iv) in outer.iter().zip(at) {
             point[k] = iv;

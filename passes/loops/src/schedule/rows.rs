@@ -43,7 +43,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     let short = pool.as_const(group.size).is_some_and(|n| n < 2 * lanes * PARTIAL);
     let partial = if short { 1 } else { PARTIAL };
     let counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
-    let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
+    let kind = nest.outermost();
     let mut failed = None;
     collapsed(nest, &counts, kind, &mut |nest, at| {
         let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
@@ -56,6 +56,14 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
         }
     });
     failed.map_or(Ok(Ok(())), Err)
+}
+
+/// Why the map cannot be walked so.
+///
+/// # Errors
+/// That.
+pub fn fits(points: &Points<'_>, env: &Env<'_>) -> Result<(), Miss> {
+    direction(points, env, &points.fixed()).map(|_| ())
 }
 
 /// The reduction dimensions to make vectors along, outermost first: the one that reads are contiguous along, and those

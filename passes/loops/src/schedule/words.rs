@@ -10,8 +10,8 @@ use super::access::{self, estimate};
 use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
 use super::elementwise::{Rest, between};
-use super::tile::{self, Group, collapsed};
-use super::{Env, Tried, WORDS, naive, shares};
+use super::tile::{Group, Plan, collapsed};
+use super::{Env, WORDS, naive, shares};
 use crate::nest::{Kind, Nest};
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
@@ -21,35 +21,38 @@ use nim_pass::Miss;
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
 
-/// Emits the map if it sums up products of bytes or `bf16`.
+/// Chooses a way and makes its copies, if the map sums up products of bytes or `bf16`.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+pub fn prepare(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+) -> Result<Result<Plan, Miss>, Diagnostic> {
     let best = search(points, env).and_then(|best| env.may(points, WORDS).map(|()| best));
     let (Words { dot, packed, spread }, best) = match best {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
+    let copied = !in_words(points, spread, dot) || copies::may_be_outside(points, spread);
+    if copied && !points.may_copy(spread) {
+        return Ok(Err(Miss("numbers that the block makes do not lie in words")));
+    }
     naive::fill_starts(points, nest)?;
-    if !in_words(points, spread, dot) || copies::may_be_outside(points, spread) {
+    if copied {
         let sides = overhang(points, spread).unwrap_or_default();
         regroup(points, nest, env, spread, dot, &sides)?;
     }
-    let dims = |list: &[usize]| {
-        let access = access::read(points, &points.map.view.reads[packed]);
-        list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>()
-    };
     let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
-    let (outer, inner) = (dims(&[&best.plan.batch[..], &best.plan.rows.dims].concat()), dims(&inner));
+    let (outer, inner) =
+        (contraction::outer_dims(points, &best.plan, packed), contraction::used(points, packed, inner));
     let layout = Packed { outer, columns: best.plan.columns.clone(), inner };
     pack(points, nest, env, packed, dot, &layout)?;
     points.dot = Some(dot);
     env.repeats |= best.repeats();
     env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
-    let fixed = vec![None; points.map.view.rank()];
-    tile::emit(points, nest, &best.plan, &fixed)?;
-    Ok(Ok(()))
+    Ok(Ok(best.plan))
 }
 
 /// Which factor is packed, so that a vector holds a word of each column, and which one gives a word for all lanes.
