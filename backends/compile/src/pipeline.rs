@@ -312,7 +312,10 @@ impl<'a> Run<'a> {
         }
         if self.options.fuse && !self.options.naive {
             self.stage("dataflow-fuse-blocks", module, |run, module| {
-                let options = nim_dataflow_passes::BlockOptions { l2_kib: target_info(run.options).l2_kib };
+                let options = nim_dataflow_passes::BlockOptions {
+                    l2_kib: target_info(run.options).l2_kib,
+                    reciprocals: !run.options.strict,
+                };
                 nim_dataflow_passes::fuse_blocks(ctx, module, options);
                 Ok(())
             })?;

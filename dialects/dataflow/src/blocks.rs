@@ -86,7 +86,9 @@ pub fn check(
             }
             if view.domain[k] != extents[s] {
                 let (here, there) = (ctx.exprs.display(view.domain[k]), ctx.exprs.display(extents[s]));
-                return against(format!("shared dimension {s} is `${k}` here, of {here} points, and of {there} before"));
+                return against(format!(
+                    "shared dimension {s} is `${k}` here, of {here} points, and of {there} before"
+                ));
             }
         }
         if view.writes.iter().any(|w| w.init_value.is_some() || !w.covers(ctx, &view.domain)) {

@@ -66,6 +66,12 @@ pub struct Map {
     /// in a kernel with `block`: which dimensions are shared with its other maps, in order
     #[attr(Ints)]
     shared: Optional,
+    /// before there is a kernel: the number of the maps that will be one
+    #[attr(Int)]
+    group: Optional,
+    /// before there is a kernel: its `block`
+    #[attr(Exprs)]
+    block: Optional,
     /// the body
     #[region(single_block)]
     body: One,

@@ -4,10 +4,10 @@
 //! writes all parts into one buffer, and so do maps that `dataflow-fuse-blocks` has marked as a group. Kernels of the same structure are one kernel. Arguments that are constants at every call
 //! are listed in `dataflow.constant_args`, so that they may be packed ahead of time.
 
-use crate::blocks::{BLOCK, GROUP};
+use crate::blocks::GROUP;
 use crate::names::kernel_name;
 use nim_builtin::assume::{self, Assumption};
-use nim_dataflow::{Invoke, Kernel, Map, MapView, Return, blocks};
+use nim_dataflow::{Invoke, Kernel, Map, MapView, Return, blocks::BLOCK};
 use nim_ir::{
     Attr, Body, Builder, Context, Name, OpId, OpName, OpState, Symbol, Type, ValueDef, ValueId, clone::Mapping,
 };
@@ -48,8 +48,7 @@ pub(crate) fn outline_under(ctx: &Context, module: &mut Module, rules: Rules<'_>
         let assumed = assume::of_arguments(ctx, &body);
         for group in groups(ctx, &body) {
             let results = results(&body, &group);
-            let (callee, arguments) =
-                kernels.kernel_of(ctx, &body, &group, &results, &assumed, &mut module.body, func);
+            let (callee, arguments) = kernels.kernel_of(ctx, &body, &group, &results, &assumed, &mut module.body, func);
             invoke(ctx, &mut body, &group, callee, &arguments, &results);
             done.invokes += 1;
         }
@@ -121,14 +120,7 @@ fn results(body: &Body, group: &[OpId]) -> Vec<ValueId> {
     group.iter().flat_map(|&op| body.results(op)).copied().filter(|v| !inner(v)).collect()
 }
 
-fn invoke(
-    ctx: &Context,
-    body: &mut Body,
-    group: &[OpId],
-    callee: Name,
-    arguments: &[ValueId],
-    results: &[ValueId],
-) {
+fn invoke(ctx: &Context, body: &mut Body, group: &[OpId], callee: Name, arguments: &[ValueId], results: &[ValueId]) {
     let Some(&last) = group.last() else { return };
     let types: Vec<Type> = results.iter().map(|&v| body.ty(v)).collect();
     let mut builder = Builder::before(ctx, body, last);
@@ -225,7 +217,7 @@ impl<'a> Kernels<'a> {
         let assumed = (!known.is_empty()).then(|| ctx.array_attr(known));
         let state = OpState::new(ctx, Kernel::NAME, loc)
             .attr_opt(ctx, assume::KERNEL_ATTR, assumed)
-            .attr_opt(ctx, blocks::BLOCK, sizes)
+            .attr_opt(ctx, BLOCK, sizes)
             .attr(ctx, "sym_name", ctx.string_attr(ctx.str(name)))
             .attr(ctx, "function_type", ctx.type_attr(ctx.function_type(&types, &result_types)))
             .attr(ctx, "symbols", ctx.array_attr(symbols))

@@ -19,7 +19,10 @@ pub fn register(registry: &mut Registry) {
     registry.body_pass(|_| Ok(ChooseLayouts));
     registry.body_pass(|o| {
         let defaults = blocks::BlockOptions::default();
-        Ok(FuseBlocks(blocks::BlockOptions { l2_kib: o.parsed("l2-kib", defaults.l2_kib)? }))
+        Ok(FuseBlocks(blocks::BlockOptions {
+            l2_kib: o.parsed("l2-kib", defaults.l2_kib)?,
+            reciprocals: o.bool("reciprocals", defaults.reciprocals)?,
+        }))
     });
     registry.module_pass(|_| Ok(Outline));
     registry.module_pass(|_| Ok(Report));
@@ -207,7 +210,10 @@ impl BodyPass for FuseBlocks {
         "Have maps that hand each other rows run on one block of rows after the other: softmax, normalisation, attention"
     }
     fn options(&self) -> Vec<PassOption> {
-        vec![PassOption::new("l2-kib", "second-level cache of a core in KiB", self.0.l2_kib)]
+        vec![
+            PassOption::new("l2-kib", "second-level cache of a core in KiB", self.0.l2_kib),
+            PassOption::new("reciprocals", "divide by what is one number a row once a row", self.0.reciprocals),
+        ]
     }
     fn needs(&self) -> &'static [&'static str] {
         &["maps"]

@@ -148,7 +148,7 @@ pub fn emit(
     let extents = blocks.extents.iter().zip(&blocks.sizes);
     let axes: Vec<Axis> = extents.map(|(&extent, &size)| axis(ctx, nest, env, extent, size)).collect();
     let total = axes.iter().fold(Expr::ONE, |p, a| pool.mul(p, a.count));
-    let runs = pool.simplify(pool.min(pool.constant(CHUNKS), total), nest.facts);
+    let runs = pool.constant(pool.as_const(total).map_or(CHUNKS, |total| total.clamp(1, CHUNKS)));
     let run = nest.fresh();
     let mut tiled = Tiled { ctx, axes, run, runs, homes: vec![], blocks };
     let mut maps = maps.to_vec();
@@ -203,7 +203,9 @@ pub fn emit(
         nest.for_loop(Expr::ZERO, runs, 1, Kind::Parallel, |nest, at| {
             let begin = |r: Expr| pool.floordiv(pool.mul(r, total), runs);
             nest.given(run, at, |nest| {
-                nest.for_loop(begin(at), begin(pool.add(at, Expr::ONE)), 1, Kind::Seq, |nest, number| one(nest, number));
+                nest.for_loop(begin(at), begin(pool.add(at, Expr::ONE)), 1, Kind::Seq, |nest, number| {
+                    one(nest, number)
+                });
             });
         });
     }
@@ -225,14 +227,7 @@ fn maps_after(blocks: &Blocks, map: usize) -> Vec<ValueId> {
 
 impl Tiled<'_> {
     /// Finds places for the inner results of a map; their types become those of a block.
-    fn house(
-        &mut self,
-        source: &mut Body,
-        map: &Map,
-        read_later: &[ValueId],
-        nest: &mut Nest<'_>,
-        env: &mut Env<'_>,
-    ) {
+    fn house(&mut self, source: &mut Body, map: &Map, read_later: &[ValueId], nest: &mut Nest<'_>, env: &mut Env<'_>) {
         let (ctx, pool) = (self.ctx, &self.ctx.exprs);
         for (w, &result) in map.results.iter().enumerate() {
             if !self.blocks.inner.contains(&result) {

@@ -3,9 +3,9 @@
 //! Schedules are chosen from what maps and memlets say (extents, affine coefficients, which dimensions are reductions),
 //! never from the names of ops.
 
+mod blocks;
 pub mod codes;
 pub mod explore_pass;
-mod blocks;
 mod in_place;
 pub mod lower;
 pub mod map;

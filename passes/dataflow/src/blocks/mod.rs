@@ -3,17 +3,19 @@
 //! Maps in sequence share the parallel dimensions along which each point reads, of what the others made, only what the same point
 //! made: the rows of a softmax (maximum, sum, quotient), of a normalisation (mean, variance, scale), of an attention (scores,
 //! softmax, times the values). Walked in blocks of these dimensions ([`nim_dataflow::blocks`]) the results between them are as large
-//! as a block, and never leave the cache. Neither order nor number of any operation changes.
+//! as a block, and never leave the cache.
 //!
 //! Maps are taken in order; each joins the maps that it reads from where memlets allow that and an estimate speaks for it ([`size`]).
-//! Work that two maps of a block repeat, since its result was too dear to move through memory, is done once ([`share`]).
-//! The pass marks maps with the attributes `dataflow.group`, `dataflow.block` and `shared`; `dataflow-outline` makes a kernel of each
+//! Work that two maps of a block repeat, since its result was too dear to move through memory, is done once ([`share`]), and so is the
+//! division by what is one number a row ([`quotients`]; not in strict mode).
+//! The pass marks maps with the attributes `group`, `block` and `shared`; `dataflow-outline` makes a kernel of each
 //! group.
 
+mod quotients;
 mod share;
 mod size;
 
-use nim_dataflow::blocks::{SHARED, same_block};
+use nim_dataflow::blocks::{BLOCK, SHARED, same_block};
 use nim_dataflow::{Map, MapView, Memlet, as_iv};
 use nim_ir::{Body, Context, Expr, Module, OpId, ValueId};
 use nim_pass::{RuleInfo, Rules};
@@ -21,24 +23,26 @@ use nim_pass::{RuleInfo, Rules};
 /// The name of the pass.
 pub const NAME: &str = "dataflow-fuse-blocks";
 /// Marks the maps of one group, with its number.
-pub const GROUP: &str = "dataflow.group";
-/// Points of the shared dimensions in a block, on the maps of a group.
-pub const BLOCK: &str = "dataflow.block";
+pub const GROUP: &str = "group";
 
 /// The rule: held back, a map does not run on blocks with those that it reads from.
-pub(crate) const JOIN: RuleInfo =
-    RuleInfo { name: "join-block", description: "a map runs on each block of rows right behind the maps that it reads from" };
+pub(crate) const JOIN: RuleInfo = RuleInfo {
+    name: "join-block",
+    description: "a map runs on each block of rows right behind the maps that it reads from",
+};
 
 /// What blocks are made for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct BlockOptions {
     /// Second-level cache of a core, in KiB.
     pub l2_kib: u32,
+    /// Whether a quotient may be a product with the reciprocal.
+    pub reciprocals: bool,
 }
 
 impl Default for BlockOptions {
     fn default() -> Self {
-        BlockOptions { l2_kib: 512 }
+        BlockOptions { l2_kib: 512, reciprocals: true }
     }
 }
 
@@ -74,9 +78,12 @@ pub(crate) fn fuse_blocks_in(ctx: &Context, body: &mut Body, options: BlockOptio
     groups.retain(|group| group.maps.len() > 1 && group.hands_on_sums(ctx, body));
     let mut done = Joined::default();
     for (number, group) in groups.into_iter().enumerate() {
-        let maps = share::share(ctx, body, group.maps);
+        let maps = share::share(ctx, body, group.maps, options);
         let extents: Vec<Expr> = maps[0].1.iter().map(|&k| maps[0].0.domain[k]).collect();
         let Ok(sizes) = size::choose(ctx, body, &maps, &extents, options) else { continue };
+        if options.reciprocals {
+            quotients::multiply_instead(ctx, body, &maps);
+        }
         done.groups += 1;
         for (view, shared) in &maps {
             done.maps += 1;
@@ -143,9 +150,8 @@ impl Group {
         };
         let parallel = view.is_parallel(ctx);
         let vectors = size::vector_dims(ctx, &view);
-        let shared = (0..view.rank())
-            .filter(|&k| parallel[k] && view.domain[k] != Expr::ONE && !vectors.contains(&k))
-            .collect();
+        let shared =
+            (0..view.rank()).filter(|&k| parallel[k] && view.domain[k] != Expr::ONE && !vectors.contains(&k)).collect();
         Group { maps: vec![(view, shared)], unfit }
     }
 
@@ -170,7 +176,9 @@ impl Group {
         // The kernel will run where its last map is.
         let late = |user: OpId| {
             let at = block.and_then(|block| body.ancestor_in(user, block));
-            user == view.op || self.maps.iter().any(|(m, _)| m.op == user) || at.is_some_and(|at| body.is_before(view.op, at))
+            user == view.op
+                || self.maps.iter().any(|(m, _)| m.op == user)
+                || at.is_some_and(|at| body.is_before(view.op, at))
         };
         let results = self.maps.iter().flat_map(|(m, _)| body.results(m.op));
         if !results.into_iter().all(|&r| body.uses(r).all(|u| late(u.op))) {
@@ -197,6 +205,19 @@ impl Group {
         }
         if kept.is_empty() {
             return Err("along no dimension it reads only what the same point made");
+        }
+        // Dimensions that are left inside make what a block hands on larger.
+        if kept.len() < own.len() {
+            let inside =
+                |v: ValueId| body.uses(v).all(|u| u.op == view.op || self.maps.iter().any(|(m, _)| m.op == u.op));
+            let reads = view.inputs();
+            let mut handed = reads.iter().filter(|&&v| self.maker(body, v).is_some());
+            if size::is_contraction(ctx, view, own) {
+                return Err("it multiplies along more dimensions than those that it reads from share");
+            }
+            if !handed.any(|&v| inside(v)) {
+                return Err("what it reads is needed elsewhere too, and it has more dimensions");
+            }
         }
         let mut joined = self.clone();
         for (_, shared) in &mut joined.maps {

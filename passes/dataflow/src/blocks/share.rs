@@ -3,6 +3,7 @@
 //! `dataflow-fuse` computes the exponentials of a softmax twice, in their sum and in the quotient, since storing them moved more than
 //! that costs. In a block nothing moves far.
 
+use super::{BlockOptions, size};
 use crate::fuse::{body_cost, edit, tidy};
 use nim_dataflow::{Combine, MapBuilder, MapView, Memlet, Write, ivs};
 use nim_ir::{Body, Builder, Context, Expr, InsertPoint, OpId, ValueDef, ValueId, clone::Mapping};
@@ -12,11 +13,13 @@ type Maps = Vec<(MapView, Vec<usize>)>;
 /// Operations that are worth storing their result in a block: one function, or a few divisions.
 const WORTH: u64 = 10;
 
-/// The maps of a group with repeated bodies made once.
-pub fn share(ctx: &Context, body: &mut Body, mut maps: Maps) -> Maps {
+/// The maps of a group with repeated bodies made once, where a block has room for what they give.
+pub fn share(ctx: &Context, body: &mut Body, mut maps: Maps, options: BlockOptions) -> Maps {
     let mut i = 0;
     while i < maps.len() {
-        if let Some(found) = repetition(ctx, body, &maps, i) {
+        if size::has_room(ctx, body, &maps, i, options)
+            && let Some(found) = repetition(ctx, body, &maps, i)
+        {
             i += apply(ctx, body, &mut maps, i, found);
         }
         i += 1;
@@ -44,7 +47,8 @@ fn repetition(ctx: &Context, body: &Body, maps: &Maps, i: usize) -> Option<Repet
             return None;
         }
         let ops = other.body_ops(body);
-        let found = ops.into_iter().flat_map(|op| body.results(op)).copied().find(|&v| equal(body, view, value, other, v));
+        let found =
+            ops.into_iter().flat_map(|op| body.results(op)).copied().find(|&v| equal(body, view, value, other, v));
         found.map(|v| (later, v))
     };
     let again: Vec<(usize, ValueId)> = (i + 1..maps.len()).filter_map(same).collect();

@@ -71,15 +71,17 @@ pub fn choose(
 ) -> Result<Vec<Expr>, &'static str> {
     let pool = &ctx.exprs;
     let cache = f64::from(options.l2_kib) * 1024.0;
+    let of_row = |view: &MapView, shared: &[usize], m: &Memlet| {
+        let own: Vec<usize> = m.subset.iter().flatten().flat_map(|&e| mentioned_ivs(ctx, e)).collect();
+        let inside = (0..view.rank()).filter(|k| own.contains(k) && !shared.contains(k));
+        inside.map(|k| estimate(ctx, view.domain[k])).product::<f64>() * bytes(ctx, body.ty(m.value)) as f64
+    };
     let made: Vec<ValueId> = maps.iter().flat_map(|(view, _)| body.results(view.op)).copied().collect();
     let mut repeated = vec![false; extents.len()];
     for (view, shared) in maps {
         for read in factors(ctx, view, shared).filter(|r| !made.contains(&r.value)) {
             let own: Vec<usize> = read.subset.iter().flatten().flat_map(|&e| mentioned_ivs(ctx, e)).collect();
-            let mut size = bytes(ctx, body.ty(read.value)) as f64;
-            for k in (0..view.rank()).filter(|k| own.contains(k) && !shared.contains(k)) {
-                size *= estimate(ctx, view.domain[k]);
-            }
+            let size = of_row(view, shared, read);
             let again: Vec<usize> = (0..extents.len()).filter(|&s| !own.contains(&shared[s])).collect();
             if !again.is_empty() && is_constant(ctx, body, read.value) {
                 return Err("it multiplies with a constant, which is better read once for all rows");
@@ -89,6 +91,9 @@ pub fn choose(
             }
             again.into_iter().for_each(|s| repeated[s] = true);
         }
+    }
+    if maps.iter().any(|(view, shared)| view.reads.iter().any(|m| of_row(view, shared, m) > cache)) {
+        return Err("a row does not fit the cache");
     }
     let row = row_bytes(ctx, body, maps);
     let room = (BLOCK_SHARE * cache) as i64;
@@ -118,6 +123,11 @@ pub fn choose(
     Ok(sizes)
 }
 
+/// Whether a map that shares these dimensions multiplies and sums up factors that it uses again.
+pub fn is_contraction(ctx: &Context, view: &MapView, shared: &[usize]) -> bool {
+    factors(ctx, view, shared).next().is_some()
+}
+
 /// What a contraction multiplies and sums up: it has results of its own beside the shared dimensions that use each element again.
 fn factors<'m>(ctx: &'m Context, view: &'m MapView, shared: &'m [usize]) -> impl Iterator<Item = &'m Memlet> {
     let many = |k: &usize| view.domain[*k] != Expr::ONE;
@@ -128,6 +138,14 @@ fn factors<'m>(ctx: &'m Context, view: &'m MapView, shared: &'m [usize]) -> impl
         None => true,
     };
     view.reads.iter().filter(move |_| others).filter(summed)
+}
+
+/// Whether a block has room for what the body of a map of the group gives at each of its points.
+pub fn has_room(ctx: &Context, body: &Body, maps: &Maps, map: usize, options: BlockOptions) -> bool {
+    let (view, shared) = &maps[map];
+    let own = (0..view.rank()).filter(|k| !shared.contains(k)).map(|k| estimate(ctx, view.domain[k])).product::<f64>();
+    let widest = view.writes.iter().map(|w| bytes(ctx, w.ty)).max().unwrap_or(0) as f64;
+    own * widest + estimate(ctx, row_bytes(ctx, body, maps)) <= BLOCK_SHARE * f64::from(options.l2_kib) * 1024.0
 }
 
 /// Bytes that maps hand to each other for one point of the shared dimensions.
@@ -141,7 +159,8 @@ fn row_bytes(ctx: &Context, body: &Body, maps: &Maps) -> Expr {
                 continue;
             }
             let mut size = pool.constant(bytes(ctx, write.ty));
-            for k in write.subset.iter().flatten().flat_map(|&e| mentioned_ivs(ctx, e)).filter(|k| !shared.contains(k)) {
+            for k in write.subset.iter().flatten().flat_map(|&e| mentioned_ivs(ctx, e)).filter(|k| !shared.contains(k))
+            {
                 size = pool.mul(size, view.domain[k]);
             }
             sum = pool.add(sum, size);

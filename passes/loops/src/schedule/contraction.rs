@@ -343,7 +343,10 @@ impl Search<'_, '_> {
     fn worth_packing(&self, read: usize, columns: &[usize], others: &[usize], free: &[usize]) -> bool {
         let access = &self.reads[read];
         let ctx = self.points.ctx;
-        if self.outside.contains(&read) || !self.points.may_copy(read) || self.points.map.view.writes.iter().any(|w| w.init_value.is_some()) {
+        if self.outside.contains(&read)
+            || !self.points.may_copy(read)
+            || self.points.map.view.writes.iter().any(|w| w.init_value.is_some())
+        {
             return false;
         }
         let used: Vec<usize> =
