@@ -355,7 +355,8 @@ impl Tiled<'_> {
             let still = |e: &Expr| !moving.iter().any(|&iv| pool.mentions(*e, iv));
             source.defining_op(read.value).is_none() && read.subset.as_ref().is_some_and(|s| s.iter().all(still))
         });
-        Block { fixed, outside: outside.collect(), serves }
+        let rows = self.axes.iter().filter_map(|a| Some((a.rest?.0, pool.min(a.most, a.extent)))).collect();
+        Block { fixed, outside: outside.collect(), serves, rows }
     }
 
     /// Makes the locals of a block.

@@ -7,7 +7,7 @@ use crate::map::Map;
 use crate::nest::Nest;
 use nim_dataflow::{Combine, Memlet, scalar_type};
 use nim_ir::clone::Mapping;
-use nim_ir::{Attr, BlockId, Body, Context, Diagnostic, Expr, Type, TypeData, ValueId};
+use nim_ir::{Attr, BlockId, Body, Context, Diagnostic, Expr, Symbol, Type, TypeData, ValueId};
 use rustc_hash::FxHashMap;
 
 /// What is at hand to emit points of a map.
@@ -37,6 +37,8 @@ pub struct Block {
     pub outside: Vec<bool>,
     /// How many blocks such a copy serves, roughly.
     pub serves: f64,
+    /// Symbols that stand for the rows of a block, and how many these are mostly.
+    pub rows: Vec<(Symbol, Expr)>,
 }
 
 /// Products of bytes or `bf16`, summed up along a dimension, a word of neighbours at a time.
@@ -82,6 +84,13 @@ impl<'m> Points<'m> {
     /// Dimensions that loops around the map have fixed.
     pub fn fixed(&self) -> Vec<Option<Expr>> {
         self.block.as_ref().map_or_else(|| vec![None; self.map.view.rank()], |block| block.fixed.clone())
+    }
+
+    /// A size as it is told: in symbols of the kernel.
+    pub fn shown(&self, size: Expr) -> Expr {
+        let rows = self.block.as_ref().map_or(&[][..], |block| &block.rows);
+        let known = |s| rows.iter().find(|(symbol, _)| *symbol == s).map(|(_, value)| *value);
+        self.ctx.exprs.substitute(size, &mut |s| known(s))
     }
 
     /// Whether a read may be served by a copy that is made before everything else.

@@ -109,7 +109,8 @@ pub fn prepare(
         copies::pack(points, nest, env, read, &layout)?;
     }
     env.repeats |= best.repeats();
-    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
+    let shown = points.shown(best.plan.rows.size);
+    env.chosen(shares::explain(points.ctx, shown, &best.plan.rows, &best.plan.columns, &env.assumed));
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
         let access = access::read(points, &points.map.view.reads[r]);

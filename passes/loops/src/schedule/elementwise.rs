@@ -153,7 +153,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     }
     let group = super::tile::Group::new(ctx, &view.domain, run.clone());
     let rest = rest(points, env, &run);
-    env.chosen(explain(ctx, group.size, lanes, rest));
+    env.chosen(explain(ctx, points.shown(group.size), lanes, rest));
     let outer: Vec<usize> = dims.iter().copied().filter(|k| !run.contains(k)).collect();
     let mut counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
     let around: f64 = counts.iter().map(|&c| env.estimate(c, 64)).product();

@@ -39,7 +39,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     let accumulators = (0..view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
     let bits = accumulators.max(element_bits(points));
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
-    env.chosen(super::elementwise::explain(ctx, group.size, lanes, rest));
+    env.chosen(super::elementwise::explain(ctx, points.shown(group.size), lanes, rest));
     let short = pool.as_const(group.size).is_some_and(|n| n < 2 * lanes * PARTIAL);
     let partial = if short { 1 } else { PARTIAL };
     let counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();

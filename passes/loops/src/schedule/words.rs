@@ -51,7 +51,8 @@ pub fn prepare(
     pack(points, nest, env, packed, dot, &layout)?;
     points.dot = Some(dot);
     env.repeats |= best.repeats();
-    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
+    let shown = points.shown(best.plan.rows.size);
+    env.chosen(shares::explain(points.ctx, shown, &best.plan.rows, &best.plan.columns, &env.assumed));
     Ok(Ok(best.plan))
 }
 
