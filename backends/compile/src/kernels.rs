@@ -47,6 +47,7 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
             () => 0,
         },
         bf16_rounding: options.precision == crate::Precision::Bf16 && !options.strict && target.has("avx512bf16"),
+        scales: target.has("avx512f"),
         pair_products: match () {
             () if target.has("avx512bw") => 512,
             () if target.has("avx2") => 256,

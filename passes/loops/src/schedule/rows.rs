@@ -88,10 +88,16 @@ fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Resu
     let last = candidates.clone().find(|&k| fits(k) && env.estimate(view.domain[k], 64) >= 8.0);
     let last = last.ok_or(Miss("its reads do not lie side by side along a reduction of eight and more"))?;
     // Another dimension that no read tells apart is what a matrix product has: rows and columns do better there.
+    // Unless there is one that is used up: each of its elements serves one result, and it is streamed as it lies.
     let shared = (0..view.rank()).filter(|&k| !is_reduction[k] && fixed[k].is_none() && view.domain[k] != Expr::ONE);
     let reused = shared
         .clone()
         .any(|k| env.estimate(view.domain[k], 64) >= 4.0 && reads.iter().any(|a| a.uses[last] && !a.uses[k]));
+    let used_up = (0..reads.len()).any(|r| {
+        let all = reads[r].uses[last] && shared.clone().all(|k| reads[r].uses[k]);
+        all && env.constant_arg(points, r).is_none()
+    });
+    let reused = reused && !used_up;
     let bordered = (0..view.reads.len()).any(|r| super::copies::may_be_outside(points, r));
     if reused {
         return Err(Miss("a read is the same along a parallel dimension, which tiles make use of"));
