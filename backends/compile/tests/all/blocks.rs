@@ -223,7 +223,7 @@ fn strictly_and_rounded() {
         let mut rng = Rng::new(round);
         let sizes = some_sizes(&mut rng, 6);
         let strict = Options { strict: true, ..Options::default() };
-        check(&ATTENTION, &mut rng, &[true; 6], &[sizes.clone()], &strict, 2e-5);
+        check(&ATTENTION, &mut rng, &[true; 6], std::slice::from_ref(&sizes), &strict, 2e-5);
         // Factors are rounded: a probability may fall to the other neighbour.
         let rounded = Options { precision: Precision::Bf16, ..Options::default() };
         check(&ATTENTION, &mut rng, &[true; 6], &[sizes], &rounded, 1e-2);
