@@ -270,13 +270,19 @@ impl Tiled<'_> {
         candidates.find_map(|r| scratch(r.value).filter(|_| alone))
     }
 
-    /// Sizes of an inner result, of one block.
+    /// Sizes of an inner result, of one block. Narrow numbers fill whole words of 32 bits.
     fn block_sizes(&self, source: &Body, result: ValueId) -> Option<Vec<Expr>> {
+        let (ctx, pool) = (self.ctx, &self.ctx.exprs);
         let (subset, shared) = self.written(source, result)?;
-        let mut sizes = self.ctx.dim_exprs(source.ty(result))?;
+        let mut sizes = ctx.dim_exprs(source.ty(result))?;
         for (axis, &k) in self.axes.iter().zip(shared) {
-            let place = subset.iter().position(|&e| as_iv(self.ctx, e) == Some(k))?;
+            let place = subset.iter().position(|&e| as_iv(ctx, e) == Some(k))?;
             sizes[place] = axis.most;
+        }
+        let bits = ctx.dtype_of(source.ty(result)).map_or(32, |d| d.bits() as i64);
+        if let (8 | 16, Some(last)) = (bits, sizes.last_mut().filter(|last| **last != Expr::ONE)) {
+            let word = pool.constant(32 / bits);
+            *last = pool.mul(pool.ceildiv(*last, word), word);
         }
         Some(sizes)
     }

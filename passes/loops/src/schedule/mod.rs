@@ -195,7 +195,10 @@ impl Walk {
     pub fn emit(&self, points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
         let fixed = points.fixed();
         match self {
-            Walk::Words(plan) => tile::emit(points, nest, plan, &fixed),
+            Walk::Words(plan) => {
+                words::fill_words(points, nest)?;
+                tile::emit(points, nest, plan, &fixed)
+            }
             Walk::Tiles(chosen) => chosen.emit(points, nest),
             Walk::Plain => {
                 let done = rows::emit(points, nest, env, &fixed)?;

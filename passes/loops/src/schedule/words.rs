@@ -166,8 +166,50 @@ pub fn dot(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
 /// Whether the numbers of a read lie in words as they are.
 pub fn in_words(points: &Points<'_>, read: usize, dot: Dot) -> bool {
     let view = &points.map.view;
-    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % dot.width == 0;
-    whole && access::read(points, &view.reads[read]).contiguous(dot.dim)
+    let pool = &points.ctx.exprs;
+    let whole = |size: Expr| pool.divisor(size, &Facts::default()) % dot.width == 0;
+    // What a block makes has room behind its rows, which `fill_words` fills.
+    let dims = points.ctx.dim_exprs(points.source.ty(view.reads[read].value)).unwrap_or_default();
+    let made = points.block.is_some() && points.source.defining_op(view.reads[read].value).is_some();
+    let room = made && dims.last().is_some_and(|&last| whole(last));
+    (whole(view.domain[dot.dim]) || room) && access::read(points, &view.reads[read]).contiguous(dot.dim)
+}
+
+/// Zeros behind the numbers of a factor that the block made, up to whole words.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn fill_words(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
+    let Some(dot) = points.dot else { return Ok(()) };
+    let (ctx, view) = (points.ctx, &points.map.view);
+    let pool = &ctx.exprs;
+    let end = pool.scale(dot.width, points.steps(dot.dim));
+    for &read in dot.factors.iter().filter(|read| !points.replaced.contains_key(read)) {
+        let memlet = &view.reads[read];
+        let start = view.domain[dot.dim];
+        if pool.prove_le(end, start, nest.facts) || points.source.defining_op(memlet.value).is_none() {
+            continue;
+        }
+        let buffer = points.buffer(memlet.value)?;
+        let subset = memlet.subset.as_deref().unwrap_or_default();
+        let fixed = points.fixed();
+        let uses = access::read(points, memlet).uses;
+        let others: Vec<usize> = (0..view.rank()).filter(|&k| k != dot.dim && uses[k] && fixed[k].is_none()).collect();
+        let counts: Vec<Expr> = others.iter().map(|&k| view.domain[k]).collect();
+        let scalar = points.source.ty(points.source.block_args(view.body)[read]);
+        nest.ranges(&counts, Kind::Seq, &mut |nest, at| {
+            let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
+            for (&k, &iv) in others.iter().zip(at) {
+                point[k] = iv;
+            }
+            nest.for_loop(start, end, 1, Kind::Seq, |nest, iv| {
+                point[dot.dim] = iv;
+                let zero = nest.constant(points.zero(scalar), scalar);
+                nest.store(zero, buffer, &points.map.all_at(ctx, subset, &point), &[]);
+            });
+        });
+    }
+    Ok(())
 }
 
 /// The dimension of a read's container whose index is the iteration variable itself, if no other index mentions it.
