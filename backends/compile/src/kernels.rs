@@ -49,6 +49,7 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
         byte_tiles: target.has("amx-tile") && target.has("amx-int8"),
         bf16_tiles: target.has("amx-tile") && target.has("amx-bf16") && !options.strict,
         bf16_rounding: options.precision == crate::Precision::Bf16 && !options.strict && target.has("avx512bf16"),
+        scales: target.has("avx512f"),
         pair_products: match () {
             () if target.has("avx512bw") => 512,
             () if target.has("avx2") => 256,

@@ -313,6 +313,16 @@ impl<'a> Run<'a> {
                 Ok(())
             })?;
         }
+        if self.options.fuse && !self.options.naive {
+            self.stage("dataflow-fuse-blocks", module, |run, module| {
+                let options = nim_dataflow_passes::BlockOptions {
+                    l2_kib: target_info(run.options).l2_kib,
+                    reciprocals: !run.options.strict,
+                };
+                nim_dataflow_passes::fuse_blocks(ctx, module, options);
+                Ok(())
+            })?;
+        }
         self.stage("dataflow-outline", module, |_, module| {
             nim_dataflow_passes::outline(ctx, module);
             Ok(())

@@ -10,6 +10,10 @@ nim_ir::codes! {
     "N0504", "symbols of a kernel",
         "A kernel sees no symbol but those listed in `symbols`, each once; every symbol of an argument's type is \
          listed.";
+    "N0505", "maps cannot be walked in blocks",
+        "A kernel with `block` runs all of its maps on one block of their shared dimensions before the next block. Each map says \
+         in `shared` which of its parallel dimensions these are, writes its results completely, and reads of earlier results only \
+         what the same points made.";
     "N0510", "attributes do not fit the operands",
         "`reads` and `borders` have one entry a read, `epilogue_reads` one an epilogue read, `writes`, `combine`, \
          `inits` and `init_operands` one a result.";

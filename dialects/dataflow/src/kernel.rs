@@ -1,6 +1,7 @@
 //! `dataflow.kernel` and `dataflow.invoke`.
 
-use crate::Return;
+use crate::blocks::Blocks;
+use crate::{Kernel, Return};
 use nim_builtin::func;
 use nim_ir::{
     Body, Context, Diagnostic, OpId, OpState, Trait,
@@ -45,6 +46,11 @@ pub(crate) fn verify(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagn
             let message = format!("`{name}` has effects, a kernel has none");
             found.push(Diagnostic::error("N0503", nested.loc(inner), message));
         }
+    }
+    if let Some(sizes) = Kernel::block(ctx, body, op).and_then(|a| ctx.as_exprs(a))
+        && let Err(why) = Blocks::new(ctx, nested, sizes)
+    {
+        found.push(why);
     }
     let symbols = kernel_symbols(ctx, body, op);
     let mut known: Vec<&str> = symbols.clone();

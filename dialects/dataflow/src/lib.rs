@@ -5,9 +5,11 @@
 //!
 //! * [`MapView`]: what a map says, typed; what passes look at.
 //! * [`MapBuilder`]: makes maps, from nothing or from the parts of another.
+//! * [`blocks`]: kernels whose maps run on one block of shared dimensions after the other.
 //!
 //! The exact meaning of the ops stands in `docs/ARCHITECTURE.md`.
 
+pub mod blocks;
 mod build;
 pub mod codes;
 mod combine;

@@ -63,6 +63,15 @@ pub struct Map {
     /// one a result: true when it starts from its operand among `init_values`; absent means none does
     #[attr(Array)]
     init_operands: Optional,
+    /// in a kernel with `block`: which dimensions are shared with its other maps, in order
+    #[attr(Ints)]
+    shared: Optional,
+    /// before there is a kernel: the number of the maps that will be one
+    #[attr(Int)]
+    group: Optional,
+    /// before there is a kernel: its `block`
+    #[attr(Exprs)]
+    block: Optional,
     /// the body
     #[region(single_block)]
     body: One,
@@ -124,6 +133,9 @@ pub struct Kernel {
     /// where it runs; on the host when absent
     #[attr(String)]
     device: Optional,
+    /// points of each dimension that the maps share which are one block: all maps run on it before the next one begins
+    #[attr(Exprs)]
+    block: Optional,
     /// the maps
     #[region(single_block)]
     body: One,

@@ -1,5 +1,6 @@
 //! Passes of the `dataflow` dialect.
 //!
+//! * [`blocks`]: maps that hand each other rows run on one block of rows after the other.
 //! * [`fuse`]: maps that move less together become one.
 //! * [`layouts`]: in which order containers lie in memory.
 //! * [`numbers`]: what bodies compute of quantised numbers, in fewer operations.
@@ -8,6 +9,7 @@
 //! * [`signs`]: sums of products of signs become counts of bits.
 //! * [`report()`]: what moves, as formulas.
 
+pub mod blocks;
 pub mod codes;
 pub mod fuse;
 pub mod layouts;
@@ -19,6 +21,7 @@ pub mod report;
 pub mod residues;
 pub mod signs;
 
+pub use blocks::{BlockOptions, fuse_blocks};
 pub use fuse::{FuseOptions, fuse};
 pub use layouts::choose_layouts;
 pub use numbers::simplify_numbers;

@@ -1,12 +1,13 @@
 //! `dataflow-outline`: each map becomes a `dataflow.kernel` that the host function invokes.
 //!
 //! Maps that only continue each other's result (a chain of `init` operands, as concatenation makes) go into one kernel, which
-//! writes all parts into one buffer. Kernels of the same structure are one kernel. Arguments that are constants at every call
+//! writes all parts into one buffer, and so do maps that `dataflow-fuse-blocks` has marked as a group. Kernels of the same structure are one kernel. Arguments that are constants at every call
 //! are listed in `dataflow.constant_args`, so that they may be packed ahead of time.
 
+use crate::blocks::GROUP;
 use crate::names::kernel_name;
 use nim_builtin::assume::{self, Assumption};
-use nim_dataflow::{Invoke, Kernel, Map, MapView, Return};
+use nim_dataflow::{Invoke, Kernel, Map, MapView, Return, blocks::BLOCK};
 use nim_ir::{
     Attr, Body, Builder, Context, Name, OpId, OpName, OpState, Symbol, Type, ValueDef, ValueId, clone::Mapping,
 };
@@ -46,8 +47,9 @@ pub(crate) fn outline_under(ctx: &Context, module: &mut Module, rules: Rules<'_>
         let Some(mut body) = module.body.take_nested(func) else { continue };
         let assumed = assume::of_arguments(ctx, &body);
         for group in groups(ctx, &body) {
-            let (callee, arguments, types) = kernels.kernel_of(ctx, &body, &group, &assumed, &mut module.body, func);
-            invoke(ctx, &mut body, &group, callee, &arguments, &types);
+            let results = results(&body, &group);
+            let (callee, arguments) = kernels.kernel_of(ctx, &body, &group, &results, &assumed, &mut module.body, func);
+            invoke(ctx, &mut body, &group, callee, &arguments, &results);
             done.invokes += 1;
         }
         module.body.set_nested(func, body);
@@ -61,17 +63,26 @@ pub(crate) fn outline_under(ctx: &Context, module: &mut Module, rules: Rules<'_>
 fn groups(ctx: &Context, body: &Body) -> Vec<Vec<OpId>> {
     let mut groups: Vec<Vec<OpId>> = vec![];
     let mut group_of: FxHashMap<OpId, usize> = FxHashMap::default();
+    let mut groups_marked = FxHashMap::default();
     for op in body.walk() {
         if !Map::is(ctx, body, op) {
             continue;
         }
-        match continues(ctx, body, op).and_then(|before| group_of.get(&before).copied()) {
+        let marked = body.attr_named(ctx, op, GROUP).map(|number| (number, body.block(op)));
+        let before = match marked {
+            Some(_) => groups_marked.get(&marked).copied(),
+            None => continues(ctx, body, op).and_then(|before| group_of.get(&before).copied()),
+        };
+        match before {
             Some(group) => {
                 groups[group].push(op);
                 group_of.insert(op, group);
             }
             None => {
                 group_of.insert(op, groups.len());
+                if marked.is_some() {
+                    groups_marked.insert(marked, groups.len());
+                }
                 groups.push(vec![op]);
             }
         }
@@ -84,7 +95,8 @@ fn continues(ctx: &Context, body: &Body, op: OpId) -> Option<OpId> {
     let view = MapView::new(ctx, body, op)?;
     let [write] = view.writes.as_slice() else { return None };
     let before = body.defining_op(write.init_value?)?;
-    let alone = body.results(before).len() == 1 && body.only_use(body.result(before)).is_some();
+    let marked = body.attr_named(ctx, before, GROUP).is_some();
+    let alone = !marked && body.results(before).len() == 1 && body.only_use(body.result(before)).is_some();
     (alone && body.block(before) == body.block(op) && Map::is(ctx, body, before)).then_some(before)
 }
 
@@ -102,17 +114,24 @@ fn inputs(body: &Body, group: &[OpId]) -> Vec<ValueId> {
     found
 }
 
-fn invoke(ctx: &Context, body: &mut Body, group: &[OpId], callee: Name, arguments: &[ValueId], types: &[Type]) {
+/// Results that others than the group read, or that nobody reads.
+fn results(body: &Body, group: &[OpId]) -> Vec<ValueId> {
+    let inner = |&v: &ValueId| body.has_uses(v) && body.uses(v).all(|u| group.contains(&u.op));
+    group.iter().flat_map(|&op| body.results(op)).copied().filter(|v| !inner(v)).collect()
+}
+
+fn invoke(ctx: &Context, body: &mut Body, group: &[OpId], callee: Name, arguments: &[ValueId], results: &[ValueId]) {
     let Some(&last) = group.last() else { return };
+    let types: Vec<Type> = results.iter().map(|&v| body.ty(v)).collect();
     let mut builder = Builder::before(ctx, body, last);
-    let state = builder.state(Invoke::NAME).operands(arguments).results(types).attr(
+    let state = builder.state(Invoke::NAME).operands(arguments).results(&types).attr(
         ctx,
         "callee",
         ctx.symbol_ref(ctx.str(callee)),
     );
     let call = builder.insert(state);
-    for i in 0..types.len() {
-        let (old, new) = (body.results(last)[i], body.results(call)[i]);
+    for (i, &old) in results.iter().enumerate() {
+        let new = body.results(call)[i];
         body.replace_all_uses(old, new);
     }
     for &op in group.iter().rev() {
@@ -144,17 +163,18 @@ impl<'a> Kernels<'a> {
         name
     }
 
-    /// The kernel of a group, made before `func` unless there is one already; its arguments at this place and the types of
-    /// its results.
+    /// The kernel of a group with these results, made before `func` unless there is one already, and its arguments at this place.
+    #[expect(clippy::too_many_arguments, reason = "the group, its place, and where kernels stand")]
     fn kernel_of(
         &mut self,
         ctx: &Context,
         source: &Body,
         group: &[OpId],
+        results: &[ValueId],
         assumed: &[Assumption],
         module: &mut Body,
         func: OpId,
-    ) -> (Name, Vec<ValueId>, Vec<Type>) {
+    ) -> (Name, Vec<ValueId>) {
         let arguments = inputs(source, group);
         let types: Vec<Type> = arguments.iter().map(|&v| source.ty(v)).collect();
         let mut body = Body::new();
@@ -165,12 +185,15 @@ impl<'a> Kernels<'a> {
         for (&outer, &inner) in arguments.iter().zip(body.block_args(block).to_vec().iter()) {
             mapping.map(outer, inner);
         }
-        let mut results = vec![];
         for &op in group {
             let copy = body.clone_op_from(source, op, &mut mapping);
             body.append(block, copy);
-            results = body.results(copy).to_vec();
+            for mark in [GROUP, BLOCK] {
+                body.attrs_mut(copy).remove(ctx.name(mark));
+            }
         }
+        let results: Vec<ValueId> = results.iter().map(|&v| mapping.get(v)).collect();
+        let sizes = source.attr_named(ctx, group[0], BLOCK);
         let locs: Vec<Loc> = group.iter().map(|&op| source.loc(op)).collect();
         let mut end = Builder::at_end(ctx, &mut body, block);
         end.loc = locs[locs.len() - 1];
@@ -181,11 +204,12 @@ impl<'a> Kernels<'a> {
         let known = assumed.iter().filter(|a| symbols.contains(&a.symbol));
         let known: Vec<Attr> = known.map(|a| a.to_attr(ctx)).collect();
         let mut structure = structure(ctx, &body);
+        structure.extend(sizes.map(|sizes| Token::Attr(ctx.name(BLOCK), sizes)));
         structure.extend(known.iter().map(|&a| Token::Attr(ctx.name(assume::KERNEL_ATTR), a)));
         if let Some(&known) = self.by_structure.get(&structure)
             && self.rules.may(SHARE.name, ctx, source, group[0])
         {
-            return (known, arguments, result_types);
+            return (known, arguments);
         }
         let name = self.fresh(ctx, &kernel_name(ctx, &locs));
         let symbols = symbols.into_iter().map(|s| ctx.string_attr(ctx.exprs.symbol_name(s)));
@@ -193,6 +217,7 @@ impl<'a> Kernels<'a> {
         let assumed = (!known.is_empty()).then(|| ctx.array_attr(known));
         let state = OpState::new(ctx, Kernel::NAME, loc)
             .attr_opt(ctx, assume::KERNEL_ATTR, assumed)
+            .attr_opt(ctx, BLOCK, sizes)
             .attr(ctx, "sym_name", ctx.string_attr(ctx.str(name)))
             .attr(ctx, "function_type", ctx.type_attr(ctx.function_type(&types, &result_types)))
             .attr(ctx, "symbols", ctx.array_attr(symbols))
@@ -200,7 +225,7 @@ impl<'a> Kernels<'a> {
         Builder::before(ctx, module, func).insert(state);
         self.by_structure.insert(structure, name);
         self.made += 1;
-        (name, arguments, result_types)
+        (name, arguments)
     }
 }
 

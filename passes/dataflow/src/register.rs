@@ -1,6 +1,6 @@
 //! The passes of this crate for pipelines.
 
-use crate::{fuse, layouts, numbers, outline, report, residues, signs};
+use crate::{blocks, fuse, layouts, numbers, outline, report, residues, signs};
 use nim_ir::{Body, Diagnostic, Module, Severity};
 use nim_pass::{BodyPass, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
@@ -17,6 +17,13 @@ pub fn register(registry: &mut Registry) {
     registry.body_pass(|_| Ok(SimplifyNumbers));
     registry.body_pass(|_| Ok(SplitResidues));
     registry.body_pass(|_| Ok(ChooseLayouts));
+    registry.body_pass(|o| {
+        let defaults = blocks::BlockOptions::default();
+        Ok(FuseBlocks(blocks::BlockOptions {
+            l2_kib: o.parsed("l2-kib", defaults.l2_kib)?,
+            reciprocals: o.bool("reciprocals", defaults.reciprocals)?,
+        }))
+    });
     registry.module_pass(|_| Ok(Outline));
     registry.module_pass(|_| Ok(Report));
 }
@@ -188,6 +195,43 @@ impl BodyPass for SimplifyNumbers {
         let mut fired = |rule| report.count(rule, 1);
         let settled = numbers::simplify_under(pass.ctx, body, pass.rules, &mut fired);
         report.diagnostics.extend(settled.err().map(|restless| restless.diagnostic(owner.loc)));
+        Ok(report)
+    }
+}
+
+/// `dataflow-fuse-blocks`.
+struct FuseBlocks(blocks::BlockOptions);
+
+impl BodyPass for FuseBlocks {
+    fn name(&self) -> &'static str {
+        blocks::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Have maps that hand each other rows run on one block of rows after the other: softmax, normalisation, attention"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        vec![
+            PassOption::new("l2-kib", "second-level cache of a core in KiB", self.0.l2_kib),
+            PassOption::new("reciprocals", "divide by what is one number a row once a row", self.0.reciprocals),
+        ]
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["maps"]
+    }
+    fn anchors(&self) -> &'static [&'static str] {
+        &["func.func"]
+    }
+    fn rules(&self) -> Vec<RuleInfo> {
+        vec![blocks::JOIN]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dataflow.map"]
+    }
+    fn run(&self, pass: &PassContext<'_>, _: &Owner, body: &mut Body) -> Result<PassReport, Vec<Diagnostic>> {
+        let done = blocks::fuse_blocks_in(pass.ctx, body, self.0, pass.rules);
+        let mut report = PassReport::new();
+        report.count("groups", done.groups as u64);
+        report.count("maps in groups", done.maps as u64);
         Ok(report)
     }
 }

@@ -3,6 +3,7 @@
 //! Schedules are chosen from what maps and memlets say (extents, affine coefficients, which dimensions are reductions),
 //! never from the names of ops.
 
+mod blocks;
 pub mod codes;
 pub mod explore_pass;
 mod in_place;

@@ -4,12 +4,14 @@
 //! as further outputs, the *temporaries*, which the host allocates like the others. A result that starts from another
 //! map's result takes over its buffer where nobody else needs it.
 
+use crate::blocks;
 use crate::map::Map;
 use crate::mlir::{TargetInfo, phases};
 use crate::nest::{Kind, Nest};
 use crate::packing::Packing;
 use crate::point::Points;
 use crate::schedule;
+use nim_dataflow::blocks::{BLOCK, Blocks};
 use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Loc, OpId, OpState, Type, ValueId};
 use nim_pass::Rules;
 use rustc_hash::FxHashMap;
@@ -82,7 +84,10 @@ pub(crate) fn lower_under(
     let loc = module.loc(kernel);
     let source =
         module.nested(kernel).ok_or_else(|| Diagnostic::error("N0701", loc, "`dataflow.kernel` has no body"))?;
-    let plan = Plan::new(ctx, source, loc)?;
+    let sizes = module.attr_named(ctx, kernel, BLOCK).and_then(|a| ctx.as_exprs(a)).filter(|_| !options.naive);
+    let mut copy = blocks::copy_of(source);
+    let blocks = sizes.map(|sizes| Blocks::new(ctx, &copy, sizes)).transpose()?;
+    let plan = Plan::new(ctx, &copy, loc, blocks.as_ref().map_or(&[], |blocks| &blocks.inner))?;
     let mut body = Body::new();
     let region = body.add_root_region();
     let types: Vec<Type> = plan.inputs.iter().map(|&(_, ty)| ty).chain(plan.outputs.iter().copied()).collect();
@@ -91,7 +96,7 @@ pub(crate) fn lower_under(
     let mut buffers = FxHashMap::default();
     for (i, &(tensor, _)) in plan.inputs.iter().enumerate() {
         buffers.insert(tensor, args[i]);
-        body.set_value_name(args[i], source.value_name(tensor));
+        body.set_value_name(args[i], copy.value_name(tensor));
     }
     for (&tensor, &output) in &plan.homes {
         buffers.insert(tensor, args[plan.inputs.len() + output]);
@@ -119,10 +124,14 @@ pub(crate) fn lower_under(
         rules,
     };
     let mut next_iv = 0;
-    for map in &plan.maps {
+    if let Some(blocks) = &blocks {
+        let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
+        blocks::emit(&mut copy, blocks, &plan.maps, &buffers, &mut nest, &mut env)?;
+    }
+    for map in plan.maps.iter().filter(|_| blocks.is_none()) {
         let loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
-        let mut points = Points::new(ctx, source, map, &buffers);
+        let mut points = Points::new(ctx, &copy, map, &buffers);
         schedule::emit(&mut points, &mut nest, &mut env)?;
     }
     let (more, packing, repeats, choices) = (env.temporaries, env.packing, env.repeats, env.choices);
@@ -143,7 +152,7 @@ pub(crate) fn lower_under(
             set(name, attr);
         }
     }
-    let pairs = match repeats {
+    let pairs = match repeats || blocks.is_some() {
         true => vec![],
         false => crate::in_place::pairs(ctx, &plan.maps, &tensors, &plan.results, &body),
     };
@@ -192,7 +201,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(ctx: &Context, source: &Body, loc: Loc) -> Result<Plan, Diagnostic> {
+    /// `inner` results have no place here.
+    fn new(ctx: &Context, source: &Body, loc: Loc, inner: &[ValueId]) -> Result<Plan, Diagnostic> {
         let broken = |message: &str| Diagnostic::error("N0701", loc, message);
         let block = source.entry().ok_or_else(|| broken("`dataflow.kernel` has no block"))?;
         let (mut maps, mut returned) = (vec![], vec![]);
@@ -224,7 +234,7 @@ impl Plan {
         }
         let named = outputs.len();
         for map in maps.iter().rev() {
-            for (write, &result) in map.view.writes.iter().zip(&map.results) {
+            for (write, &result) in map.view.writes.iter().zip(&map.results).filter(|(_, r)| !inner.contains(r)) {
                 let home = match homes.get(&result) {
                     Some(&home) => home,
                     None => {

@@ -20,6 +20,8 @@ pub struct Nest<'a> {
     /// Ranges of the iteration variables so far.
     pub facts: &'a mut Facts,
     next_iv: &'a mut usize,
+    /// Whether loops here are the kernel's outermost.
+    top: bool,
 }
 
 impl<'a> Nest<'a> {
@@ -32,7 +34,12 @@ impl<'a> Nest<'a> {
         facts: &'a mut Facts,
         next_iv: &'a mut usize,
     ) -> Nest<'a> {
-        Nest { ctx, body, block, loc, facts, next_iv }
+        Nest { ctx, body, block, loc, facts, next_iv, top: true }
+    }
+
+    /// What an outermost loop over independent results is: shared out to threads, unless there are loops around it already.
+    pub fn outermost(&self) -> Kind {
+        if self.top { Kind::Parallel } else { Kind::Seq }
     }
 
     /// A builder at the cursor.
@@ -42,7 +49,7 @@ impl<'a> Nest<'a> {
 
     fn within(&mut self, block: BlockId, f: impl FnOnce(&mut Nest<'_>)) {
         let (facts, next_iv) = (&mut *self.facts, &mut *self.next_iv);
-        let mut inner = Nest { ctx: self.ctx, body: self.body, block, loc: self.loc, facts, next_iv };
+        let mut inner = Nest { ctx: self.ctx, body: self.body, block, loc: self.loc, facts, next_iv, top: false };
         f(&mut inner);
         inner.builder().op("loops.yield", &[], &[], &[]);
     }
@@ -50,6 +57,25 @@ impl<'a> Nest<'a> {
     /// `for iv in (lower..upper).step_by(step)`; the closure gets the variable.
     pub fn for_loop(&mut self, lower: Expr, upper: Expr, step: i64, kind: Kind, f: impl FnOnce(&mut Nest<'_>, Expr)) {
         let symbol = self.fresh();
+        self.facts.set_iteration(&self.ctx.exprs, symbol, lower, upper);
+        self.loop_of(symbol, lower, upper, step, kind, f);
+    }
+
+    /// Runs the closure where a symbol, made before by [`Nest::fresh`] and with facts of its own, has this value: a loop of one iteration.
+    pub fn given(&mut self, symbol: Symbol, value: Expr, f: impl FnOnce(&mut Nest<'_>)) {
+        let next = self.ctx.exprs.add(value, Expr::ONE);
+        self.loop_of(symbol, value, next, 1, Kind::Seq, |nest, _| f(nest));
+    }
+
+    fn loop_of(
+        &mut self,
+        symbol: Symbol,
+        lower: Expr,
+        upper: Expr,
+        step: i64,
+        kind: Kind,
+        f: impl FnOnce(&mut Nest<'_>, Expr),
+    ) {
         let ctx = self.ctx;
         let attrs = [
             ("iv", ctx.string_attr(ctx.exprs.symbol_name(symbol))),
@@ -59,7 +85,6 @@ impl<'a> Nest<'a> {
             ("upper", ctx.expr_attr(upper)),
         ];
         let iv = ctx.exprs.var(symbol);
-        self.facts.set_iteration(&ctx.exprs, symbol, lower, upper);
         let block = self.region_op("loops.for", &attrs);
         self.within(block, |nest| f(nest, iv));
     }
@@ -136,7 +161,7 @@ impl<'a> Nest<'a> {
 
     fn yielding(&mut self, block: BlockId, f: impl FnOnce(&mut Nest<'_>) -> ValueId) {
         let (facts, next_iv) = (&mut *self.facts, &mut *self.next_iv);
-        let mut inner = Nest { ctx: self.ctx, body: self.body, block, loc: self.loc, facts, next_iv };
+        let mut inner = Nest { ctx: self.ctx, body: self.body, block, loc: self.loc, facts, next_iv, top: false };
         let value = f(&mut inner);
         inner.builder().op("loops.yield", &[value], &[], &[]);
     }
@@ -201,7 +226,8 @@ impl<'a> Nest<'a> {
         self.builder().value("arith.constant", &[], ty, &[("value", value)])
     }
 
-    fn fresh(&mut self) -> Symbol {
+    /// A symbol for an iteration variable.
+    pub fn fresh(&mut self) -> Symbol {
         let symbol = self.ctx.exprs.symbol(&format!("${}", self.next_iv));
         *self.next_iv += 1;
         symbol

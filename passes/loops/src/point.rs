@@ -7,7 +7,7 @@ use crate::map::Map;
 use crate::nest::Nest;
 use nim_dataflow::{Combine, Memlet, scalar_type};
 use nim_ir::clone::Mapping;
-use nim_ir::{Attr, BlockId, Body, Context, Diagnostic, Expr, Type, TypeData, ValueId};
+use nim_ir::{Attr, BlockId, Body, Context, Diagnostic, Expr, Symbol, Type, TypeData, ValueId};
 use rustc_hash::FxHashMap;
 
 /// What is at hand to emit points of a map.
@@ -24,6 +24,21 @@ pub struct Points<'m> {
     pub replaced: FxHashMap<usize, Replaced>,
     /// Set where the body is the product of two narrow numbers, and what fills a word of 32 bits is summed up at a time.
     pub dot: Option<Dot>,
+    /// Set where the map is one of several that run on one block after the other.
+    pub block: Option<Block>,
+}
+
+/// How a map is part of a kernel that is walked in blocks.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Dimensions of which a block has one point, with its place; it is known inside of the block only.
+    pub fixed: Vec<Option<Expr>>,
+    /// Reads that are the same for other blocks: only these may be served by a copy, which is made before the first one.
+    pub outside: Vec<bool>,
+    /// How many blocks such a copy serves, roughly.
+    pub serves: f64,
+    /// Symbols that stand for the rows of a block, and how many these are mostly.
+    pub rows: Vec<(Symbol, Expr)>,
 }
 
 /// Products of bytes or `bf16`, summed up along a dimension, a word of neighbours at a time.
@@ -65,7 +80,24 @@ impl<'m> Points<'m> {
         map: &'m Map,
         buffers: &'m FxHashMap<ValueId, ValueId>,
     ) -> Points<'m> {
-        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None }
+        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None, block: None }
+    }
+
+    /// Dimensions that loops around the map have fixed.
+    pub fn fixed(&self) -> Vec<Option<Expr>> {
+        self.block.as_ref().map_or_else(|| vec![None; self.map.view.rank()], |block| block.fixed.clone())
+    }
+
+    /// A size as it is told: in symbols of the kernel.
+    pub fn shown(&self, size: Expr) -> Expr {
+        let rows = self.block.as_ref().map_or(&[][..], |block| &block.rows);
+        let known = |s| rows.iter().find(|(symbol, _)| *symbol == s).map(|(_, value)| *value);
+        self.ctx.exprs.substitute(size, &mut |s| known(s))
+    }
+
+    /// Whether a read may be served by a copy that is made before everything else.
+    pub fn may_copy(&self, read: usize) -> bool {
+        self.block.as_ref().is_none_or(|block| block.outside[read])
     }
 
     /// The buffer that holds a tensor.

@@ -92,8 +92,8 @@ pub fn register_passes(registry: &mut Registry) {
 
 /// What nim-compile runs, as far as these are passes; it also packs constants as the loops want them.
 const CPU: &str = "graph-fold,graph-simplify,graph-fold,cse,dce,graph-to-dataflow,dataflow-pack-signs,dataflow-fuse,dce,\
-                   dataflow-simplify-numbers,dataflow-split-residues,dataflow-choose-layouts,dataflow-outline,dataflow-to-loops,graph-to-dyn,dyn-plan-memory,\
-                   dyn-insert-kills";
+                   dataflow-simplify-numbers,dataflow-split-residues,dataflow-choose-layouts,dataflow-fuse-blocks,dataflow-outline,\
+                   dataflow-to-loops,graph-to-dyn,dyn-plan-memory,dyn-insert-kills";
 
 /// Writes a whole file.
 ///

@@ -194,6 +194,7 @@ fn lower(ctx: &Context, module: &mut Module) -> Lowered {
         nim_transforms::dce::remove_dead_ops(ctx, body);
     });
     let reports = nim_dataflow_passes::report::report(ctx, module);
+    nim_dataflow_passes::fuse_blocks(ctx, module, Default::default());
     nim_dataflow_passes::outline(ctx, module);
     found.extend(nim_dyn_passes::graph_to_dyn(ctx, module).1);
     let storage = |module: &Module| -> Vec<Expr> {

@@ -1,5 +1,6 @@
 //! Whole programs: what is compiled, what cannot be, and random ones.
 
+mod blocks;
 mod bytes;
 mod codes;
 mod dataflows;

@@ -9,13 +9,14 @@
 //! reordered nor left out.
 
 mod cost;
-mod edit;
+pub(crate) mod edit;
 mod epilogue;
 mod inline;
 mod reshape;
 mod scalars;
-mod tidy;
+pub(crate) mod tidy;
 
+pub(crate) use cost::body_cost;
 pub use cost::{body_cost_of, is_free};
 pub(crate) use tidy::tidy;
 

@@ -105,6 +105,11 @@ impl Math<'_, '_> {
     /// `p * 2^n`, where `t` is `1.5 * 2^23 + n`, whose low bits are `n`: in two steps, so that the result may overflow to
     /// infinity and become denormal.
     fn scale(&mut self, p: &Val, t: &Val) -> Val {
+        if self.lanes == Some(16) && self.e.target.scales {
+            let magic = self.c(12_582_912.0);
+            let n = self.exact("arith.subf", t, &magic);
+            return self.e.scaled(p, &n);
+        }
         let (magic, bias) = (self.i(0x4B40_0000), self.i(127));
         let (one, shift) = (self.i(1), self.i(23));
         let t = self.bits(t);

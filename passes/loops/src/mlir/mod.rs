@@ -48,6 +48,8 @@ pub struct TargetInfo {
     pub bf16_tiles: bool,
     /// Whether one instruction rounds to `bf16`, and may: it takes what is below the normal numbers for zero.
     pub bf16_rounding: bool,
+    /// Whether one instruction multiplies a vector of 16 floats with powers of two (AVX-512).
+    pub scales: bool,
     /// Widest vectors of 16-bit integers that are multiplied and added up in pairs by one instruction, in bits.
     pub pair_products: u32,
     /// Whether `a*b + c` may be rounded once. Off in strict mode.
@@ -76,6 +78,7 @@ impl Default for TargetInfo {
             byte_tiles: false,
             bf16_tiles: false,
             bf16_rounding: false,
+            scales: false,
             pair_products: 256,
             contract: true,
             reassociate: true,

@@ -120,6 +120,21 @@ impl Emitter<'_> {
         sum
     }
 
+    /// `p * 2^n` for 16 floats, where `n` is a whole number: `vscalefps`, which rounds once where the result is denormal.
+    pub fn scaled(&mut self, p: &Val, n: &Val) -> Val {
+        let all = self.pure(Reg::Int(16), None, &[], "llvm.mlir.constant(-1 : i16) : i16".into());
+        let nearest = self.pure(Reg::Int(32), None, &[], "llvm.mlir.constant(4 : i32) : i32".into());
+        let rhs = format!(
+            "llvm.call_intrinsic \"llvm.x86.avx512.mask.scalef.ps.512\"({p}, {n}, {p}, {}, {}) : ({ty}, {ty}, {ty}, i16, i32) -> {ty}",
+            all.name,
+            nearest.name,
+            p = p.name,
+            n = n.name,
+            ty = p.ty()
+        );
+        self.pure(Reg::F32, p.lanes, &[p, n], rhs)
+    }
+
     fn dot_bf16(&mut self, acc: &Val, a: &Val, b: &Val, bits: u32) -> Val {
         if matches!(bits, 128 | 256 | 512) && bits <= self.target.bf16_products {
             let ty = format!("vector<{}xbf16>", bits / 16);

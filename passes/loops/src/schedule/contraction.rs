@@ -10,10 +10,10 @@ use super::access::{self, Access, element_bits};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
 use super::words::Words;
-use super::{Env, IN_MEMORY, TILES, Tried, naive, shares};
+use super::{Env, IN_MEMORY, TILES, naive, shares};
 use crate::nest::Nest;
 use crate::point::Points;
-use nim_ir::Expr;
+use nim_ir::{Diagnostic, Expr};
 use nim_pass::Miss;
 
 /// Size that a symbolic dimension is taken to have in estimates.
@@ -74,11 +74,21 @@ pub(super) struct Search<'p, 'm> {
     registers: i64,
 }
 
-/// Emits the map if it has reductions and a parallel dimension.
+/// A way that was chosen, with its copies made.
+pub struct Chosen {
+    plan: Plan,
+    cut: bool,
+}
+
+/// Chooses a way and makes its copies, if the map has reductions and a parallel dimension.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+pub fn prepare(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+) -> Result<Result<Chosen, Miss>, Diagnostic> {
     let best = match search(points, env, None).and_then(|best| env.may(points, TILES).map(|()| best)) {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
@@ -90,31 +100,56 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         }
     }
     for &read in &best.packed {
-        let access = access::read(points, &points.map.view.reads[read]);
-        let uses = |list: &[usize]| list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>();
         let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).collect();
-        // The rows too, where each has vectors of its own.
-        let outer: Vec<usize> = best.plan.batch.iter().chain(&best.plan.rows.dims).copied().collect();
-        let layout = PackedLayout { outer: uses(&outer), columns: best.plan.columns.clone(), inner: uses(&inner) };
+        let layout = PackedLayout {
+            outer: outer_dims(points, &best.plan, read),
+            columns: best.plan.columns.clone(),
+            inner: used(points, read, inner),
+        };
         copies::pack(points, nest, env, read, &layout)?;
     }
-    let fixed = vec![None; points.map.view.rank()];
     env.repeats |= best.repeats();
-    env.chosen(shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed));
+    let shown = points.shown(best.plan.rows.size);
+    env.chosen(shares::explain(points.ctx, shown, &best.plan.rows, &best.plan.columns, &env.assumed));
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
         let access = access::read(points, &points.map.view.reads[r]);
         best.plan.columns.dims.iter().any(|&k| access.uses[k])
     };
     let reaches = (0..points.map.view.reads.len()).all(|r| best.packed.contains(&r) || !along(r));
-    if !best.packed.is_empty() && reaches || best.plan.columns.tail != Tail::Guard {
-        tile::emit(points, nest, &best.plan, &fixed)?;
-        return Ok(Ok(()));
+    let whole = !best.packed.is_empty() && reaches || best.plan.columns.tail != Tail::Guard;
+    Ok(Ok(Chosen { plan: best.plan, cut: !whole }))
+}
+
+/// Those of some dimensions that a read depends on.
+pub fn used(points: &Points<'_>, read: usize, dims: Vec<usize>) -> Vec<usize> {
+    let access = access::read(points, &points.map.view.reads[read]);
+    dims.into_iter().filter(|&k| access.uses[k]).collect()
+}
+
+/// The dimensions that a packed copy has outermost: those that are fixed when it is read, those that are walked one by one, and the
+/// rows where each has vectors of its own.
+pub fn outer_dims(points: &Points<'_>, plan: &Plan, read: usize) -> Vec<usize> {
+    let fixed = points.fixed();
+    let fixed = (0..fixed.len()).filter(|&k| fixed[k].is_some());
+    used(points, read, fixed.chain(plan.batch.iter().copied()).chain(plan.rows.dims.iter().copied()).collect())
+}
+
+impl Chosen {
+    /// Emits the nest.
+    ///
+    /// # Errors
+    /// What [`Points`] reports.
+    pub fn emit(&self, points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
+        let (plan, fixed) = (&self.plan, points.fixed());
+        if !self.cut {
+            return tile::emit(points, nest, plan, &fixed);
+        }
+        for (columns, lanes) in plan.columns.cut(points.ctx, plan.lanes) {
+            tile::emit(points, nest, &Plan { columns, lanes, ..plan.clone() }, &fixed)?;
+        }
+        Ok(())
     }
-    for (columns, lanes) in best.plan.columns.cut(points.ctx, best.plan.lanes) {
-        tile::emit(points, nest, &Plan { columns, lanes, ..best.plan.clone() }, &fixed)?;
-    }
-    Ok(Ok(()))
 }
 
 /// The cheapest way; with `words` one that packs the one factor and reads words of the other.
@@ -129,9 +164,10 @@ pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Resul
     if map.view.reads.iter().any(|r| r.subset.is_none()) {
         return Err(Miss("it reads whole containers"));
     }
-    let is_reduction = map.reductions(ctx);
+    let (is_reduction, fixed) = (map.reductions(ctx), points.fixed());
+    let walked = |k: &usize| map.view.domain[*k] != Expr::ONE && fixed[*k].is_none();
     let dims = |wanted: bool| -> Vec<usize> {
-        (0..map.view.rank()).filter(|&k| is_reduction[k] == wanted && map.view.domain[k] != Expr::ONE).collect()
+        (0..map.view.rank()).filter(|&k| is_reduction[k] == wanted).filter(walked).collect()
     };
     let (parallel, mut reductions) = (dims(false), dims(true));
     if reductions.is_empty() || parallel.is_empty() {
@@ -151,7 +187,10 @@ pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Resul
     let accumulators = (0..map.view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
     let bits = accumulators.max(element_bits(points)).max(8);
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
-    let outside = (0..map.view.reads.len()).filter(|&r| copies::may_be_outside(points, r)).collect();
+    let outside: Vec<usize> = (0..map.view.reads.len()).filter(|&r| copies::may_be_outside(points, r)).collect();
+    if outside.iter().any(|&r| !points.may_copy(r)) {
+        return Err(Miss("a read of the block may lie outside of its container"));
+    }
     let target = &env.options.target;
     // Where no instruction takes words as they are, what they are taken apart to needs room.
     let apart = words.is_some_and(|w| match w.dot.width {
@@ -309,7 +348,10 @@ impl Search<'_, '_> {
     fn worth_packing(&self, read: usize, columns: &[usize], others: &[usize], free: &[usize]) -> bool {
         let access = &self.reads[read];
         let ctx = self.points.ctx;
-        if self.outside.contains(&read) || self.points.map.view.writes.iter().any(|w| w.init_value.is_some()) {
+        if self.outside.contains(&read)
+            || !self.points.may_copy(read)
+            || self.points.map.view.writes.iter().any(|w| w.init_value.is_some())
+        {
             return false;
         }
         let used: Vec<usize> =
@@ -320,7 +362,8 @@ impl Search<'_, '_> {
         if copy > 1.5 * size + 64.0 {
             return false;
         }
-        self.env.constant_arg(self.points, read).is_some() || self.extents(free) >= 8.0
+        let serves = self.points.block.as_ref().map_or(1.0, |block| block.serves);
+        self.env.constant_arg(self.points, read).is_some() || self.extents(free) * serves >= 8.0
     }
 
     /// Whether vectors that follow each other in the innermost reduction lie in different lines, and there are many: they
@@ -442,8 +485,10 @@ impl Search<'_, '_> {
         for &r in packed {
             if self.env.constant_arg(self.points, r).is_none() {
                 let access = &self.reads[r];
-                let used: Vec<usize> = (0..access.uses.len()).filter(|&k| access.uses[k]).collect();
-                total += 2.0 * self.extents(&used);
+                let fixed = self.points.fixed();
+                let used: Vec<usize> =
+                    (0..access.uses.len()).filter(|&k| access.uses[k] && fixed[k].is_none()).collect();
+                total += 2.0 * self.extents(&used) / self.points.block.as_ref().map_or(1.0, |block| block.serves);
             }
         }
         if !fixed(columns.size) {

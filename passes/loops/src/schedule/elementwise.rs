@@ -153,7 +153,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     }
     let group = super::tile::Group::new(ctx, &view.domain, run.clone());
     let rest = rest(points, env, &run);
-    env.chosen(explain(ctx, group.size, lanes, rest));
+    env.chosen(explain(ctx, points.shown(group.size), lanes, rest));
     let outer: Vec<usize> = dims.iter().copied().filter(|k| !run.contains(k)).collect();
     let mut counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
     let around: f64 = counts.iter().map(|&c| env.estimate(c, 64)).product();
@@ -161,9 +161,9 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     let grain = pool.constant(GRAIN);
     let cut = around < 16.0 && pool.as_const(group.size).is_none_or(|n| n > GRAIN);
     counts.push(if cut { pool.ceildiv(group.size, grain) } else { Expr::ONE });
-    let top = fixed.iter().all(Option::is_none);
+    let kind = nest.outermost();
     let mut failed = None;
-    collapsed(nest, &counts, if top { Kind::Parallel } else { Kind::Seq }, &mut |nest, at| {
+    collapsed(nest, &counts, kind, &mut |nest, at| {
         let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
         for (&k, &iv) in outer.iter().zip(at) {
             point[k] = iv;

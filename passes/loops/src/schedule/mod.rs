@@ -142,6 +142,74 @@ impl Env<'_> {
     }
 }
 
+/// How a map of a block is walked, decided and prepared before the first block.
+pub enum Walk {
+    /// In register tiles, of words.
+    Words(tile::Plan),
+    /// In register tiles.
+    Tiles(contraction::Chosen),
+    /// Without preparation, under the first schedule that suits: rows, vectors, the plain nest.
+    Plain,
+}
+
+/// Prepares a map for register tiles.
+fn prepare(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+    rule: RuleInfo,
+) -> Result<Result<Walk, Miss>, Diagnostic> {
+    Ok(match rule {
+        WORDS => words::prepare(points, nest, env)?.map(Walk::Words),
+        _ => contraction::prepare(points, nest, env)?.map(Walk::Tiles),
+    })
+}
+
+/// Decides how a map of a block is walked, and makes the copies that this needs.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn prepare_block(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<Walk, Diagnostic> {
+    let rules = env.rules;
+    if points.map.view.domain.contains(&Expr::ZERO) {
+        return Ok(Walk::Plain);
+    }
+    for rule in [WORDS, ROWS, TILES].into_iter().filter(|rule| rules.enabled(rule.name)) {
+        let tried = match rule {
+            ROWS => rows::fits(points, env).map(|()| Walk::Plain),
+            _ => prepare(points, nest, env, rule)?,
+        };
+        match tried {
+            Ok(walk) => return Ok(walk),
+            Err(HELD) => {}
+            Err(Miss(why)) => rules.missed(rule.name, env.ctx, points.source, points.map.view.op, why),
+        }
+    }
+    Ok(Walk::Plain)
+}
+
+impl Walk {
+    /// Emits the map's part of a block.
+    ///
+    /// # Errors
+    /// What [`Points`] reports.
+    pub fn emit(&self, points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
+        let fixed = points.fixed();
+        match self {
+            Walk::Words(plan) => {
+                words::fill_words(points, nest)?;
+                tile::emit(points, nest, plan, &fixed)
+            }
+            Walk::Tiles(chosen) => chosen.emit(points, nest),
+            Walk::Plain => {
+                let done = rows::emit(points, nest, env, &fixed)?;
+                let done = if done.is_ok() { done } else { elementwise::emit(points, nest, env, &fixed)? };
+                if done.is_ok() { Ok(()) } else { naive::emit(points, nest, &fixed) }
+            }
+        }
+    }
+}
+
 /// Emits a map under the schedule that suits it.
 ///
 /// # Errors
@@ -159,10 +227,12 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         let rules = env.rules;
         for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {
             let tried = match rule {
-                WORDS => words::emit(points, nest, env)?,
+                WORDS | TILES => match prepare(points, nest, env, rule)? {
+                    Ok(walk) => Ok(walk.emit(points, nest, env)?),
+                    Err(why) => Err(why),
+                },
                 WINOGRAD => winograd::emit(points, nest, env)?,
                 ROWS => rows::emit(points, nest, env, &fixed)?,
-                TILES => contraction::emit(points, nest, env)?,
                 _ => elementwise::emit(points, nest, env, &fixed)?,
             };
             match tried {

@@ -23,7 +23,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, fixed: &[Option<Expr>]) ->
     let inner: Vec<usize> = (0..fixed.len()).filter(|&k| reductions[k] && fixed[k].is_none()).collect();
     let mut failed = None;
     let outer_counts: Vec<Expr> = outer.iter().map(|&k| map.view.domain[k]).collect();
-    let mut kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
+    let mut kind = nest.outermost();
     let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
     walk(nest, &outer_counts, &mut kind, &mut vec![], &mut |nest, at| {
         for (&k, &iv) in outer.iter().zip(at) {
@@ -155,6 +155,10 @@ pub fn covers(points: &Points<'_>, w: usize) -> bool {
 
 /// Writes the start into results that the map does not write everywhere, or that it combines in memory.
 pub fn fill_starts(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
+    // Maps of blocks write everywhere: that is verified.
+    if points.block.is_some() {
+        return Ok(());
+    }
     let all = in_memory(points);
     let (ctx, view) = (points.ctx, &points.map.view);
     for (w, write) in view.writes.iter().enumerate() {

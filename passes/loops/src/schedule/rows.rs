@@ -39,11 +39,11 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     let accumulators = (0..view.writes.len()).map(|w| points.accumulator_bits(w)).max().unwrap_or(32);
     let bits = accumulators.max(element_bits(points));
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
-    env.chosen(super::elementwise::explain(ctx, group.size, lanes, rest));
+    env.chosen(super::elementwise::explain(ctx, points.shown(group.size), lanes, rest));
     let short = pool.as_const(group.size).is_some_and(|n| n < 2 * lanes * PARTIAL);
     let partial = if short { 1 } else { PARTIAL };
     let counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
-    let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
+    let kind = nest.outermost();
     let mut failed = None;
     collapsed(nest, &counts, kind, &mut |nest, at| {
         let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
@@ -56,6 +56,14 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
         }
     });
     failed.map_or(Ok(Ok(())), Err)
+}
+
+/// Why the map cannot be walked so.
+///
+/// # Errors
+/// That.
+pub fn fits(points: &Points<'_>, env: &Env<'_>) -> Result<(), Miss> {
+    direction(points, env, &points.fixed()).map(|_| ())
 }
 
 /// The reduction dimensions to make vectors along, outermost first: the one that reads are contiguous along, and those
@@ -80,10 +88,16 @@ fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Resu
     let last = candidates.clone().find(|&k| fits(k) && env.estimate(view.domain[k], 64) >= 8.0);
     let last = last.ok_or(Miss("its reads do not lie side by side along a reduction of eight and more"))?;
     // Another dimension that no read tells apart is what a matrix product has: rows and columns do better there.
+    // Unless there is one that is used up: each of its elements serves one result, and it is streamed as it lies.
     let shared = (0..view.rank()).filter(|&k| !is_reduction[k] && fixed[k].is_none() && view.domain[k] != Expr::ONE);
     let reused = shared
         .clone()
         .any(|k| env.estimate(view.domain[k], 64) >= 4.0 && reads.iter().any(|a| a.uses[last] && !a.uses[k]));
+    let used_up = (0..reads.len()).any(|r| {
+        let all = reads[r].uses[last] && shared.clone().all(|k| reads[r].uses[k]);
+        all && env.constant_arg(points, r).is_none()
+    });
+    let reused = reused && !used_up;
     let bordered = (0..view.reads.len()).any(|r| super::copies::may_be_outside(points, r));
     if reused {
         return Err(Miss("a read is the same along a parallel dimension, which tiles make use of"));

@@ -172,8 +172,8 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
     weighted(few, shares.0).chain(weighted(many, shares.1)).collect()
 }
 
-/// In words how rows are shared out when their number is known, where it is not known before.
-pub fn explain(ctx: &Context, rows: &Group, columns: &Group, facts: &Facts) -> Option<String> {
+/// In words how rows are shared out when their number, which is to be `shown` so, is known, where it is not known before.
+pub fn explain(ctx: &Context, shown: Expr, rows: &Group, columns: &Group, facts: &Facts) -> Option<String> {
     let pool = &ctx.exprs;
     if pool.as_const(rows.size).is_some() || rows.tile == 1 {
         return None;
@@ -186,7 +186,7 @@ pub fn explain(ctx: &Context, rows: &Group, columns: &Group, facts: &Facts) -> O
         Tail::Guard => format!("tiles of {}, what is left in tiles of {}", sizes[0], sizes[1..].join(", ")),
     };
     let likely = pool.likely_value(rows.size, facts).map_or(String::new(), |rows| format!("; {rows} is likely"));
-    Some(format!("{} rows by {} columns: {how}{likely}", pool.display(rows.size), columns.tile))
+    Some(format!("{} rows by {} columns: {how}{likely}", pool.display(shown), columns.tile))
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
     let order = if plan.columns_outside { [1, 0] } else { [0, 1] };
     counts.extend(order.map(|i| [blocks, column_tiles][i]));
-    let kind = if fixed.iter().all(Option::is_none) { Kind::Parallel } else { Kind::Seq };
+    let kind = nest.outermost();
     let mut failed = None;
     let mut walk = |nest: &mut Nest<'_>| {
         collapsed(nest, &counts, kind, &mut |nest, at| {

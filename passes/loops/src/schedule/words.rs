@@ -11,9 +11,9 @@ use super::access::{self, estimate};
 use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
 use super::elementwise::{Rest, between};
-use super::tile::{self, Group, collapsed};
+use super::tile::{Group, Plan, collapsed};
 use super::tile_registers::Run;
-use super::{Env, Tried, WORDS, naive, shares};
+use super::{Env, WORDS, naive, shares};
 use crate::nest::{Kind, Nest};
 use crate::point::{Dot, Points, Replaced};
 use nim_dataflow::{Combine, as_iv};
@@ -24,42 +24,48 @@ use nim_pass::Miss;
 /// Size that a symbolic dimension is taken to have in estimates.
 const ASSUMED: i64 = 64;
 
-/// Emits the map if it sums up products of bytes or `bf16`.
+/// Chooses a way and makes its copies, if the map sums up products of bytes or `bf16`.
 ///
 /// # Errors
 /// What [`Points`] reports.
-pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Tried {
+pub fn prepare(
+    points: &mut Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+) -> Result<Result<Plan, Miss>, Diagnostic> {
     let best = search(points, env).and_then(|best| env.may(points, WORDS).map(|()| best));
     let (Words { dot, packed, spread, .. }, best) = match best {
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
     let ctx = points.ctx;
-    naive::fill_starts(points, nest)?;
     let registers = best.plan.registers.as_ref();
     let multiple = registers.map_or(dot.width, |r| r.run.multiple(dot.width));
-    if !in_words(points, spread, dot, multiple) || copies::may_be_outside(points, spread) {
+    let copied = !in_words(points, spread, dot, multiple) || copies::may_be_outside(points, spread);
+    if copied && !points.may_copy(spread) {
+        return Ok(Err(Miss("numbers that the block makes do not lie in words")));
+    }
+    naive::fill_starts(points, nest)?;
+    if copied {
         let sides = overhang(points, spread).unwrap_or_default();
         regroup(points, nest, env, spread, dot, multiple, &sides)?;
     }
-    let dims = |list: &[usize]| {
-        let access = access::read(points, &points.map.view.reads[packed]);
-        list.iter().copied().filter(|&k| access.uses[k]).collect::<Vec<_>>()
-    };
     let run = registers.map_or_else(|| PackedRun::of(points, dot), |r| PackedRun::of_registers(ctx, &r.run));
     let inner: Vec<usize> = best.plan.reductions.iter().map(|r| r.0).filter(|k| !run.dims.contains(k)).collect();
-    let (outer, inner) = (dims(&[&best.plan.batch[..], &best.plan.rows.dims].concat()), dims(&inner));
+    let (outer, inner) =
+        (contraction::outer_dims(points, &best.plan, packed), contraction::used(points, packed, inner));
     let layout = Packed { outer, columns: best.plan.columns.clone(), inner, run };
     pack(points, nest, env, packed, dot, &layout)?;
     points.dot = Some(dot);
     env.repeats |= best.repeats();
     env.chosen(match &best.plan.registers {
-        Some(registers) => registers.explain(points.ctx, &best.plan.columns),
-        None => shares::explain(points.ctx, &best.plan.rows, &best.plan.columns, &env.assumed),
+        Some(registers) => registers.explain(ctx, &best.plan.columns),
+        None => {
+            let shown = points.shown(best.plan.rows.size);
+            shares::explain(ctx, shown, &best.plan.rows, &best.plan.columns, &env.assumed)
+        }
     });
-    let fixed = vec![None; points.map.view.rank()];
-    tile::emit(points, nest, &best.plan, &fixed)?;
-    Ok(Ok(()))
+    Ok(Ok(best.plan))
 }
 
 /// Which factor is packed, so that a vector holds a word of each column, and which one gives a word for all lanes.
@@ -200,7 +206,8 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
         return Err(Miss("its sums may not be taken in another order"));
     }
     let target = &env.options.target;
-    let in_tiles = if width == 2 { target.bf16_tiles } else { target.byte_tiles };
+    // What a block makes has room for whole words, not for whole rows of tiles.
+    let in_tiles = points.block.is_none() && if width == 2 { target.bf16_tiles } else { target.byte_tiles };
     let mut best: Option<(Words, Candidate)> = None;
     for (packed, spread) in [(factors[1].0, factors[0].0), (factors[0].0, factors[1].0)] {
         let Some(dot) = dot_of_any(points, packed, spread) else { continue };
@@ -253,8 +260,50 @@ fn dot_of_any(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> 
 /// Whether the numbers of a read lie in words as they are, as many as are a multiple of something.
 pub fn in_words(points: &Points<'_>, read: usize, dot: Dot, multiple: i64) -> bool {
     let view = &points.map.view;
-    let whole = points.ctx.exprs.divisor(view.domain[dot.dim], &Facts::default()) % multiple == 0;
-    whole && access::read(points, &view.reads[read]).contiguous(dot.dim)
+    let pool = &points.ctx.exprs;
+    let whole = |size: Expr| pool.divisor(size, &Facts::default()) % multiple == 0;
+    // What a block makes has room behind its rows, which `fill_words` fills.
+    let dims = points.ctx.dim_exprs(points.source.ty(view.reads[read].value)).unwrap_or_default();
+    let made = points.block.is_some() && points.source.defining_op(view.reads[read].value).is_some();
+    let room = made && dims.last().is_some_and(|&last| whole(last));
+    (whole(view.domain[dot.dim]) || room) && access::read(points, &view.reads[read]).contiguous(dot.dim)
+}
+
+/// Zeros behind the numbers of a factor that the block made, up to whole words.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn fill_words(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagnostic> {
+    let Some(dot) = points.dot else { return Ok(()) };
+    let (ctx, view) = (points.ctx, &points.map.view);
+    let pool = &ctx.exprs;
+    let end = pool.scale(dot.width, points.steps(dot.dim));
+    for &read in dot.factors.iter().filter(|read| !points.replaced.contains_key(read)) {
+        let memlet = &view.reads[read];
+        let start = view.domain[dot.dim];
+        if pool.prove_le(end, start, nest.facts) || points.source.defining_op(memlet.value).is_none() {
+            continue;
+        }
+        let buffer = points.buffer(memlet.value)?;
+        let subset = memlet.subset.as_deref().unwrap_or_default();
+        let fixed = points.fixed();
+        let uses = access::read(points, memlet).uses;
+        let others: Vec<usize> = (0..view.rank()).filter(|&k| k != dot.dim && uses[k] && fixed[k].is_none()).collect();
+        let counts: Vec<Expr> = others.iter().map(|&k| view.domain[k]).collect();
+        let scalar = points.source.ty(points.source.block_args(view.body)[read]);
+        nest.ranges(&counts, Kind::Seq, &mut |nest, at| {
+            let mut point: Vec<Expr> = fixed.iter().map(|f| f.unwrap_or(Expr::ZERO)).collect();
+            for (&k, &iv) in others.iter().zip(at) {
+                point[k] = iv;
+            }
+            nest.for_loop(start, end, 1, Kind::Seq, |nest, iv| {
+                point[dot.dim] = iv;
+                let zero = nest.constant(points.zero(scalar), scalar);
+                nest.store(zero, buffer, &points.map.all_at(ctx, subset, &point), &[]);
+            });
+        });
+    }
+    Ok(())
 }
 
 /// The dimension of a read's container whose index is the iteration variable itself, if no other index mentions it.
