@@ -3,6 +3,7 @@
 //! * [`compile`]: the whole way, in memory; [`print_at`]: the same way up to any level, as text.
 //! * [`kernels`]: `dataflow.kernel` to `loops.kernel`, to upstream MLIR, to machine code.
 //! * [`pack`]: constants brought into the arrangement that kernels want.
+//! * [`tune`]: schedules by measurement.
 //! * [`emit`]: the host program, from `dyn` to bytecode. [`native`]: the same as machine code, without bytecode.
 
 mod cache;
@@ -13,6 +14,7 @@ pub mod native;
 pub mod pack;
 mod pipeline;
 mod threads;
+pub mod tune;
 
 pub use cache::ObjectCache;
 pub use emit::emit_program;

@@ -22,6 +22,7 @@ pub mod runtime;
 mod session;
 
 pub use error::{ConstantsProblem, LoadError, RunError, RunErrorKind};
+pub use machine::alone;
 pub use machine::pool::PoolStats;
 pub use machine::roof::{CACHE_BYTES, Roof};
 pub use program::{

@@ -7,6 +7,7 @@
 //! depthwise one and a pooling window come out of the same search; an estimate of cycles decides.
 
 use super::access::{self, Access, element_bits};
+use super::choice::{Choice, Tiling};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
 use super::words::Words;
@@ -51,9 +52,53 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// What it is among all schedules of its map.
+    pub fn tiling(&self) -> Tiling {
+        let Plan { rows, columns, lanes, row_block, columns_outside, .. } = &self.plan;
+        Tiling {
+            rows: rows.tile,
+            columns: columns.tile / lanes,
+            row_dims: rows.dims.clone(),
+            column_dims: columns.dims.clone(),
+            even: rows.tail == Tail::Even,
+            block: *row_block,
+            outside: *columns_outside,
+            packs: self.packed.clone(),
+        }
+    }
+
     /// Whether some results are made twice.
     pub fn repeats(&self) -> bool {
         [&self.plan.rows, &self.plan.columns].iter().any(|group| group.tail == Tail::Overlap)
+    }
+}
+
+/// The cheapest candidates so far.
+struct Best {
+    /// How many are kept.
+    most: usize,
+    /// The cheapest first, the first found of equals; one of each tile.
+    found: Vec<Candidate>,
+}
+
+impl Best {
+    /// Whether a candidate of this cost may be among them.
+    fn takes(&self, cost: f64) -> bool {
+        self.found.len() < self.most || self.found.last().is_some_and(|last| cost < last.cost)
+    }
+
+    fn put(&mut self, new: Candidate) {
+        let group = |a: &Group, b: &Group| a.dims == b.dims && a.tile == b.tile;
+        let same = |c: &Candidate| group(&c.plan.rows, &new.plan.rows) && group(&c.plan.columns, &new.plan.columns);
+        if let Some(at) = self.found.iter().position(same) {
+            if self.found[at].cost <= new.cost {
+                return;
+            }
+            self.found.remove(at);
+        }
+        let at = self.found.partition_point(|c| c.cost <= new.cost);
+        self.found.insert(at, new);
+        self.found.truncate(self.most);
     }
 }
 
@@ -72,6 +117,8 @@ struct Search<'p, 'm> {
     words: Option<Words>,
     /// Vectors of a tile and of what it reads.
     registers: i64,
+    /// The only way to consider.
+    wanted: Option<&'p Tiling>,
 }
 
 /// Emits the map if it has reductions and a parallel dimension.
@@ -83,6 +130,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
+    env.taken = Some(Choice::Tiles(best.tiling()));
     naive::fill_starts(points, nest)?;
     for &read in &best.padded {
         if !copies::pad(points, nest, env, read)? {
@@ -122,6 +170,19 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
 /// # Errors
 /// Why there is none.
 pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Result<Candidate, Miss> {
+    Ok(candidates(points, env, words, 1)?.swap_remove(0))
+}
+
+/// So many of the cheapest ways, the cheapest first and one of each tile: at least one. Where a choice is wanted, those that are it.
+///
+/// # Errors
+/// Why there is none.
+pub fn candidates(
+    points: &Points<'_>,
+    env: &Env<'_>,
+    words: Option<Words>,
+    most: usize,
+) -> Result<Vec<Candidate>, Miss> {
     let (ctx, map) = (points.ctx, points.map);
     if naive::in_memory(points) {
         return Err(IN_MEMORY);
@@ -171,12 +232,19 @@ pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Resul
         lanes,
         words,
         registers,
+        wanted: env.wanted.as_ref().and_then(Choice::tiling),
     };
-    let mut best: Option<Candidate> = None;
+    let mut best = Best { most: most.max(1), found: vec![] };
     for columns in search.runs(&search.parallel) {
-        search.try_columns(columns, &mut best);
+        if search.wanted.is_none_or(|wanted| wanted.column_dims == columns) {
+            search.try_columns(columns, &mut best);
+        }
     }
-    best.ok_or(Miss("no parallel dimension gives vectors"))
+    match (best.found.is_empty(), search.wanted) {
+        (false, _) => Ok(best.found),
+        (true, None) => Err(Miss("no parallel dimension gives vectors")),
+        (true, Some(_)) => Err(Miss("it is no point of the space that is searched for this map")),
+    }
 }
 
 impl Search<'_, '_> {
@@ -219,7 +287,7 @@ impl Search<'_, '_> {
             })
     }
 
-    fn try_columns(&self, columns: Vec<usize>, best: &mut Option<Candidate>) {
+    fn try_columns(&self, columns: Vec<usize>, best: &mut Best) {
         let ctx = self.points.ctx;
         let last = columns[columns.len() - 1];
         let along = |a: &Access| columns.iter().any(|&k| a.uses[k]);
@@ -231,12 +299,18 @@ impl Search<'_, '_> {
         let mut gathered = vec![];
         for &r in &vectors {
             let direct = self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r));
-            let worth = self.worth_packing(r, &columns, &others, &free);
-            if self.words.is_some() || worth && (!direct || self.far_apart(r)) {
+            let pack = match self.wanted {
+                Some(wanted) => wanted.packs.contains(&r) && self.may_pack(r, &columns, &others),
+                None => self.worth_packing(r, &columns, &others, &free) && (!direct || self.far_apart(r)),
+            };
+            if self.words.is_some() || pack {
                 packed.push(r);
             } else if !direct {
                 gathered.push(r);
             }
+        }
+        if self.wanted.is_some_and(|wanted| wanted.packs != packed) {
+            return;
         }
         if let Some(words) = self.words
             && (columns.len() > 1
@@ -262,12 +336,16 @@ impl Search<'_, '_> {
             row_groups.extend(others.iter().rev().filter(|&k| known(k) || Some(k) == others.last()).map(|&k| vec![k]));
         }
         for rows in row_groups {
+            if self.wanted.is_some_and(|wanted| wanted.row_dims != rows) {
+                continue;
+            }
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
             let all = Group::new(ctx, &self.points.map.view.domain, rows.clone());
             let counts = shares::likely_counts(ctx, all.size, &self.env.assumed);
             for row_tile in 1..=14i64 {
                 for vectors_wide in 1..=6i64 {
-                    if row_tile * vectors_wide + vectors_wide + 1 > self.registers {
+                    let other = |w: &Tiling| (w.rows, w.columns) != (row_tile, vectors_wide);
+                    if row_tile * vectors_wide + vectors_wide + 1 > self.registers || self.wanted.is_some_and(other) {
                         continue;
                     }
                     let domain = &self.points.map.view.domain;
@@ -283,11 +361,14 @@ impl Search<'_, '_> {
                     let shared = [Tail::Guard, Tail::Even];
                     let tails = if row_group.tail == Tail::Guard { &shared[..] } else { &[row_group.tail] };
                     for &tail in tails {
+                        if self.wanted.is_some_and(|wanted| wanted.even != (tail == Tail::Even)) {
+                            continue;
+                        }
                         let row_group = Group { tail, ..row_group.clone() };
                         let cost = self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
-                        if let Some(c) = cost.filter(|&c| best.as_ref().is_none_or(|b| c < b.cost)) {
+                        if let Some(c) = cost.filter(|&c| best.takes(c)) {
                             let columns = column_group.clone();
-                            *best = Some(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
+                            best.put(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
                         }
                     }
                 }
@@ -300,9 +381,14 @@ impl Search<'_, '_> {
         self.points.map.view.writes.iter().all(|w| w.init_value.is_none())
     }
 
-    /// Whether vectors of a read are worth a copy: each element is used by enough rows, and the copy is no larger than
-    /// the container.
+    /// Whether vectors of a read are worth a copy: each element is used by enough rows.
     fn worth_packing(&self, read: usize, columns: &[usize], others: &[usize], free: &[usize]) -> bool {
+        let often = self.env.constant_arg(self.points, read).is_some() || self.extents(free) >= 8.0;
+        often && self.may_pack(read, columns, others)
+    }
+
+    /// Whether there may be a packed copy of a read: it is no larger than the container.
+    fn may_pack(&self, read: usize, columns: &[usize], others: &[usize]) -> bool {
         let access = &self.reads[read];
         let ctx = self.points.ctx;
         if self.outside.contains(&read) || self.points.map.view.writes.iter().any(|w| w.init_value.is_some()) {
@@ -313,10 +399,7 @@ impl Search<'_, '_> {
         let copy = self.extents(&used);
         let dims = ctx.dim_exprs(self.points.source.ty(self.points.map.view.reads[read].value)).unwrap_or_default();
         let size: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
-        if copy > 1.5 * size + 64.0 {
-            return false;
-        }
-        self.env.constant_arg(self.points, read).is_some() || self.extents(free) >= 8.0
+        copy <= 1.5 * size + 64.0
     }
 
     /// Whether vectors that follow each other in the innermost reduction lie in different lines, and there are many: they
@@ -484,7 +567,10 @@ impl Search<'_, '_> {
         let units =
             Group::new(ctx, &self.points.map.view.domain, if rows.dims.is_empty() { vec![] } else { walked.clone() });
         let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
-        let (row_block, columns_outside) = self.order(&rows, &units, &columns, &batch);
+        let (row_block, columns_outside) = match self.wanted {
+            Some(wanted) => (wanted.block, wanted.outside),
+            None => self.order(&rows, &units, &columns, &batch),
+        };
         let reorders = self.env.reorders(self.points);
         let plan =
             Plan { batch, units, rows, columns, lanes: self.lanes, reductions, row_block, columns_outside, reorders };

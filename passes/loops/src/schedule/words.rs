@@ -7,6 +7,7 @@
 //! columns is searched for as for any contraction ([`super::contraction`]), and everything else is a tile like any other ([`super::tile`]).
 
 use super::access::{self, estimate};
+use super::choice::Choice;
 use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
 use super::elementwise::{Rest, between};
@@ -31,6 +32,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
+    env.taken = Some(Choice::Words(best.tiling()));
     naive::fill_starts(points, nest)?;
     if !in_words(points, spread, dot) || copies::may_be_outside(points, spread) {
         let sides = overhang(points, spread).unwrap_or_default();
@@ -133,6 +135,12 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
         }
     }
     best.ok_or(NONE)
+}
+
+/// So many of the cheapest ways of each of the two, the cheapest first; none where [`search`] finds none.
+pub fn candidates(points: &Points<'_>, env: &Env<'_>, most: usize) -> Vec<Candidate> {
+    let Ok((words, best)) = search(points, env) else { return vec![] };
+    contraction::candidates(points, env, Some(words), most).unwrap_or(vec![best])
 }
 
 /// The longest reduction that walks one dimension of both containers, and nothing else of the spread one.
