@@ -38,6 +38,7 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
     TargetInfo {
         vector_bits: target.vector_bits(),
         vector_registers: target.vector_registers(),
+        vector_rate: target.vector_rate(),
         l2_kib: target.l2_kib(),
         fma: target.has("fma"),
         byte_products: match () {

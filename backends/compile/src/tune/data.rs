@@ -8,7 +8,8 @@ use nim_tensor::{DType, encode_f64};
 const ASSUMED: i64 = 64;
 
 /// Values for the symbols of a kernel, in the order of its ABI: what is likely, else [`ASSUMED`], within what is known. A symbol that is
-/// no size of a buffer (the number of an iteration) is as small as it may be. `None` where with these values a map would reach
+/// only ever the first dimension of buffers of three and more is a batch, and taken to be 1; one that is no size of a buffer (the number
+/// of an iteration) is as small as it may be. `None` where with these values a map would reach
 /// beyond its buffers: they depend on each other in a way that the kernel does not tell.
 pub fn symbols(ctx: &Context, module: &Body, kernel: OpId) -> Option<Vec<i64>> {
     let pool = &ctx.exprs;
@@ -20,12 +21,18 @@ pub fn symbols(ctx: &Context, module: &Body, kernel: OpId) -> Option<Vec<i64>> {
         .flat_map(|&ty| ctx.dim_exprs(ty).unwrap_or_default())
         .flat_map(|dim| pool.symbols(dim).to_vec())
         .collect();
+    let batch = |symbol: Symbol| {
+        types.iter().filter_map(|&ty| ctx.dim_exprs(ty)).all(|dims| {
+            let mentions = |&dim: &Expr| pool.mentions(dim, symbol);
+            !dims.iter().skip(1).any(mentions) && (dims.len() > 2 || !dims.iter().any(mentions))
+        })
+    };
     let names = nim_dataflow::kernel_symbols(ctx, module, kernel);
     let symbols: Vec<Symbol> = names.iter().map(|name| pool.symbol(name)).collect();
     let value = |symbol: &Symbol| {
         let known = facts.get(*symbol);
         let wanted = match sizes.contains(symbol) {
-            true => known.likely.unwrap_or(ASSUMED).max(1),
+            true => known.likely.unwrap_or(if batch(*symbol) { 1 } else { ASSUMED }).max(1),
             false => known.min.unwrap_or(0),
         };
         let least = known.min.unwrap_or(0);

@@ -8,7 +8,7 @@
 
 use super::data::{self, Random};
 use crate::kernels::{KernelInfo, kernel_info, kernel_objects};
-use nim_ir::{Body, Context, Diagnostic, Expr, Module, OpId, Type};
+use nim_ir::{Body, Context, Diagnostic, Expr, Loc, Module, OpId, Type};
 use nim_loops_passes::packing::pack;
 use nim_loops_passes::schedule::choice;
 use nim_loops_passes::{Options as LoopsOptions, Packing, constant_args, function_name, lower_kernel_to_loops};
@@ -18,11 +18,13 @@ use std::time::{Duration, Instant};
 
 /// Bytes of buffers that a kernel may take to be measured, all candidates together.
 const MOST_BYTES: usize = 1 << 30;
-/// Runs of a candidate after which those that are far behind are left out, and most runs.
-const FEW: usize = 5;
+/// Runs of a candidate: the fewest, those after which one that is behind is left out, and the most.
+const LEAST: usize = 3;
+const FEW: usize = 7;
 const MOST: usize = 41;
-/// How far behind the best a candidate is left out.
-const BEHIND: f64 = 1.3;
+/// How far behind the best a candidate is left out, at once and after [`FEW`] runs.
+const FAR_BEHIND: f64 = 1.5;
+const BEHIND: f64 = 1.15;
 /// What is read to have other data in the second-level cache, if its size is not known.
 const SWEEP: usize = 4 << 20;
 
@@ -42,6 +44,8 @@ pub struct Subject<'a> {
     pub symbols: &'a [i64],
     /// What holds the constants of the whole model.
     pub constants: Where,
+    /// Seconds that the last measurement took before its first run.
+    pub compiled: f64,
 }
 
 /// What the constants of a model are read from in each run.
@@ -94,6 +98,7 @@ impl Subject<'_> {
     /// A kernel that cannot be measured; candidates whose results differ, or that do not compile (`N0759`): errors of the compiler.
     pub fn measure(&mut self, schedules: &[Vec<String>], time: Duration) -> Result<Vec<Option<Duration>>, Refused> {
         let mut out = vec![None; schedules.len()];
+        let begun = Instant::now();
         let (scratch, lowered) = self.lower(schedules)?;
         let mut candidates = self.candidates(lowered)?;
         let objects = kernel_objects(self.ctx, &scratch, self.options, "").map_err(Refused::Failed)?;
@@ -103,13 +108,14 @@ impl Subject<'_> {
         let _pinned = pinned();
         let mut sweep = Buffer::zeroed(if self.constants == Where::ThirdLevel { self.sweep() } else { 0 });
         sweep.bytes_mut().fill(1);
+        self.compiled = begun.elapsed().as_secs_f64();
         for candidate in &mut candidates {
             self.run(&code, candidate, &sweep);
         }
         self.compare(&candidates, schedules)?;
         let start = Instant::now();
         for round in 0..MOST {
-            if round >= FEW && start.elapsed() > time {
+            if round >= LEAST && start.elapsed() > time {
                 break;
             }
             let count = candidates.len();
@@ -122,10 +128,11 @@ impl Subject<'_> {
                 let taken = self.run(&code, candidate, &sweep);
                 candidate.times.push(taken);
             }
-            if round + 1 >= FEW {
+            if round + 1 >= LEAST {
                 let best = candidates.iter().map(|c| median(&c.times)).min().unwrap_or_default();
+                let behind = if round + 1 >= FEW { BEHIND } else { FAR_BEHIND };
                 for candidate in candidates.iter_mut().skip(1) {
-                    candidate.beaten |= median(&candidate.times) > best.mul_f64(BEHIND);
+                    candidate.beaten |= median(&candidate.times) > best.mul_f64(behind);
                 }
                 if candidates.iter().filter(|c| !c.beaten).count() <= 1 && start.elapsed() > time / 4 {
                     break;
@@ -276,21 +283,24 @@ impl Subject<'_> {
                 };
                 let (found, expected) = (tensor(other), tensor(first));
                 if let Some(what) = differ(found, expected, exact) {
-                    let message = format!(
-                        "kernel @{} gives other results under the schedule `{}` than under `{}`: {what}",
-                        self.module.symbol_name(ctx, self.kernel).unwrap_or_default(),
-                        schedules[other.index].join("`, `"),
-                        schedules[first.index].join("`, `"),
-                    );
-                    return Err(Refused::Failed(vec![
-                        Diagnostic::error("N0759", self.module.body.loc(self.kernel), message)
-                            .help("this is an error of the compiler; without --tune the second schedule is taken"),
-                    ]));
+                    let pair = [&schedules[other.index], &schedules[first.index]];
+                    let name = self.module.symbol_name(ctx, self.kernel).unwrap_or_default();
+                    let found = mismatch(name, pair, &what, self.module.body.loc(self.kernel));
+                    return Err(Refused::Failed(vec![found]));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Two schedules of a kernel whose results differ.
+fn mismatch(name: &str, [other, first]: [&Vec<String>; 2], what: &str, loc: Loc) -> Diagnostic {
+    let (other, first) = (other.join("`, `"), first.join("`, `"));
+    let message =
+        format!("kernel @{name} gives other results under the schedule `{other}` than under `{first}`: {what}");
+    Diagnostic::error("N0759", loc, message)
+        .help("this is an error of the compiler; without --tune the second schedule is taken")
 }
 
 fn name(index: usize) -> String {
@@ -347,6 +357,10 @@ mod tests {
         let ints = |list: &[i32]| Tensor::new(&[list.len()], list.to_vec());
         assert!(differ(ints(&[1, 2, 3]), ints(&[1, 2, 4]), true).is_some());
         assert!(differ(ints(&[1, 2, 3]), ints(&[1, 2, 3]), true).is_none());
+        let what = differ(ints(&[1, 2, 3]), ints(&[1, 2, 4]), true).unwrap_or_default();
+        let found = mismatch("k", [&vec!["rows".into()], &vec!["auto".into()]], &what, Loc::UNKNOWN);
+        assert_eq!(found.code, "N0759");
+        assert!(found.message.contains("@k") && found.message.contains("1 of 3 elements"), "{}", found.message);
     }
 
     #[test]

@@ -275,7 +275,8 @@ fn measure_all(
             done(job.kernel, &about);
             continue;
         };
-        let subject = Subject { ctx, module, kernel: job.kernel, options, loops, symbols: &symbols, constants };
+        let subject =
+            Subject { ctx, module, kernel: job.kernel, options, loops, symbols: &symbols, constants, compiled: 0.0 };
         let mut trial = variants::Trial { subject, share, compile };
         match trial.run(&job.maps) {
             Ok(candidates) => {
@@ -374,12 +375,11 @@ fn constants(ctx: &Context, module: &Module, here: &Machine) -> Where {
 
 /// Seconds that a run of a kernel takes at least, roughly.
 fn seconds(ctx: &Context, module: &Module, kernel: OpId) -> f64 {
-    let facts = nim_builtin::assume::facts_of_kernel(ctx, &module.body, kernel);
     let Some(cost) = kernel_cost(ctx, module, kernel) else { return 0.0 };
-    let value = |e| {
-        let likely = ctx.exprs.likely_value(e, &facts);
-        likely.or_else(|| ctx.exprs.eval(e, &|_| Some(64)).ok()).unwrap_or(0).max(0) as f64
-    };
+    let symbols = data::symbols(ctx, &module.body, kernel).unwrap_or_default();
+    let names = nim_dataflow::kernel_symbols(ctx, &module.body, kernel);
+    let given = |s| names.iter().zip(&symbols).find(|(n, _)| ctx.exprs.symbol(n) == s).map(|(_, &value)| value);
+    let value = |e| ctx.exprs.eval(e, &given).unwrap_or(0).max(0) as f64;
     (value(cost.operations) / OPERATIONS).max(value(cost.bytes) / BYTES)
 }
 
@@ -404,7 +404,8 @@ pub fn measure_kernel(
     };
     let loops = crate::pipeline::loops_options(options);
     let constants = constants(ctx, module, &Machine::host());
-    let mut subject = Subject { ctx, module, kernel, options, loops: &loops, symbols: &symbols, constants };
+    let mut subject =
+        Subject { ctx, module, kernel, options, loops: &loops, symbols: &symbols, constants, compiled: 0.0 };
     match subject.measure(schedules, time) {
         Ok(all) => Ok(all),
         Err(Refused::Because(why)) => Err(refused(why, module)),

@@ -4,7 +4,7 @@ use super::log::Measured;
 use super::measure::{Refused, Subject};
 use nim_loops_passes::schedule::candidates::{Candidates, Scored};
 use nim_loops_passes::schedule::choice::{AUTO, Choice, Tiling};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Part of the time that the first round may take.
 const FIRST: f64 = 0.6;
@@ -77,11 +77,10 @@ impl Trial<'_> {
         if schedules.len() < 2 {
             return Ok(best.get(at).and_then(|text| text.parse().ok()));
         }
-        let begun = Instant::now();
         let texts: Vec<Vec<String>> = schedules.iter().map(|(schedule, _)| schedule.clone()).collect();
         let time = Duration::from_secs_f64(0.5 * seconds);
         let timed = self.subject.measure(&texts, time)?;
-        let made = begun.elapsed().saturating_sub(time).as_secs_f64() * threads / texts.len() as f64;
+        let made = self.subject.compiled * threads / texts.len() as f64;
         self.compile = 0.5 * self.compile + 0.5 * made.max(0.01);
         let nanoseconds = |d: Duration| d.as_nanos() as f64;
         // Later rounds on the scale of the first: the machine may have become slower or faster.
@@ -112,8 +111,8 @@ fn neighbours(choice: &Choice) -> Vec<Choice> {
         }
     };
     add(Tiling { outside: !tiling.outside, ..tiling.clone() });
-    for block in [tiling.block * 2, tiling.block / 2, tiling.block * 4, tiling.block / 4, 1] {
-        add(Tiling { block: block.max(1), ..tiling.clone() });
+    for block in [tiling.block * 2, tiling.block / 2, 0, tiling.block * 4, 1] {
+        add(Tiling { block: block.max(0), ..tiling.clone() });
     }
     for rows in [tiling.rows + 1, tiling.rows - 1, tiling.rows + 2, tiling.rows - 2] {
         for even in [tiling.even, !tiling.even] {

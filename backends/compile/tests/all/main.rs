@@ -10,6 +10,7 @@ mod random;
 mod residues;
 mod signs;
 mod threads;
+mod tune;
 mod weights;
 
 use nim_compiler::DIALECTS;

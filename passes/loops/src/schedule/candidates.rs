@@ -11,6 +11,9 @@ use nim_ir::{Body, Context, Diagnostic, Expr, Loc, OpId, ValueId};
 use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
+/// An estimate that is larger than the least by more than this is not only inexact.
+const HOPELESS: f64 = 1.6;
+
 /// A schedule of a map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
@@ -130,6 +133,13 @@ pub fn of_map(points: &Points<'_>, env: &mut Env<'_>, most: usize) -> Vec<Scored
     if all.is_empty() {
         return only(Choice::Plain);
     }
+    // Without those that no error of an estimate brings to the front. Counts of dataflows are on another scale.
+    let comparable = |one: &&Scored| !matches!(one.choice, Choice::Dataflow(_));
+    let least = all.iter().filter(comparable).filter_map(|one| one.estimate).min_by(f64::total_cmp);
+    let near =
+        |one: &Scored| !comparable(&one) || one.estimate.zip(least).is_none_or(|(e, least)| e <= HOPELESS * least);
+    let first = all[0].choice.clone();
+    all.retain(|one| one.choice == first || near(one));
     // Each once, with the estimate that some list has of it.
     let mut out: Vec<Scored> = vec![];
     for one in all {
@@ -145,8 +155,8 @@ pub fn of_map(points: &Points<'_>, env: &mut Env<'_>, most: usize) -> Vec<Scored
 fn variants(points: &Points<'_>, env: &mut Env<'_>, best: &Scored) -> Vec<Scored> {
     let Some(tiling) = best.choice.tiling() else { return vec![] };
     let mut all = vec![Tiling { outside: !tiling.outside, ..tiling.clone() }];
-    for block in [tiling.block / 2, tiling.block * 2, 1] {
-        all.push(Tiling { block: block.max(1), ..tiling.clone() });
+    for block in [tiling.block / 2, tiling.block * 2, 0, 1] {
+        all.push(Tiling { block, ..tiling.clone() });
     }
     let mut wanted = |tiling: Tiling| {
         let words = matches!(best.choice, Choice::Words(_));

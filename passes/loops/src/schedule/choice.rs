@@ -51,7 +51,7 @@ pub struct Tiling {
     pub column_dims: Vec<usize>,
     /// Whether rows are shared out to tiles of nearly the same size.
     pub even: bool,
-    /// Tiles of rows that follow each other before the columns move on.
+    /// Tiles of rows that follow each other before the columns move on; 0: all.
     pub block: i64,
     /// Whether all blocks of rows are walked before the columns move on.
     pub outside: bool,
@@ -103,8 +103,10 @@ impl fmt::Display for Tiling {
         }
         write!(f, ":columns{}={}", self.columns, dims_text("$", &self.column_dims))?;
         f.write_str(if self.even { ":even" } else { "" })?;
-        if self.block != 1 {
-            write!(f, ":block{}", self.block)?;
+        match self.block {
+            0 => f.write_str(":whole")?,
+            1 => {}
+            block => write!(f, ":block{block}")?,
         }
         f.write_str(if self.outside { ":outside" } else { "" })?;
         match self.packs.is_empty() {
@@ -162,8 +164,8 @@ impl FromStr for Tiling {
         for part in text.split(':') {
             let bad = || {
                 format!(
-                    "`{part}` is no part of a tiling: rowsN=$I,$J, columnsN=$K with N up to {MOST_TILE}, even, blockN, outside, \
-                     packsI,J"
+                    "`{part}` is no part of a tiling: rowsN=$I,$J, columnsN=$K with N up to {MOST_TILE}, even, blockN, whole, \
+                     outside, packsI,J"
                 )
             };
             let number = |text: &str, most: i64| text.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(bad);
@@ -177,6 +179,7 @@ impl FromStr for Tiling {
             match part {
                 "even" => out.even = true,
                 "outside" => out.outside = true,
+                "whole" => out.block = 0,
                 _ => {
                     if let Some(rest) = part.strip_prefix("rows") {
                         (out.rows, out.row_dims) = sized(rest)?;
@@ -207,7 +210,7 @@ mod tests {
     fn text_comes_back() {
         for text in [
             "tiles:rows6=$0,$1:columns2=$2:even:block4:outside:packs1",
-            "words:rows1:columns4=$0",
+            "words:rows1:columns4=$0:whole",
             "winograd6",
             "winograd4:shared",
             "rows",

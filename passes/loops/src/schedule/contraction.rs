@@ -37,6 +37,12 @@ const UNROLLED: i64 = 9;
 /// elements that several rows of a convolution share, keeps them, and has no registers left for the results: half the speed.
 const UNROLLED_OPS: i64 = 16;
 
+/// Registers that hold elements which rows share are stored and loaded again where there are not enough: so much more than loads alone.
+const SPILLED: f64 = 1.25;
+/// Rows whose addresses registers hold, and what each further one costs, in loads.
+const ADDRESSES: f64 = 4.0;
+const ADDRESS: f64 = 3.0;
+
 /// What a vector operation costs that is written out once more for a tile of another size, as a part of everything: it is
 /// compiled, stored, loaded and fetched, whatever the dimensions are.
 const WRITTEN_AGAIN: f64 = 5e-5;
@@ -287,7 +293,16 @@ impl Search<'_, '_> {
             })
     }
 
+    /// Tries vectors along these dimensions; where a copy made at run time may be worth it, with and without.
     fn try_columns(&self, columns: Vec<usize>, best: &mut Best) {
+        let copied = self.try_packed(&columns, true, best);
+        if copied && self.words.is_none() && self.wanted.is_none() {
+            self.try_packed(&columns, false, best);
+        }
+    }
+
+    /// As [`Search::try_columns`]; `copies` allows copies of vectors that could be read where they lie. Says whether there is one.
+    fn try_packed(&self, columns: &[usize], copies: bool, best: &mut Best) -> bool {
         let ctx = self.points.ctx;
         let last = columns[columns.len() - 1];
         let along = |a: &Access| columns.iter().any(|&k| a.uses[k]);
@@ -295,14 +310,17 @@ impl Search<'_, '_> {
         let others: Vec<usize> = self.parallel.iter().copied().filter(|k| !columns.contains(k)).collect();
         let free: Vec<usize> =
             others.iter().copied().filter(|&k| vectors.iter().all(|&r| !self.reads[r].uses[k])).collect();
-        let mut packed = vec![];
-        let mut gathered = vec![];
+        let (mut packed, mut gathered, mut copied) = (vec![], vec![], false);
         for &r in &vectors {
             let direct = self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r));
             let pack = match self.wanted {
-                Some(wanted) => wanted.packs.contains(&r) && self.may_pack(r, &columns, &others),
-                None => self.worth_packing(r, &columns, &others, &free) && (!direct || self.far_apart(r)),
+                Some(wanted) => wanted.packs.contains(&r) && self.may_pack(r, columns, &others),
+                None => self.worth_packing(r, columns, &others, &free) && (!direct || self.far_apart(r)),
             };
+            // Of a constant the copy costs nothing.
+            let at_run_time = pack && direct && self.env.constant_arg(self.points, r).is_none();
+            copied |= at_run_time;
+            let pack = pack && (copies || !at_run_time || self.wanted.is_some());
             if self.words.is_some() || pack {
                 packed.push(r);
             } else if !direct {
@@ -310,14 +328,14 @@ impl Search<'_, '_> {
             }
         }
         if self.wanted.is_some_and(|wanted| wanted.packs != packed) {
-            return;
+            return copied;
         }
         if let Some(words) = self.words
             && (columns.len() > 1
                 || vectors != [words.packed]
-                || !self.worth_packing(words.packed, &columns, &others, &free))
+                || !self.worth_packing(words.packed, columns, &others, &free))
         {
-            return;
+            return copied;
         }
         // All free dimensions as one index, runs of them that are one to every access, and single ones. An outer dimension of
         // unknown size is more often a batch of one than long enough for rows.
@@ -350,7 +368,7 @@ impl Search<'_, '_> {
                     }
                     let domain = &self.points.map.view.domain;
                     let mut row_group = Group::new(ctx, domain, rows.clone());
-                    let mut column_group = Group::new(ctx, domain, columns.clone());
+                    let mut column_group = Group::new(ctx, domain, columns.to_vec());
                     if rows.is_empty() && row_tile > 1 {
                         continue;
                     }
@@ -374,6 +392,7 @@ impl Search<'_, '_> {
                 }
             }
         }
+        copied
     }
 
     /// Results may be made twice unless they start from what lies in their own buffer.
@@ -424,7 +443,32 @@ impl Search<'_, '_> {
         rows.tile > places * WAYS
     }
 
-    /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
+    /// Elements that a read needs for a tile of so many rows and all iterations that are written out, neighbouring rows sharing some
+    /// of them, and how many of these are needed again at the next iteration. `None` where nothing is shared.
+    fn shared(&self, access: &Access, rows: &Group, tile: i64, written: &[(usize, bool)]) -> Option<(f64, f64)> {
+        let pool = &self.points.ctx.exprs;
+        let step = |k: usize| access.strides[k].and_then(|s| pool.as_const(s));
+        let row = step(*rows.dims.last()?)?;
+        let taps = written.iter().filter(|r| r.1 && access.uses[r.0]);
+        let taps: Vec<(i64, i64)> =
+            taps.map(|&(k, _)| Some((step(k)?, pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
+        let &(inner, count) = taps.last()?;
+        let distinct = |steps: &[(i64, i64)]| {
+            let mut at: Vec<i64> = (0..tile).map(|i| i * row).collect();
+            for &(step, count) in steps {
+                at = (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect();
+            }
+            at.sort_unstable();
+            at.dedup();
+            at.len() as i64
+        };
+        let all = distinct(&taps);
+        let uses = tile * taps.iter().map(|t| t.1).product::<i64>();
+        let again = (tile * count - distinct(&[(inner, count)])).min(tile);
+        (all < uses).then_some((all as f64, again as f64))
+    }
+
+    /// Cycles, roughly: as many vector operations as the machine begins, two loads a cycle, four cycles from one sum to the next.
     #[allow(clippy::too_many_arguments)]
     fn cost(
         &self,
@@ -446,14 +490,15 @@ impl Search<'_, '_> {
             depth *= (numbers / dot.width as f64).ceil() / numbers;
         }
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
-        // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
+        // Whole tiles, the tile of vectors that are left over, those of parts of a vector, and single columns: see `Group::cut`.
         let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));
-        let (mut column_tiles, mut left, mut single) = (column_size / columns.tile as f64, 0.0, 0.0);
+        let (mut column_tiles, mut left, mut short, mut single) = (column_size / columns.tile as f64, 0.0, 0.0, 0.0);
         if !reaches && columns.tail == Tail::Guard {
             if let Some(size) = ctx.exprs.as_const(columns.size) {
                 let rest = size % columns.tile;
                 column_tiles = column_tiles.floor();
-                left = (rest / self.lanes + i64::from((rest % self.lanes).count_ones())) as f64;
+                left = (rest / self.lanes) as f64;
+                short = f64::from((rest % self.lanes).count_ones());
             } else {
                 (left, single) = (wide / 2.0, lanes / 4.0);
             }
@@ -467,8 +512,10 @@ impl Search<'_, '_> {
         // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
-        // All columns of a tile of so many rows.
-        let strip = |m: f64| {
+        let rate = f64::from(self.env.options.target.vector_rate.max(1));
+        // A tile of so many rows and vectors.
+        let tile = |m: f64, wide: f64| {
+            let (written, copies) = self.written_out((m * wide) as i64);
             // What is loaded, and of this the vectors with the time that they take from where they lie.
             let (mut loads, mut fetched) = (0.0, 0.0);
             for (r, access) in self.reads.iter().enumerate() {
@@ -478,18 +525,28 @@ impl Search<'_, '_> {
                 } else if vectors.contains(&r) {
                     // Unaligned vectors cross a line every other time.
                     let far = if self.far_apart(r) { 1.5 } else { 1.25 };
-                    let here = per_row * wide * if packed.contains(&r) { 1.0 } else { far };
+                    let far = if packed.contains(&r) { 1.0 } else { far };
+                    let shared = if per_row > 1.0 { self.shared(access, rows, m as i64, &written) } else { None };
+                    // Elements that rows share are loaded once if registers hold them until they are needed again; else what held
+                    // them is stored and loaded in between.
+                    let each = match shared {
+                        Some((all, again)) if (m + again + 1.0) * wide <= self.registers as f64 => all / copies as f64,
+                        Some(_) => per_row * SPILLED,
+                        None => per_row,
+                    };
+                    let here = each * wide * far;
                     loads += here;
                     fetched += here * from_far;
                 } else {
-                    loads +=
-                        per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 };
+                    // Beyond a few, addresses of their own have no registers either.
+                    let addresses = if apart { 1.5 + ADDRESS * (per_row - ADDRESSES).max(0.0) / per_row } else { 1.0 };
+                    loads += per_row * addresses * if self.collide(access, rows) { 2.0 } else { 1.0 };
                 }
             }
             let work = m * wide;
             // Numbers for all lanes are loaded while vectors come from afar.
             let all = loads + fetched * (1.0 - 1.0 / from_far);
-            let step = (work / 2.0).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
+            let step = (work / rate).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
             let write: f64 =
                 self.writes
                     .iter()
@@ -497,10 +554,15 @@ impl Search<'_, '_> {
                         if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 }
                     })
                     .sum();
-            let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
-            let rest =
-                single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
-            column_tiles * tile + rest
+            depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 }
+        };
+        // All columns of a tile of so many rows.
+        let strip = |m: f64| {
+            let mut sum = column_tiles * tile(m, wide) + single * (depth * m.max(2.0) + 10.0);
+            if left > 0.0 {
+                sum += tile(m, left);
+            }
+            sum + if short > 0.0 { short * tile(m, 1.0) } else { 0.0 }
         };
         let sizes = shares::sizes(ctx, rows, &self.env.assumed);
         let mut total = 0.0;
@@ -610,6 +672,12 @@ impl Search<'_, '_> {
         let shared = (steps / wanted).ceil().max(1.0);
         let most = fits.min(shared).min(steps).max(1.0);
         let blocks = (steps / most).ceil();
+        // Of an unknown number of rows the blocks are found by divisions, which cost as much as a tile of little depth: none where all
+        // rows fit and others give threads enough to do.
+        let walked = if units.dims.is_empty() { rows.size } else { units.size };
+        if wanted <= 1.0 && blocks <= 1.0 && self.points.ctx.exprs.as_const(walked).is_none() {
+            return (0, false);
+        }
         let (all_rows, all_vectors) = (bytes * steps, vectors * blocks);
         (
             (steps / blocks).ceil() as i64,
