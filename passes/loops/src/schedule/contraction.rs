@@ -37,8 +37,12 @@ const UNROLLED: i64 = 9;
 /// elements that several rows of a convolution share, keeps them, and has no registers left for the results: half the speed.
 const UNROLLED_OPS: i64 = 16;
 
-/// Registers that hold elements which rows share are stored and loaded again where there are not enough: so much more than loads alone.
-const SPILLED: f64 = 1.25;
+/// What it costs to store an element that rows share, where there are no registers for it until it is needed again, in loads.
+const SPILLED: f64 = 1.5;
+/// What an element of a vector costs that is gathered, in loads: it is loaded and put in its place, which one unit does. Twice as much
+/// from this distance on, where each lies in a line of its own and many lines compete for one place.
+const GATHERED: f64 = 3.0;
+const FAR: i64 = 16;
 /// Rows whose addresses registers hold, and what each further one costs, in loads.
 const ADDRESSES: f64 = 4.0;
 const ADDRESS: f64 = 3.0;
@@ -444,7 +448,7 @@ impl Search<'_, '_> {
     }
 
     /// Elements that a read needs for a tile of so many rows and all iterations that are written out, neighbouring rows sharing some
-    /// of them, and how many of these are needed again at the next iteration. `None` where nothing is shared.
+    /// of them, and how many of these wait at a time until they are needed again. `None` where nothing is shared.
     fn shared(&self, access: &Access, rows: &Group, tile: i64, written: &[(usize, bool)]) -> Option<(f64, f64)> {
         let pool = &self.points.ctx.exprs;
         let step = |k: usize| access.strides[k].and_then(|s| pool.as_const(s));
@@ -452,7 +456,6 @@ impl Search<'_, '_> {
         let taps = written.iter().filter(|r| r.1 && access.uses[r.0]);
         let taps: Vec<(i64, i64)> =
             taps.map(|&(k, _)| Some((step(k)?, pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
-        let &(inner, count) = taps.last()?;
         let distinct = |steps: &[(i64, i64)]| {
             let mut at: Vec<i64> = (0..tile).map(|i| i * row).collect();
             for &(step, count) in steps {
@@ -464,8 +467,13 @@ impl Search<'_, '_> {
         };
         let all = distinct(&taps);
         let uses = tile * taps.iter().map(|t| t.1).product::<i64>();
-        let again = (tile * count - distinct(&[(inner, count)])).min(tile);
-        (all < uses).then_some((all as f64, again as f64))
+        // What an iteration shares with the next waits for all iterations inside of it.
+        let (mut waiting, mut inside) = (0, 1);
+        for &(step, count) in taps.iter().rev() {
+            waiting += inside * (tile * count - distinct(&[(step, count)])).min(tile);
+            inside *= count;
+        }
+        (all < uses).then_some((all as f64, waiting as f64))
     }
 
     /// Cycles, roughly: as many vector operations as the machine begins, two loads a cycle, four cycles from one sum to the next.
@@ -515,13 +523,15 @@ impl Search<'_, '_> {
         let rate = f64::from(self.env.options.target.vector_rate.max(1));
         // A tile of so many rows and vectors.
         let tile = |m: f64, wide: f64| {
-            let (written, copies) = self.written_out((m * wide) as i64);
+            let (written, copies) = self.written_out(((m * wide) as i64).max(1));
             // What is loaded, and of this the vectors with the time that they take from where they lie.
             let (mut loads, mut fetched) = (0.0, 0.0);
             for (r, access) in self.reads.iter().enumerate() {
                 let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
                 if gathered.contains(&r) {
-                    loads += per_row * wide * lanes * 1.5;
+                    let last = columns.dims[columns.dims.len() - 1];
+                    let apart = access.strides[last].and_then(|s| ctx.exprs.as_const(s)).is_none_or(|s| s >= FAR);
+                    loads += per_row * wide * lanes * GATHERED * if apart { 2.0 } else { 1.0 };
                 } else if vectors.contains(&r) {
                     // Unaligned vectors cross a line every other time.
                     let far = if self.far_apart(r) { 1.5 } else { 1.25 };
@@ -529,9 +539,9 @@ impl Search<'_, '_> {
                     let shared = if per_row > 1.0 { self.shared(access, rows, m as i64, &written) } else { None };
                     // Elements that rows share are loaded once if registers hold them until they are needed again; else what held
                     // them is stored and loaded in between.
-                    let each = match shared {
-                        Some((all, again)) if (m + again + 1.0) * wide <= self.registers as f64 => all / copies as f64,
-                        Some(_) => per_row * SPILLED,
+                    let each = match shared.map(|(all, waiting)| (all / copies as f64, waiting)) {
+                        Some((all, waiting)) if (m + waiting + 1.0) * wide <= self.registers as f64 => all,
+                        Some((all, _)) => per_row + SPILLED * all,
                         None => per_row,
                     };
                     let here = each * wide * far;
