@@ -1,7 +1,7 @@
 //! Tuning logs as files.
 
 use nim_compiler::tune::{Tuning, log::Log, machine::Machine};
-use nim_ir::{Context, Diagnostic, Loc};
+use nim_ir::Context;
 use nim_text::{RenderOptions, render_all};
 use nim_tools::{Failure, files, flags::CompileFlags, terminal};
 use std::{fs, io::ErrorKind, path::Path, time::Duration};
@@ -18,12 +18,7 @@ pub fn tuning(flags: &CompileFlags, path: &Path, time: Option<Duration>) -> Resu
     };
     let name = path.display().to_string();
     let (log, mut found) = Log::parse(&text, &name);
-    let here = Machine::host();
-    if let Some(other) = log.foreign(&here).filter(|_| !flags.tune_log_any_machine) {
-        let message = format!("tuning log {name} was measured on {other}; this is {here}: its schedules are not used");
-        let warning = Diagnostic::warning("N0757", Loc::UNKNOWN, message);
-        found.push(warning.help("--tune-log-any-machine uses them nevertheless, --tune measures here"));
-    }
+    found.extend(log.foreign(&name, &Machine::host()).filter(|_| !flags.tune_log_any_machine));
     if !found.is_empty() {
         eprint!("{}", render_all(&Context::new(&[]), &found, &RenderOptions { color: terminal::color() }));
     }

@@ -102,11 +102,14 @@ impl Log {
         out
     }
 
-    /// The machines of the log, in words, if none of them is this one.
-    pub fn foreign(&self, here: &Machine) -> Option<String> {
+    /// A warning if none of the log's machines is this one (`N0757`).
+    pub fn foreign(&self, name: &str, here: &Machine) -> Option<Diagnostic> {
         let all: Vec<String> = self.sections.iter().map(|(h, _)| h.machine.to_string()).collect();
         let none = !all.is_empty() && self.sections.iter().all(|(h, _)| !h.machine.is_like(here));
-        none.then(|| all.join("; "))
+        let all = all.join("; ");
+        let message = format!("tuning log {name} was measured on {all}; this is {here}: its schedules are not used");
+        let help = "--tune-log-any-machine uses them nevertheless, --tune measures here";
+        none.then(|| Diagnostic::warning("N0757", Loc::UNKNOWN, message).help(help))
     }
 
     /// The record of a kernel that was measured on this machine, or on any.
@@ -172,8 +175,9 @@ mod tests {
         assert_eq!(read.find("a", &here, false).map(|r| r.ns), Some(1.0));
         assert!(read.find("b", &here, false).is_none());
         assert_eq!(read.find("b", &here, true).map(|r| r.ns), Some(3.0));
-        assert!(read.foreign(&here).is_none());
-        assert!(read.foreign(&Machine::named("nowhere")).is_some_and(|m| m.contains("here") && m.contains("there")));
+        assert!(read.foreign("x.tune", &here).is_none());
+        let warning = read.foreign("x.tune", &Machine::named("nowhere")).expect("it is of other machines");
+        assert!(["x.tune", "on here", "there", "is nowhere"].iter().all(|part| warning.message.contains(part)));
     }
 
     #[test]
