@@ -63,7 +63,8 @@ nim_ir::codes! {
         "a log whose last line was cut off";
     "N0759", "schedules give different results",
         "While tuning, two schedules of one kernel gave results that differ by more than the order of sums explains. This is an error of \
-         the compiler: please report it with the kernel, which `--emit=dataflow` shows.";
+         the compiler: please report it with the kernel, which `--emit=dataflow` shows.",
+        "a schedule that leaves out the last row of a tile";
     "N0760", "kernel cannot be measured",
         "A kernel can be run by itself when values of its symbols are known at which its maps stay inside of their buffers, and its \
          inputs are numbers.",
