@@ -53,4 +53,20 @@ nim_ir::codes! {
         "Kernels were placed on a device, `--place` or the attribute `device`, and the program shall be native. Programs of \
          bytecode run on several devices: `--emit=nimx`, and `nim-run --device NAME=KIND` says what a name is.",
         "`nim-compile model.nir --place '*:npu' --emit=so`";
+    "N0757", "tuning log of another machine",
+        "What is fast on one machine need not be fast on another, so schedules that were measured elsewhere are not used. The message \
+         names both machines. `--tune-log-any-machine` uses them nevertheless: the results are the same, only the time differs.",
+        "`nim-compile model.onnx --tune-log=model.tune` with a log that somebody else sent";
+    "N0758", "tuning log is damaged",
+        "A line of the log is no record: it was cut off, edited, or written by another version. The kernel that it is about is compiled \
+         as if the log did not know it.",
+        "a log whose last line was cut off";
+    "N0759", "schedules give different results",
+        "While tuning, two schedules of one kernel gave results that differ by more than the order of sums explains. This is an error of \
+         the compiler: please report it with the kernel, which `--emit=dataflow` shows.",
+        "a schedule that leaves out the last row of a tile";
+    "N0760", "kernel cannot be measured",
+        "A kernel can be run by itself when values of its symbols are known at which its maps stay inside of their buffers, and its \
+         inputs are numbers.",
+        "a kernel that reads `x[N - M]` of `[N]` elements";
 }

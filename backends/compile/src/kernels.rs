@@ -4,7 +4,10 @@ use crate::{cache, threads};
 use nim_dataflow_passes::report::{KernelCost, kernel_cost};
 use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
 use nim_llvm::{CompileError, KernelSource, link::ObjectFile};
-use nim_loops_passes::{Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops};
+use nim_loops_passes::schedule::choice::Choice;
+use nim_loops_passes::{
+    LoopsKernel, Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops,
+};
 use nim_vm::code_image::CodeImage;
 
 /// What the host program has to know of a kernel to call it.
@@ -20,6 +23,8 @@ pub struct KernelInfo {
     pub phases: Vec<Expr>,
     /// Constant arguments that it reads in another arrangement.
     pub packing: Vec<Packing>,
+    /// The schedule of each of its maps.
+    pub schedules: Vec<Choice>,
     /// What is chosen when it runs, in words.
     pub choices: Vec<String>,
     /// What it computes and moves, by the maps that it was made of.
@@ -33,6 +38,7 @@ pub fn target_info(options: &crate::Options) -> TargetInfo {
     TargetInfo {
         vector_bits: target.vector_bits(),
         vector_registers: target.vector_registers(),
+        vector_rate: target.vector_rate(),
         l2_kib: target.l2_kib(),
         fma: target.has("fma"),
         byte_products: match () {
@@ -75,17 +81,7 @@ pub fn kernels_to_loops(
         let cost = kernel_cost(ctx, module, kernel);
         match lower_kernel_to_loops(ctx, &module.body, kernel, options) {
             Ok(lowered) => {
-                let name = module.symbol_name(ctx, kernel).unwrap_or("kernel").to_string();
-                let symbols = nim_dataflow::kernel_symbols(ctx, &module.body, kernel);
-                infos.push(KernelInfo {
-                    name,
-                    symbols: symbols.into_iter().map(str::to_string).collect(),
-                    temporaries: lowered.temporaries.clone(),
-                    phases: nim_loops_passes::phases(ctx, &lowered.body),
-                    packing: lowered.packing.clone(),
-                    choices: lowered.choices.clone(),
-                    cost,
-                });
+                infos.push(KernelInfo { cost, ..kernel_info(ctx, module, kernel, &lowered) });
                 let state = lowered.into_state(ctx);
                 nim_ir::Builder::before(ctx, &mut module.body, kernel).insert(state);
                 module.body.erase(kernel);
@@ -94,6 +90,21 @@ pub fn kernels_to_loops(
         }
     }
     if failed.is_empty() { Ok(infos) } else { Err(failed) }
+}
+
+/// What there is to know of a `dataflow.kernel` that was lowered, but for its cost.
+pub(crate) fn kernel_info(ctx: &Context, module: &Module, kernel: OpId, lowered: &LoopsKernel) -> KernelInfo {
+    let symbols = nim_dataflow::kernel_symbols(ctx, &module.body, kernel);
+    KernelInfo {
+        name: module.symbol_name(ctx, kernel).unwrap_or("kernel").to_string(),
+        symbols: symbols.into_iter().map(str::to_string).collect(),
+        temporaries: lowered.temporaries.clone(),
+        phases: nim_loops_passes::phases(ctx, &lowered.body),
+        packing: lowered.packing.clone(),
+        schedules: lowered.schedules.clone(),
+        choices: lowered.choices.clone(),
+        cost: None,
+    }
 }
 
 /// The `loops.kernel`s of a module.

@@ -4,6 +4,7 @@
 //! * [`kernels`]: `dataflow.kernel` to `loops.kernel`, to upstream MLIR, to machine code.
 //! * [`pack`]: constants brought into the arrangement that kernels want.
 //! * [`Recompile`]: the same again for shapes that are run often, while the program runs.
+//! * [`tune`]: schedules by measurement.
 //! * [`emit`]: the host program, from `dyn` to bytecode. [`native`]: the same as machine code, without bytecode.
 
 mod cache;
@@ -15,6 +16,7 @@ pub mod pack;
 mod pipeline;
 mod specialise;
 mod threads;
+pub mod tune;
 
 pub use cache::ObjectCache;
 pub use emit::emit_program;

@@ -2,6 +2,7 @@
 
 use crate::kernels::{code_error, compile_kernels, kernel_texts, kernels_to_loops, target_info};
 use crate::pack::pack_constants;
+use crate::tune::{self, Tuning};
 use crate::{KernelInfo, ObjectCache, emit_program};
 use nim_builtin::func;
 use nim_dataflow_passes::fuse::FuseOptions;
@@ -107,6 +108,8 @@ pub struct Options {
     pub tiles: bool,
     /// How contractions are walked, where this has a meaning for them; else as an estimate says.
     pub dataflow: Option<nim_loops_passes::Dataflow>,
+    /// Schedules that are taken from a log, or measured.
+    pub tuning: Option<Arc<Tuning>>,
     /// Neither contracts products into sums nor changes the order of sums.
     pub strict: bool,
     /// What contractions read: `f32` as the model says, or numbers of fewer digits.
@@ -139,6 +142,7 @@ impl Default for Options {
             naive: false,
             tiles: false,
             dataflow: None,
+            tuning: None,
             strict: false,
             precision: Precision::F32,
             // Far below what comparisons of nets allow (1e-3 to 1e-4), above what the algorithms err (2e-6).
@@ -327,19 +331,19 @@ impl<'a> Run<'a> {
             nim_dataflow_passes::outline(ctx, module);
             Ok(())
         })?;
+        if let Some(tuning) = self.options.tuning.clone() {
+            self.stage("choose schedules", module, |run, module| {
+                tune::choose(ctx, module, run.options, &loops_options(run.options), &tuning)
+            })?;
+        }
         if level == Level::Dataflow {
             return Ok(());
         }
         self.stage("dataflow-to-loops", module, |run, module| {
-            let options = nim_loops_passes::Options {
-                naive: run.options.naive,
-                winograd: false,
-                tiles: run.options.tiles,
-                dataflow: run.options.dataflow,
-                target: target_info(run.options),
-                tolerance: if run.options.strict { 0.0 } else { run.options.tolerance },
-            };
-            run.kernels = kernels_to_loops(ctx, module, &options)?;
+            run.kernels = kernels_to_loops(ctx, module, &loops_options(run.options))?;
+            if let Some(tuning) = &run.options.tuning {
+                tune::lowered(tuning, &run.kernels);
+            }
             Ok(())
         })?;
         // At once, so that host and kernels agree at every level from here on.
@@ -367,6 +371,18 @@ impl<'a> Run<'a> {
             });
             Ok(())
         })
+    }
+}
+
+/// What kernels are lowered to loops under.
+pub(crate) fn loops_options(options: &Options) -> nim_loops_passes::Options {
+    nim_loops_passes::Options {
+        tiles: options.tiles,
+        naive: options.naive,
+        winograd: false,
+        dataflow: options.dataflow,
+        target: target_info(options),
+        tolerance: if options.strict { 0.0 } else { options.tolerance },
     }
 }
 

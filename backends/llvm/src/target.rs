@@ -114,6 +114,12 @@ impl Target {
         if self.has("avx512f") { 32 } else { 16 }
     }
 
+    /// Operations on the widest vectors that a core begins in a cycle. AMD's fourth Zen does those of 512 bits in two halves (Software
+    /// Optimization Guide for the AMD Zen4 Microarchitecture, 2.11).
+    pub fn vector_rate(&self) -> u32 {
+        if self.cpu == "znver4" && self.vector_bits() == 512 { 1 } else { 2 }
+    }
+
     /// Second-level cache of a core, in KiB: what is known of the host, and the least that such machines have of others.
     pub fn l2_kib(&self) -> u32 {
         self.l2_kib

@@ -24,6 +24,7 @@ mod session;
 mod specialise;
 
 pub use error::{ConstantsProblem, LoadError, RunError, RunErrorKind};
+pub use machine::alone;
 pub use machine::pool::PoolStats;
 pub use machine::roof::{CACHE_BYTES, Roof};
 pub use program::{

@@ -16,9 +16,16 @@ nim_ir::codes! {
          `?`.";
     "N0705", "dataflow report",
         "No mistake: `loops-explore-dataflow{report}` ranks the ways to hold a contraction's operands in registers.";
-    "N0706", "dataflow is malformed",
-        "The attribute `loops.dataflow` of a kernel names an anchor and the box of points that is written out, as in \
-         `output:rows4:columns2:window1:depth1`; `weight:...:slide` keeps what the next step needs.";
+    "N0706", "schedule is malformed",
+        "The attribute `loops.schedule` of a kernel has a string for each of its maps: `auto`; register tiles, as in \
+         `tiles:rows6=$0:columns2=$1:block4`, or `words:...` of bytes and bf16, `tile-registers` for these; `winograd4` and `winograd6`, with `:shared` behind them; \
+         `rows`, `vectors`, `plain`; or a dataflow, as in `output:rows4:columns2:window1:depth1`. \
+         A kernel that is walked in blocks has none but `auto`.",
+        "`loops.schedule = [\"tiles:rowsfour\"]`";
+    "N0707", "schedule does not fit the map",
+        "What `loops.schedule` asks for is none of the schedules that are searched for this map: its dimensions are others, its tile \
+         needs more registers than there are, or its error is larger than the tolerance. Such a choice of a tuning log is passed over.",
+        "`tiles:rows4=$0:columns9=$1`, which needs 46 registers";
     "N0752", "constant cannot be packed",
         "The layout that a kernel asks for cannot be made of this constant: its elements are missing or of another \
          shape.",

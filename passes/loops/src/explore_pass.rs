@@ -1,18 +1,13 @@
 //! `loops-explore-dataflow`: the dataflows of each kernel's contractions, counted and ranked.
 
-use crate::lower::{Options, constant_args};
-use crate::map::Map;
-use crate::point::Points;
-use crate::schedule::Env;
+use crate::lower::Options;
+use crate::schedule::candidates::each_map;
+use crate::schedule::choice;
+use crate::schedule::explore::Contraction;
 use crate::schedule::explore::count::{self, Counts, Hierarchy, short};
-use crate::schedule::explore::{Contraction, Dataflow};
-use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity, ValueId};
-use nim_pass::{Pass, PassContext, PassOption, PassReport, Rules};
-use rustc_hash::FxHashMap;
+use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity};
+use nim_pass::{Pass, PassContext, PassOption, PassReport};
 use std::fmt::Write as _;
-
-/// The attribute of a kernel that says how its contractions are walked, as [`Dataflow`] is written.
-pub const ATTR: &str = "loops.dataflow";
 
 /// A map's points of the space, the fewest predicted cycles first; or why it has none.
 pub type Explored = Result<Vec<Counts>, &'static str>;
@@ -28,35 +23,15 @@ pub fn explore_kernel(
     options: &Options,
     memory: &Hierarchy,
 ) -> Result<Vec<(Loc, Explored)>, Diagnostic> {
-    let Some(source) = module.body.nested(kernel) else { return Ok(vec![]) };
-    let Some(entry) = source.entry() else { return Ok(vec![]) };
-    let tensors: Vec<ValueId> = source.block_args(entry).to_vec();
-    let constants = constant_args(ctx, &module.body, kernel, &tensors);
-    let env = Env {
-        options,
-        ctx,
-        constants: &constants,
-        tensors: &tensors,
-        args: &tensors,
-        assumed: nim_builtin::assume::facts_of_kernel(ctx, &module.body, kernel),
-        temporaries: vec![],
-        packing: vec![],
-        repeats: false,
-        choices: vec![],
-        rules: Rules::default(),
-    };
     let registers = i64::from(options.target.vector_registers);
-    let buffers = FxHashMap::default();
     let mut out = vec![];
-    for op in source.block_ops(entry).filter(|&op| source.is(ctx, op, "dataflow.map")) {
-        let map = Map::new(ctx, source, op)?;
-        let points = Points::new(ctx, source, &map, &buffers);
-        let found = Contraction::new(&points, &env).map_err(|why| why.0).map(|c| {
-            let operations = count::operations(&points, &c, options.target.fma);
+    each_map(ctx, &module.body, kernel, options, &mut |points, env| {
+        let found = Contraction::new(points, env).map_err(|why| why.0).map(|c| {
+            let operations = count::operations(points, &c, options.target.fma);
             count::rank(ctx, &c, registers, operations, memory)
         });
-        out.push((map.loc, found));
-    }
+        out.push((points.map.loc, found));
+    })?;
     Ok(out)
 }
 
@@ -138,16 +113,20 @@ impl Pass for ExploreDataflow {
                 }
             };
             let name = module.symbol_name(ctx, kernel).unwrap_or("?").to_string();
-            let mut best: Option<Dataflow> = None;
+            let mut best: Vec<Option<String>> = vec![];
             for (loc, found) in maps {
                 let mut note = Diagnostic::warning("N0705", loc, format!("dataflows of @{name}"));
                 note.severity = Severity::Note;
                 match found {
-                    Err(why) => note.notes.push(format!("none: {why}")),
+                    Err(why) => {
+                        best.push(None);
+                        note.notes.push(format!("none: {why}"));
+                    }
                     Ok(mut all) => {
                         report.count("contractions", 1);
                         all.retain(|c| !self.basic || c.dataflow.is_basic());
-                        best = best.or(all.first().map(|c| c.dataflow));
+                        // Sums that are taken in order have no dataflow but that one.
+                        best.push(all.first().map(|c| c.dataflow.to_string()));
                         note.notes = table(&all, self.top).lines().map(|l| l.trim_start().to_string()).collect();
                     }
                 }
@@ -155,9 +134,10 @@ impl Pass for ExploreDataflow {
                     report.diagnostics.push(note);
                 }
             }
-            if let (Some(best), false) = (best, self.report) {
-                let attr = ctx.string_attr(&best.to_string());
-                module.body.set_attr(ctx, kernel, ATTR, attr);
+            if best.iter().any(Option::is_some) && !self.report {
+                let one = |best: &Option<String>| ctx.string_attr(best.as_deref().unwrap_or(choice::AUTO));
+                let attr = ctx.array_attr(best.iter().map(one));
+                module.body.set_attr(ctx, kernel, choice::ATTR, attr);
                 report.count("kernels marked", 1);
             }
         }

@@ -10,7 +10,7 @@ use crate::mlir::{TargetInfo, phases};
 use crate::nest::{Kind, Nest};
 use crate::packing::Packing;
 use crate::point::Points;
-use crate::schedule;
+use crate::schedule::{self, choice, choice::Choice};
 use nim_dataflow::blocks::{BLOCK, Blocks};
 use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Loc, OpId, OpState, Type, ValueId};
 use nim_pass::Rules;
@@ -47,6 +47,8 @@ pub struct LoopsKernel {
     pub temporaries: Vec<Type>,
     /// Constant arguments that it reads in another arrangement.
     pub packing: Vec<Packing>,
+    /// The schedule of each of its maps.
+    pub schedules: Vec<Choice>,
     /// What is chosen when it runs, in words.
     pub choices: Vec<String>,
 }
@@ -101,12 +103,16 @@ pub(crate) fn lower_under(
     for (&tensor, &output) in &plan.homes {
         buffers.insert(tensor, args[plan.inputs.len() + output]);
     }
-    let mut options = options.clone();
-    if let Some(attr) = module.attr_named(ctx, kernel, crate::explore_pass::ATTR) {
-        let text = ctx.as_string(attr).unwrap_or_default();
-        options.dataflow = Some(text.parse().map_err(|why: String| Diagnostic::error("N0706", loc, why))?);
+    let wanted = wanted(ctx, module, kernel, plan.maps.len())?;
+    if blocks.is_some() && wanted.iter().any(Option::is_some) {
+        let message =
+            format!("`{}` of a kernel that is walked in blocks, whose schedules suit the blocks", choice::ATTR);
+        let help = format!(
+            "`{}` leaves a map's schedule to the search; without `{BLOCK}` each map is walked by itself",
+            choice::AUTO
+        );
+        return Err(Diagnostic::error("N0706", loc, message).help(help));
     }
-    let options = &options;
     let tensors: Vec<ValueId> = plan.inputs.iter().map(|i| i.0).collect();
     let constants = constant_args(ctx, module, kernel, &tensors);
     let mut facts = nim_builtin::assume::facts_of_kernel(ctx, module, kernel);
@@ -121,18 +127,23 @@ pub(crate) fn lower_under(
         packing: vec![],
         repeats: false,
         choices: vec![],
+        wanted: None,
+        taken: None,
         rules,
     };
+    let mut schedules = vec![];
     let mut next_iv = 0;
     if let Some(blocks) = &blocks {
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
         blocks::emit(&mut copy, blocks, &plan.maps, &buffers, &mut nest, &mut env)?;
     }
-    for map in plan.maps.iter().filter(|_| blocks.is_none()) {
+    for (map, wanted) in plan.maps.iter().zip(wanted).filter(|_| blocks.is_none()) {
+        env.wanted = wanted;
         let loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
         let mut points = Points::new(ctx, &copy, map, &buffers);
         schedule::emit(&mut points, &mut nest, &mut env)?;
+        schedules.extend(env.taken.take());
     }
     let (more, packing, repeats, choices) = (env.temporaries, env.packing, env.repeats, env.choices);
     for &(tensor, output) in &plan.copies {
@@ -171,14 +182,27 @@ pub(crate) fn lower_under(
     if !packing.is_empty() {
         set("loops.packing", ctx.array_attr(packing.iter().map(|p| p.to_attr(ctx))));
     }
-    if !choices.is_empty() {
-        set("loops.choices", ctx.array_attr(choices.iter().map(|what| ctx.string_attr(what))));
+    let loc = ctx.derived_loc("dataflow-to-loops", loc);
+    Ok(LoopsKernel { body, attrs, loc, temporaries, packing, schedules, choices })
+}
+
+/// What a kernel's attribute wants of each of its maps.
+fn wanted(ctx: &Context, module: &Body, kernel: OpId, maps: usize) -> Result<Vec<Option<Choice>>, Diagnostic> {
+    let Some(attr) = module.attr_named(ctx, kernel, choice::ATTR) else { return Ok(vec![None; maps]) };
+    let wrong = |why: String| Diagnostic::error("N0706", module.loc(kernel), why);
+    let texts: Option<Vec<&str>> =
+        ctx.as_array(attr).and_then(|list| list.iter().map(|&item| ctx.as_string(item)).collect());
+    let texts = texts.ok_or_else(|| wrong(format!("`{}` is a list of strings, one a map", choice::ATTR)))?;
+    if texts.len() != maps {
+        let message = format!("`{}` has {} schedules, the kernel {maps} maps", choice::ATTR, texts.len());
+        return Err(wrong(message).help(format!("`{}` leaves a map's schedule to the search", choice::AUTO)));
     }
-    Ok(LoopsKernel { body, attrs, loc: ctx.derived_loc("dataflow-to-loops", loc), temporaries, packing, choices })
+    let one = |text: &&str| if *text == choice::AUTO { Ok(None) } else { text.parse().map(Some).map_err(wrong) };
+    texts.iter().map(one).collect()
 }
 
 /// Arguments that the attribute `constant_args` (their numbers) says are constants.
-pub(crate) fn constant_args(ctx: &Context, module: &Body, kernel: OpId, tensors: &[ValueId]) -> Vec<ValueId> {
+pub fn constant_args(ctx: &Context, module: &Body, kernel: OpId, tensors: &[ValueId]) -> Vec<ValueId> {
     let named = |name: &str| module.attr_named(ctx, kernel, name).and_then(|a| ctx.as_ints(a));
     let numbers = named("constant_args").or_else(|| named("dataflow.constant_args")).unwrap_or_default();
     numbers.iter().filter_map(|&n| tensors.get(usize::try_from(n).ok()?).copied()).collect()

@@ -4,6 +4,7 @@ use crate::{Failure, Interface, Stage, values::InputSpec};
 use clap::Args;
 use nim_onnx::{ImportOptions, InputDim};
 use nim_tensor::Value;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// How an ONNX model is imported.
@@ -116,6 +117,12 @@ pub struct CompileFlags {
     /// of f32 have 2e-7. 0: none; without the flag 1e-5.
     #[arg(long, value_name = "ERROR", value_parser = error_bound)]
     pub tolerance: Option<f64>,
+    /// Take the schedules of kernels from FILE, where nim-compile --tune wrote what it measured. What does not fit is passed over.
+    #[arg(long, value_name = "FILE")]
+    pub tune_log: Option<PathBuf>,
+    /// Take them even if they were measured on another machine.
+    #[arg(long)]
+    pub tune_log_any_machine: bool,
     /// Verify the module after every stage.
     #[arg(long)]
     pub verify_each: bool,
@@ -135,6 +142,8 @@ impl Default for CompileFlags {
             strict: false,
             precision: "f32".into(),
             tolerance: None,
+            tune_log: None,
+            tune_log_any_machine: false,
             verify_each: false,
             no_cache: false,
         }
@@ -149,14 +158,21 @@ impl CompileFlags {
             (self.no_plan, "--no-plan"),
             (self.naive, "--naive"),
             (self.strict, "--strict"),
+            (self.tune_log_any_machine, "--tune-log-any-machine"),
             (self.verify_each, "--verify-each"),
             (self.no_cache, "--no-cache"),
         ];
         let set = flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string());
         let place = self.place.iter().map(|rule| format!("--place={rule}"));
         let tolerance = self.tolerance.map(|error| format!("--tolerance={error}"));
+        let log = self.tune_log.as_ref().map(|path| format!("--tune-log={}", path.display()));
         let precision = (self.precision != "f32").then(|| format!("--precision={}", self.precision));
-        set.chain(place).chain([format!("--target={}", self.target)]).chain(precision).chain(tolerance).collect()
+        set.chain(place)
+            .chain([format!("--target={}", self.target)])
+            .chain(precision)
+            .chain(tolerance)
+            .chain(log)
+            .collect()
     }
 }
 

@@ -2,8 +2,10 @@
 //! LLVM: that costs more time and memory than many a model.
 
 mod cache;
+mod tune;
 
 pub use cache::FileCache;
+pub use tune::{save, tuning};
 
 use nim_compiler::{Level, ObjectCache, Options, compile, lower};
 use nim_ir::{Context, Module};
@@ -30,6 +32,10 @@ pub fn settings(flags: &CompileFlags, threads: usize) -> Result<Options, Failure
         place,
         plan: !flags.no_plan,
         naive: flags.naive,
+        tuning: match &flags.tune_log {
+            Some(path) => Some(Arc::new(tuning(flags, path, None)?)),
+            None => None,
+        },
         strict: flags.strict,
         precision: flags.precision.parse().map_err(|message: String| Failure::new(Stage::Compile, message))?,
         tolerance: flags.tolerance.unwrap_or(default.tolerance),

@@ -3,6 +3,7 @@
 mod archive;
 mod emit;
 mod native;
+mod tune;
 
 use clap::Parser;
 use emit::Emit;
@@ -49,10 +50,22 @@ struct Cli {
     /// Say on which device each buffer is, why, and what is copied, on standard error.
     #[arg(long)]
     explain_placement: bool,
+    /// Measure schedules of kernels on this machine for about so many seconds, those that take longest first, and keep what is found
+    /// in a log: that of --tune-log, else OUT.tune. What the log knows already is not measured again.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    tune: Option<Duration>,
+    /// Say which schedule each kernel has and why, what the estimate says and what was measured, on standard error.
+    #[arg(long)]
+    explain_schedules: bool,
     #[command(flatten)]
     import: ImportFlags,
     #[command(flatten)]
     compile: CompileFlags,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|n| Duration::try_from_secs_f64(n).ok());
+    seconds.ok_or_else(|| "a number of seconds is wanted, as 20 or 0.5".into())
 }
 
 fn main() -> ExitCode {
@@ -70,8 +83,11 @@ fn compile(cli: &Cli) -> Result<(), Failure> {
     let ctx = context();
     let mut module = Source::read(&cli.model)?.module(&ctx, &cli.import.options()?)?;
     bar.set_message("compiling");
-    let mut settings = settings(&cli.compile, cli.threads)?;
+    // The log is read once, with what else is said about it.
+    let flags = CompileFlags { tune_log: None, ..cli.compile.clone() };
+    let mut settings = settings(&flags, cli.threads)?;
     settings.placement = cli.explain_placement.then(Arc::default);
+    tune::set_up(cli, &mut settings, &bar)?;
     let done = emit::emit(&ctx, &mut module, &settings, cli.emit, &cli.output, cli.constants.as_deref());
     bar.finish_and_clear();
     let times = done?;
@@ -82,6 +98,7 @@ fn compile(cli: &Cli) -> Result<(), Failure> {
             false => eprint!("{}", nim_text::render_all(&ctx, &notes, &RenderOptions { color: terminal::color() })),
         }
     }
+    tune::finish(cli, &settings)?;
     if cli.timing {
         for (stage, time) in times {
             eprintln!("{:10.1} ms  {stage}", time.as_secs_f64() * 1e3);

@@ -14,6 +14,7 @@ mod signs;
 mod specialise;
 mod threads;
 mod tiles;
+mod tune;
 mod weights;
 
 use nim_compiler::DIALECTS;

@@ -1,5 +1,6 @@
 //! What the machine is made of: memory, registers, threads.
 
+pub mod alone;
 pub mod places;
 pub mod pool;
 pub mod roof;

@@ -57,6 +57,33 @@ impl Places {
     }
 }
 
+/// Keeps a thread on one CPU until the value goes.
+#[derive(Debug)]
+pub struct Pinned {
+    /// Where it could run before.
+    allowed: Vec<usize>,
+}
+
+impl Pinned {
+    /// Keeps the calling thread where it is.
+    pub(super) fn new() -> Pinned {
+        let allowed = system::allowed();
+        let here = system::this_cpu().filter(|here| allowed.contains(here));
+        if let Some(here) = here {
+            system::restrict(0, &[here]);
+        }
+        Pinned { allowed }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if !self.allowed.is_empty() {
+            system::restrict(0, &self.allowed);
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod system {
     use std::mem::{size_of, zeroed};

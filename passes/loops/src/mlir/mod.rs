@@ -34,6 +34,8 @@ pub struct TargetInfo {
     pub vector_bits: u32,
     /// Number of vector registers.
     pub vector_registers: u32,
+    /// Operations on whole vectors that a core begins in a cycle: 2, or 1 where it has them done in two halves.
+    pub vector_rate: u32,
     /// Second-level cache of a core, in KiB.
     pub l2_kib: u32,
     /// Whether there is fused multiply-add.
@@ -71,6 +73,7 @@ impl Default for TargetInfo {
         TargetInfo {
             vector_bits: 256,
             vector_registers: 16,
+            vector_rate: 2,
             l2_kib: 512,
             fma: true,
             byte_products: 0,

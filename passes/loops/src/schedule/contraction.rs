@@ -7,6 +7,7 @@
 //! depthwise one and a pooling window come out of the same search; an estimate of cycles decides.
 
 use super::access::{self, Access, element_bits};
+use super::choice::{Choice, Tiling};
 use super::copies::{self, PackedLayout};
 use super::tile::{self, Group, Plan, Tail};
 use super::words::Words;
@@ -36,6 +37,16 @@ const UNROLLED: i64 = 9;
 /// elements that several rows of a convolution share, keeps them, and has no registers left for the results: half the speed.
 const UNROLLED_OPS: i64 = 16;
 
+/// What it costs to store an element that rows share, where there are no registers for it until it is needed again, in loads.
+const SPILLED: f64 = 1.5;
+/// What an element of a vector costs that is gathered, in loads: it is loaded and put in its place, which one unit does. Twice as much
+/// from this distance on, where each lies in a line of its own and many lines compete for one place.
+const GATHERED: f64 = 3.0;
+const FAR: i64 = 16;
+/// Rows whose addresses registers hold, and what each further one costs, in loads.
+const ADDRESSES: f64 = 4.0;
+const ADDRESS: f64 = 3.0;
+
 /// What a vector operation costs that is written out once more for a tile of another size, as a part of everything: it is
 /// compiled, stored, loaded and fetched, whatever the dimensions are.
 const WRITTEN_AGAIN: f64 = 5e-5;
@@ -51,9 +62,64 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// What it is among all schedules of its map.
+    pub fn tiling(&self) -> Tiling {
+        let Plan { rows, columns, lanes, row_block, columns_outside, .. } = &self.plan;
+        Tiling {
+            rows: rows.tile,
+            columns: columns.tile / lanes,
+            row_dims: rows.dims.clone(),
+            column_dims: columns.dims.clone(),
+            even: rows.tail == Tail::Even,
+            block: *row_block,
+            outside: *columns_outside,
+            packs: self.packed.clone(),
+        }
+    }
+
+    /// The choice that this is, of what is summed up a word at a time.
+    pub fn in_words(&self) -> Choice {
+        match self.plan.registers {
+            Some(_) => Choice::TileRegisters,
+            None => Choice::Words(self.tiling()),
+        }
+    }
+
     /// Whether some results are made twice.
     pub fn repeats(&self) -> bool {
         [&self.plan.rows, &self.plan.columns].iter().any(|group| group.tail == Tail::Overlap)
+    }
+}
+
+/// The cheapest candidates so far.
+pub(super) struct Best {
+    /// How many are kept.
+    most: usize,
+    /// The cheapest first, the first found of equals; one of each tile.
+    found: Vec<Candidate>,
+}
+
+impl Best {
+    /// Whether a candidate of this cost may be among them.
+    pub(super) fn takes(&self, cost: f64) -> bool {
+        self.found.len() < self.most || self.found.last().is_some_and(|last| cost < last.cost)
+    }
+
+    pub(super) fn put(&mut self, new: Candidate) {
+        let group = |a: &Group, b: &Group| a.dims == b.dims && a.tile == b.tile;
+        let same = |c: &Candidate| {
+            let kind = c.plan.registers.is_some() == new.plan.registers.is_some();
+            kind && group(&c.plan.rows, &new.plan.rows) && group(&c.plan.columns, &new.plan.columns)
+        };
+        if let Some(at) = self.found.iter().position(same) {
+            if self.found[at].cost <= new.cost {
+                return;
+            }
+            self.found.remove(at);
+        }
+        let at = self.found.partition_point(|c| c.cost <= new.cost);
+        self.found.insert(at, new);
+        self.found.truncate(self.most);
     }
 }
 
@@ -72,6 +138,10 @@ pub(super) struct Search<'p, 'm> {
     pub(super) words: Option<Words>,
     /// Vectors of a tile and of what it reads.
     registers: i64,
+    /// The only way to consider.
+    wanted: Option<&'p Tiling>,
+    /// Whether only tile registers are.
+    only_registers: bool,
 }
 
 /// A way that was chosen, with its copies made.
@@ -93,6 +163,7 @@ pub fn prepare(
         Ok(best) => best,
         Err(why) => return Ok(Err(why)),
     };
+    env.taken = Some(Choice::Tiles(best.tiling()));
     naive::fill_starts(points, nest)?;
     for &read in &best.padded {
         if !copies::pad(points, nest, env, read)? {
@@ -157,6 +228,19 @@ impl Chosen {
 /// # Errors
 /// Why there is none.
 pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Result<Candidate, Miss> {
+    Ok(candidates(points, env, words, 1)?.swap_remove(0))
+}
+
+/// So many of the cheapest ways, the cheapest first and one of each tile: at least one. Where a choice is wanted, those that are it.
+///
+/// # Errors
+/// Why there is none.
+pub fn candidates(
+    points: &Points<'_>,
+    env: &Env<'_>,
+    words: Option<Words>,
+    most: usize,
+) -> Result<Vec<Candidate>, Miss> {
     let (ctx, map) = (points.ctx, points.map);
     if naive::in_memory(points) {
         return Err(IN_MEMORY);
@@ -210,12 +294,21 @@ pub fn search(points: &Points<'_>, env: &Env<'_>, words: Option<Words>) -> Resul
         lanes,
         words,
         registers,
+        wanted: env.wanted.as_ref().and_then(Choice::tiling),
+        only_registers: env.wanted == Some(Choice::TileRegisters),
     };
-    let mut best: Option<Candidate> = None;
+    let mut best = Best { most: most.max(1), found: vec![] };
     for columns in search.runs(&search.parallel) {
-        search.try_columns(columns, &mut best);
+        if search.wanted.is_none_or(|wanted| wanted.column_dims == columns) {
+            search.try_columns(columns, &mut best);
+        }
     }
-    best.ok_or(Miss("no parallel dimension gives vectors"))
+    match (best.found.is_empty(), search.wanted) {
+        (false, _) => Ok(best.found),
+        (true, None) if search.only_registers => Err(Miss("the machine has no tile registers, or none that suit it")),
+        (true, None) => Err(Miss("no parallel dimension gives vectors")),
+        (true, Some(_)) => Err(Miss("it is no point of the space that is searched for this map")),
+    }
 }
 
 impl Search<'_, '_> {
@@ -258,7 +351,16 @@ impl Search<'_, '_> {
             })
     }
 
-    fn try_columns(&self, columns: Vec<usize>, best: &mut Option<Candidate>) {
+    /// Tries vectors along these dimensions; where a copy made at run time may be worth it, with and without.
+    fn try_columns(&self, columns: Vec<usize>, best: &mut Best) {
+        let copied = self.try_packed(&columns, true, best);
+        if copied && self.words.is_none() && self.wanted.is_none() {
+            self.try_packed(&columns, false, best);
+        }
+    }
+
+    /// As [`Search::try_columns`]; `copies` allows copies of vectors that could be read where they lie. Says whether there is one.
+    fn try_packed(&self, columns: &[usize], copies: bool, best: &mut Best) -> bool {
         let ctx = self.points.ctx;
         let last = columns[columns.len() - 1];
         let along = |a: &Access| columns.iter().any(|&k| a.uses[k]);
@@ -266,23 +368,32 @@ impl Search<'_, '_> {
         let others: Vec<usize> = self.parallel.iter().copied().filter(|k| !columns.contains(k)).collect();
         let free: Vec<usize> =
             others.iter().copied().filter(|&k| vectors.iter().all(|&r| !self.reads[r].uses[k])).collect();
-        let mut packed = vec![];
-        let mut gathered = vec![];
+        let (mut packed, mut gathered, mut copied) = (vec![], vec![], false);
         for &r in &vectors {
             let direct = self.reads[r].contiguous(last) && (columns.len() == 1 || !self.outside.contains(&r));
-            let worth = self.worth_packing(r, &columns, &others, &free);
-            if self.words.is_some() || worth && (!direct || self.far_apart(r)) {
+            let pack = match self.wanted {
+                Some(wanted) => wanted.packs.contains(&r) && self.may_pack(r, columns, &others),
+                None => self.worth_packing(r, columns, &others, &free) && (!direct || self.far_apart(r)),
+            };
+            // Of a constant the copy costs nothing.
+            let at_run_time = pack && direct && self.env.constant_arg(self.points, r).is_none();
+            copied |= at_run_time;
+            let pack = pack && (copies || !at_run_time || self.wanted.is_some());
+            if self.words.is_some() || pack {
                 packed.push(r);
             } else if !direct {
                 gathered.push(r);
             }
         }
+        if self.wanted.is_some_and(|wanted| wanted.packs != packed) {
+            return copied;
+        }
         if let Some(words) = self.words
             && (columns.len() > 1
                 || vectors != [words.packed]
-                || !self.worth_packing(words.packed, &columns, &others, &free))
+                || !self.worth_packing(words.packed, columns, &others, &free))
         {
-            return;
+            return copied;
         }
         // All free dimensions as one index, runs of them that are one to every access, and single ones. An outer dimension of
         // unknown size is more often a batch of one than long enough for rows.
@@ -301,21 +412,27 @@ impl Search<'_, '_> {
             row_groups.extend(others.iter().rev().filter(|&k| known(k) || Some(k) == others.last()).map(|&k| vec![k]));
         }
         for rows in row_groups {
+            if self.wanted.is_some_and(|wanted| wanted.row_dims != rows) {
+                continue;
+            }
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
-            self.try_tile_registers(&rows, &columns, &batch, best);
-            if self.words.is_some_and(|words| !words.in_vectors()) {
+            if self.wanted.is_none() {
+                self.try_tile_registers(&rows, &columns, &batch, best);
+            }
+            if self.only_registers || self.words.is_some_and(|words| !words.in_vectors()) {
                 continue;
             }
             let all = Group::new(ctx, &self.points.map.view.domain, rows.clone());
             let counts = shares::likely_counts(ctx, all.size, &self.env.assumed);
             for row_tile in 1..=14i64 {
                 for vectors_wide in 1..=6i64 {
-                    if row_tile * vectors_wide + vectors_wide + 1 > self.registers {
+                    let other = |w: &Tiling| (w.rows, w.columns) != (row_tile, vectors_wide);
+                    if row_tile * vectors_wide + vectors_wide + 1 > self.registers || self.wanted.is_some_and(other) {
                         continue;
                     }
                     let domain = &self.points.map.view.domain;
                     let mut row_group = Group::new(ctx, domain, rows.clone());
-                    let mut column_group = Group::new(ctx, domain, columns.clone());
+                    let mut column_group = Group::new(ctx, domain, columns.to_vec());
                     if rows.is_empty() && row_tile > 1 {
                         continue;
                     }
@@ -326,16 +443,20 @@ impl Search<'_, '_> {
                     let shared = [Tail::Guard, Tail::Even];
                     let tails = if row_group.tail == Tail::Guard { &shared[..] } else { &[row_group.tail] };
                     for &tail in tails {
+                        if self.wanted.is_some_and(|wanted| wanted.even != (tail == Tail::Even)) {
+                            continue;
+                        }
                         let row_group = Group { tail, ..row_group.clone() };
                         let cost = self.cost(&row_group, &counts, &column_group, &batch, &vectors, &packed, &gathered);
-                        if let Some(c) = cost.filter(|&c| best.as_ref().is_none_or(|b| c < b.cost)) {
+                        if let Some(c) = cost.filter(|&c| best.takes(c)) {
                             let columns = column_group.clone();
-                            *best = Some(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
+                            best.put(self.candidate(c, row_group, columns, &batch, &vectors, &packed));
                         }
                     }
                 }
             }
         }
+        copied
     }
 
     /// Results may be made twice unless they start from what lies in their own buffer.
@@ -343,9 +464,15 @@ impl Search<'_, '_> {
         self.points.map.view.writes.iter().all(|w| w.init_value.is_none())
     }
 
-    /// Whether vectors of a read are worth a copy: each element is used by enough rows, and the copy is no larger than
-    /// the container.
+    /// Whether vectors of a read are worth a copy: each element is used by enough rows.
     fn worth_packing(&self, read: usize, columns: &[usize], others: &[usize], free: &[usize]) -> bool {
+        let serves = self.points.block.as_ref().map_or(1.0, |block| block.serves);
+        let often = self.env.constant_arg(self.points, read).is_some() || self.extents(free) * serves >= 8.0;
+        often && self.may_pack(read, columns, others)
+    }
+
+    /// Whether there may be a packed copy of a read: it is no larger than the container.
+    fn may_pack(&self, read: usize, columns: &[usize], others: &[usize]) -> bool {
         let access = &self.reads[read];
         let ctx = self.points.ctx;
         if self.outside.contains(&read)
@@ -359,11 +486,7 @@ impl Search<'_, '_> {
         let copy = self.extents(&used);
         let dims = ctx.dim_exprs(self.points.source.ty(self.points.map.view.reads[read].value)).unwrap_or_default();
         let size: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
-        if copy > 1.5 * size + 64.0 {
-            return false;
-        }
-        let serves = self.points.block.as_ref().map_or(1.0, |block| block.serves);
-        self.env.constant_arg(self.points, read).is_some() || self.extents(free) * serves >= 8.0
+        copy <= 1.5 * size + 64.0
     }
 
     /// Whether vectors that follow each other in the innermost reduction lie in different lines, and there are many: they
@@ -388,7 +511,36 @@ impl Search<'_, '_> {
         rows.tile > places * WAYS
     }
 
-    /// Cycles, roughly: two vector operations and two loads a cycle, four cycles from one sum to the next.
+    /// Elements that a read needs for a tile of so many rows and all iterations that are written out, neighbouring rows sharing some
+    /// of them, and how many of these wait at a time until they are needed again. `None` where nothing is shared.
+    fn shared(&self, access: &Access, rows: &Group, tile: i64, written: &[(usize, bool)]) -> Option<(f64, f64)> {
+        let pool = &self.points.ctx.exprs;
+        let step = |k: usize| access.strides[k].and_then(|s| pool.as_const(s));
+        let row = step(*rows.dims.last()?)?;
+        let taps = written.iter().filter(|r| r.1 && access.uses[r.0]);
+        let taps: Vec<(i64, i64)> =
+            taps.map(|&(k, _)| Some((step(k)?, pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
+        let distinct = |steps: &[(i64, i64)]| {
+            let mut at: Vec<i64> = (0..tile).map(|i| i * row).collect();
+            for &(step, count) in steps {
+                at = (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect();
+            }
+            at.sort_unstable();
+            at.dedup();
+            at.len() as i64
+        };
+        let all = distinct(&taps);
+        let uses = tile * taps.iter().map(|t| t.1).product::<i64>();
+        // What an iteration shares with the next waits for all iterations inside of it.
+        let (mut waiting, mut inside) = (0, 1);
+        for &(step, count) in taps.iter().rev() {
+            waiting += inside * (tile * count - distinct(&[(step, count)])).min(tile);
+            inside *= count;
+        }
+        (all < uses).then_some((all as f64, waiting as f64))
+    }
+
+    /// Cycles, roughly: as many vector operations as the machine begins, two loads a cycle, four cycles from one sum to the next.
     #[allow(clippy::too_many_arguments)]
     fn cost(
         &self,
@@ -410,14 +562,15 @@ impl Search<'_, '_> {
             depth *= (numbers / dot.width as f64).ceil() / numbers;
         }
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
-        // Whole tiles, vectors that are left over, and single columns behind them: see `Group::cut`.
+        // Whole tiles, the tile of vectors that are left over, those of parts of a vector, and single columns: see `Group::cut`.
         let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));
-        let (mut column_tiles, mut left, mut single) = (column_size / columns.tile as f64, 0.0, 0.0);
+        let (mut column_tiles, mut left, mut short, mut single) = (column_size / columns.tile as f64, 0.0, 0.0, 0.0);
         if !reaches && columns.tail == Tail::Guard {
             if let Some(size) = ctx.exprs.as_const(columns.size) {
                 let rest = size % columns.tile;
                 column_tiles = column_tiles.floor();
-                left = (rest / self.lanes + i64::from((rest % self.lanes).count_ones())) as f64;
+                left = (rest / self.lanes) as f64;
+                short = f64::from((rest % self.lanes).count_ones());
             } else {
                 (left, single) = (wide / 2.0, lanes / 4.0);
             }
@@ -431,29 +584,43 @@ impl Search<'_, '_> {
         // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
         let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
-        // All columns of a tile of so many rows.
-        let strip = |m: f64| {
+        let rate = f64::from(self.env.options.target.vector_rate.max(1));
+        // A tile of so many rows and vectors.
+        let tile = |m: f64, wide: f64| {
+            let (written, copies) = self.written_out(((m * wide) as i64).max(1));
             // What is loaded, and of this the vectors with the time that they take from where they lie.
             let (mut loads, mut fetched) = (0.0, 0.0);
             for (r, access) in self.reads.iter().enumerate() {
                 let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
                 if gathered.contains(&r) {
-                    loads += per_row * wide * lanes * 1.5;
+                    let last = columns.dims[columns.dims.len() - 1];
+                    let apart = access.strides[last].and_then(|s| ctx.exprs.as_const(s)).is_none_or(|s| s >= FAR);
+                    loads += per_row * wide * lanes * GATHERED * if apart { 2.0 } else { 1.0 };
                 } else if vectors.contains(&r) {
                     // Unaligned vectors cross a line every other time.
                     let far = if self.far_apart(r) { 1.5 } else { 1.25 };
-                    let here = per_row * wide * if packed.contains(&r) { 1.0 } else { far };
+                    let far = if packed.contains(&r) { 1.0 } else { far };
+                    let shared = if per_row > 1.0 { self.shared(access, rows, m as i64, &written) } else { None };
+                    // Elements that rows share are loaded once if registers hold them until they are needed again; else what held
+                    // them is stored and loaded in between.
+                    let each = match shared.map(|(all, waiting)| (all / copies as f64, waiting)) {
+                        Some((all, waiting)) if (m + waiting + 1.0) * wide <= self.registers as f64 => all,
+                        Some((all, _)) => per_row + SPILLED * all,
+                        None => per_row,
+                    };
+                    let here = each * wide * far;
                     loads += here;
                     fetched += here * from_far;
                 } else {
-                    loads +=
-                        per_row * if apart { 1.5 } else { 1.0 } * if self.collide(access, rows) { 2.0 } else { 1.0 };
+                    // Beyond a few, addresses of their own have no registers either.
+                    let addresses = if apart { 1.5 + ADDRESS * (per_row - ADDRESSES).max(0.0) / per_row } else { 1.0 };
+                    loads += per_row * addresses * if self.collide(access, rows) { 2.0 } else { 1.0 };
                 }
             }
             let work = m * wide;
             // Numbers for all lanes are loaded while vectors come from afar.
             let all = loads + fetched * (1.0 - 1.0 / from_far);
-            let step = (work / 2.0).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
+            let step = (work / rate).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
             let write: f64 =
                 self.writes
                     .iter()
@@ -461,10 +628,15 @@ impl Search<'_, '_> {
                         if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 }
                     })
                     .sum();
-            let tile = depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 };
-            let rest =
-                single * (depth * m.max(2.0) + 10.0) + left * (tile / wide).max(if left > 0.0 { depth } else { 0.0 });
-            column_tiles * tile + rest
+            depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 }
+        };
+        // All columns of a tile of so many rows.
+        let strip = |m: f64| {
+            let mut sum = column_tiles * tile(m, wide) + single * (depth * m.max(2.0) + 10.0);
+            if left > 0.0 {
+                sum += tile(m, left);
+            }
+            sum + if short > 0.0 { short * tile(m, 1.0) } else { 0.0 }
         };
         let sizes = shares::sizes(ctx, rows, &self.env.assumed);
         let mut total = 0.0;
@@ -533,7 +705,10 @@ impl Search<'_, '_> {
         let units =
             Group::new(ctx, &self.points.map.view.domain, if rows.dims.is_empty() { vec![] } else { walked.clone() });
         let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
-        let (row_block, columns_outside) = self.order(&rows, &units, &columns, &batch);
+        let (row_block, columns_outside) = match self.wanted {
+            Some(wanted) => (wanted.block, wanted.outside),
+            None => self.order(&rows, &units, &columns, &batch),
+        };
         let reorders = self.env.reorders(self.points);
         let plan = Plan {
             batch,
@@ -583,6 +758,12 @@ impl Search<'_, '_> {
         let shared = (steps / wanted).ceil().max(1.0);
         let most = fits.min(shared).min(steps).max(1.0);
         let blocks = (steps / most).ceil();
+        // Of an unknown number of rows the blocks are found by divisions, which cost as much as a tile of little depth: none where all
+        // rows fit and others give threads enough to do.
+        let walked = if units.dims.is_empty() { rows.size } else { units.size };
+        if wanted <= 1.0 && blocks <= 1.0 && self.points.ctx.exprs.as_const(walked).is_none() {
+            return (0, false);
+        }
         let (all_rows, all_vectors) = (bytes * steps, vectors * blocks);
         (
             (steps / blocks).ceil() as i64,

@@ -108,6 +108,12 @@ pub fn rest(points: &Points<'_>, env: &Env<'_>, run: &[usize]) -> Rest {
     if fits && !bordered && accesses.iter().all(vectors) { Rest::Masked } else { Rest::Single }
 }
 
+/// Whether a map is one of these: without reductions that anybody would notice, and with results that are written once.
+pub fn suits(points: &Points<'_>) -> bool {
+    let (view, reductions) = (&points.map.view, points.map.reductions(points.ctx));
+    !naive::in_memory(points) && !(0..view.rank()).any(|k| reductions[k] && view.domain[k] != Expr::ONE)
+}
+
 /// Emits a map without reductions.
 ///
 /// # Errors

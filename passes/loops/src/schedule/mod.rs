@@ -7,8 +7,13 @@
 //! * [`rows`]: reductions along the contiguous dimension, in vectors of partial results;
 //! * [`elementwise`]: maps without reductions;
 //! * [`naive`]: everything, one point after the other.
+//!
+//! Which of them, and how, is a [`choice`]: [`candidates`] lists those that a map has, each search finds the best by its estimate, or
+//! the one that is wanted.
 
 pub mod access;
+pub mod candidates;
+pub mod choice;
 pub mod contraction;
 pub mod cook_toom;
 pub mod copies;
@@ -26,6 +31,7 @@ use crate::lower::Options;
 use crate::nest::Nest;
 use crate::packing::Packing;
 use crate::point::Points;
+use choice::Choice;
 use nim_dataflow::Combine;
 use nim_ir::{Context, Diagnostic, Expr, Facts, Type, TypeData, ValueId};
 use nim_pass::{Miss, RuleInfo, Rules};
@@ -70,6 +76,10 @@ pub struct Env<'a> {
     pub repeats: bool,
     /// What is chosen when the kernel runs, in words.
     pub choices: Vec<String>,
+    /// The schedule that somebody wants for the map; every search is restricted to it.
+    pub wanted: Option<Choice>,
+    /// The schedule that was taken for it.
+    pub taken: Option<Choice>,
     /// Who is asked and told when a schedule is chosen.
     pub rules: Rules<'a>,
 }
@@ -210,37 +220,83 @@ impl Walk {
     }
 }
 
-/// Emits a map under the schedule that suits it.
+/// Emits a map under the schedule that is wanted, else under the one that suits it; which, [`Env::taken`] says then.
 ///
 /// # Errors
-/// What [`Points`] reports.
+/// What [`Points`] reports; a schedule that is wanted and does not fit the map (`N0707`).
 pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
     let fixed: Vec<Option<Expr>> = vec![None; points.map.view.rank()];
     let empty = points.map.view.domain.contains(&Expr::ZERO);
-    if let Some(dataflow) = env.options.dataflow.filter(|_| !empty) {
+    env.taken = Some(Choice::Plain);
+    if empty {
+        return naive::emit(points, nest, &fixed);
+    }
+    if let Some(wanted) = env.wanted.clone() {
+        let tried = match wanted {
+            Choice::Dataflow(point) => explore::emit(points, nest, env, point)?,
+            Choice::Plain => return naive::emit(points, nest, &fixed),
+            _ => walk(points, nest, env, rule_of(&wanted))?,
+        };
+        let Err(Miss(why)) = tried else {
+            env.taken = Some(wanted);
+            return Ok(());
+        };
+        let found = format!("the schedule `{wanted}` does not fit this map: {why}");
+        env.wanted = None;
+        let best = candidates::of_map(points, env, 1);
+        let best = best.first().map_or(String::new(), |best| format!("; the search takes `{}`", best.choice));
+        let help = format!("`{}` leaves it to the search{best}", choice::AUTO);
+        return Err(Diagnostic::error("N0707", points.map.loc, found).help(help));
+    }
+    if let Some(dataflow) = env.options.dataflow {
         match explore::emit(points, nest, env, dataflow)? {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                env.taken = Some(Choice::Dataflow(dataflow));
+                return Ok(());
+            }
             Err(Miss(why)) => env.rules.missed(TILES.name, env.ctx, points.source, points.map.view.op, why),
         }
     }
-    if !env.options.naive && !empty {
+    if !env.options.naive {
         let rules = env.rules;
         for rule in RULES.into_iter().filter(|rule| rules.enabled(rule.name)) {
-            let tried = match rule {
-                WORDS | TILES => match prepare(points, nest, env, rule)? {
-                    Ok(walk) => Ok(walk.emit(points, nest, env)?),
-                    Err(why) => Err(why),
-                },
-                WINOGRAD => winograd::emit(points, nest, env)?,
-                ROWS => rows::emit(points, nest, env, &fixed)?,
-                _ => elementwise::emit(points, nest, env, &fixed)?,
-            };
-            match tried {
+            match walk(points, nest, env, rule)? {
                 Ok(()) => return Ok(()),
                 Err(HELD) => {}
                 Err(Miss(why)) => rules.missed(rule.name, env.ctx, points.source, points.map.view.op, why),
             }
         }
     }
+    env.taken = Some(Choice::Plain);
     naive::emit(points, nest, &fixed)
+}
+
+/// The rule that makes schedules of this kind.
+fn rule_of(choice: &Choice) -> RuleInfo {
+    match choice {
+        Choice::Words(_) | Choice::TileRegisters => WORDS,
+        Choice::Winograd { .. } => WINOGRAD,
+        Choice::Rows => ROWS,
+        Choice::Tiles(_) | Choice::Dataflow(_) => TILES,
+        Choice::Vectors | Choice::Plain => VECTORS,
+    }
+}
+
+fn walk(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, rule: RuleInfo) -> Tried {
+    let fixed: Vec<Option<Expr>> = vec![None; points.map.view.rank()];
+    match rule {
+        WORDS | TILES => Ok(match prepare(points, nest, env, rule)? {
+            Ok(walk) => Ok(walk.emit(points, nest, env)?),
+            Err(why) => Err(why),
+        }),
+        WINOGRAD => winograd::emit(points, nest, env),
+        ROWS => {
+            env.taken = Some(Choice::Rows);
+            rows::emit(points, nest, env, &fixed)
+        }
+        _ => {
+            env.taken = Some(Choice::Vectors);
+            elementwise::emit(points, nest, env, &fixed)
+        }
+    }
 }

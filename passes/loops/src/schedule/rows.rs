@@ -68,7 +68,10 @@ pub fn fits(points: &Points<'_>, env: &Env<'_>) -> Result<(), Miss> {
 
 /// The reduction dimensions to make vectors along, outermost first: the one that reads are contiguous along, and those
 /// that collapse with it.
-fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Result<Vec<usize>, Miss> {
+///
+/// # Errors
+/// Why there is none.
+pub fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> Result<Vec<usize>, Miss> {
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
     if naive::in_memory(points) {

@@ -57,7 +57,7 @@ pub struct Plan {
     pub lanes: i64,
     /// Reduction dimensions, outermost first, and whether they are unrolled.
     pub reductions: Vec<(usize, bool)>,
-    /// Row tiles, or units if there are any, that follow each other before the columns move on.
+    /// Row tiles, or units if there are any, that follow each other before the columns move on; 0: all.
     pub row_block: i64,
     /// Whether all blocks of rows are walked before the columns move on. Threads then share out the columns.
     pub columns_outside: bool,
@@ -183,7 +183,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let shares = Shares::new(ctx, &plan.rows, nest.facts);
     let in_units = !plan.units.dims.is_empty();
     let walked = if in_units { plan.units.size } else { shares.tiles };
-    let blocks = pool.ceildiv(walked, block);
+    let blocks = if plan.row_block == 0 { Expr::ONE } else { pool.ceildiv(walked, block) };
     // One loop over everything outside of a block, so that threads find enough to do.
     let mut counts: Vec<Expr> = plan.batch.iter().map(|&k| domain[k]).collect();
     let order = if plan.columns_outside { [1, 0] } else { [0, 1] };

@@ -12,7 +12,7 @@
 //! epilogue takes them as vectors.
 
 use super::access;
-use super::contraction::{Candidate, Search};
+use super::contraction::{Best, Search};
 use super::copies;
 use super::tile::{self, Group, Tile};
 use super::words::{self, Words};
@@ -168,13 +168,7 @@ fn beside(blocks: i64, wide: i64) -> Option<(i64, i64)> {
 
 impl Search<'_, '_> {
     /// Register tiles of tile registers, with these dimensions as rows.
-    pub(super) fn try_tile_registers(
-        &self,
-        rows: &[usize],
-        columns: &[usize],
-        batch: &[usize],
-        best: &mut Option<Candidate>,
-    ) {
+    pub(super) fn try_tile_registers(&self, rows: &[usize], columns: &[usize], batch: &[usize], best: &mut Best) {
         let Some(words) = self.words.filter(|words| words.in_tiles) else { return };
         let ctx = self.points.ctx;
         let (pool, domain) = (&ctx.exprs, &self.points.map.view.domain);
@@ -216,11 +210,11 @@ impl Search<'_, '_> {
                     if self.env.options.tiles {
                         cost *= f64::EPSILON;
                     }
-                    if best.as_ref().is_none_or(|b| cost < b.cost) {
+                    if best.takes(cost) {
                         let mut found =
                             self.candidate(cost, group, column_group, batch, &[words.packed], &[words.packed]);
                         found.plan.registers = Some(registers.clone());
-                        *best = Some(found);
+                        best.put(found);
                     }
                 }
             }

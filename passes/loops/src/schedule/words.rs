@@ -45,6 +45,7 @@ pub fn prepare(
     if copied && !points.may_copy(spread) {
         return Ok(Err(Miss("numbers that the block makes do not lie in words")));
     }
+    env.taken = Some(best.in_words());
     naive::fill_starts(points, nest)?;
     if copied {
         let sides = overhang(points, spread).unwrap_or_default();
@@ -225,6 +226,12 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
         }
     }
     best.ok_or(NONE)
+}
+
+/// So many of the cheapest ways of each of the two, the cheapest first; none where [`search`] finds none.
+pub fn candidates(points: &Points<'_>, env: &Env<'_>, most: usize) -> Vec<Candidate> {
+    let Ok((words, best)) = search(points, env) else { return vec![] };
+    contraction::candidates(points, env, Some(words), most).unwrap_or(vec![best])
 }
 
 /// The longest reduction that walks one dimension of both containers, and nothing else of the spread one.

@@ -5,6 +5,7 @@ mod cache;
 mod files;
 mod models;
 mod sizes;
+mod tune;
 
 use nim_onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,

@@ -59,8 +59,6 @@ pub struct Contraction {
     pub stride: Vec<i64>,
     /// Set where what fills a word is summed up at a time.
     pub dot: Option<Dot>,
-    /// Whether sums may be taken in another order.
-    pub reorders: bool,
 }
 
 impl Contraction {
@@ -155,7 +153,17 @@ impl Contraction {
         if copies::may_be_outside(points, weight) {
             return Err(Miss("the weight has a border"));
         }
+        if !env.reorders(points) {
+            return Err(Miss("its sums may not be taken in another order"));
+        }
         let lanes = i64::from(lanes.max(1));
+        let whole = pool.divisor(view.domain[columns], &env.assumed) % lanes == 0;
+        if view.writes[0].init_value.is_some() && !whole {
+            return Err(Miss("what its sums start from is no multiple of a vector"));
+        }
+        if copies::overhang(points, input).is_none() {
+            return Err(Miss("how far a read reaches beyond its border is not known"));
+        }
         let step = |k: usize| if k == columns { lanes } else { stride[k] };
         let known = |k: usize| pool.as_const(view.domain[k]).map(|n| (n + step(k) - 1) / step(k));
         Ok(Contraction {
@@ -173,7 +181,6 @@ impl Contraction {
             sum_bytes: i64::from(sum_bits) / 8,
             stride,
             dot,
-            reorders: env.reorders(points),
         })
     }
 

@@ -51,14 +51,6 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, dat
     let Some(walk) = Walk::new(&c, dataflow) else {
         return Ok(Err(Miss("the dataflow that was asked for has no meaning for this map")));
     };
-    if !c.reorders {
-        return Ok(Err(Miss("its sums may not be taken in another order")));
-    }
-    let pool = &points.ctx.exprs;
-    let whole = pool.divisor(c.domain[c.columns], &env.assumed) % c.lanes == 0;
-    if points.map.view.writes[0].init_value.is_some() && !whole {
-        return Ok(Err(Miss("what its sums start from is no multiple of a vector")));
-    }
     if let Err(why) = copy_input(points, nest, env, &c, &walk)? {
         return Ok(Err(why));
     }

@@ -17,6 +17,7 @@ mod emit;
 mod plan;
 
 use super::access::{self, Access};
+use super::choice::Choice;
 use super::tile::Group;
 use super::{Env, Tried, WINOGRAD, naive};
 
@@ -77,6 +78,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     if let Err(why) = env.may(points, WINOGRAD) {
         return Ok(Err(why));
     }
+    env.taken = Some(plan.choice());
     naive::fill_starts(points, nest)?;
     let packed = pack(points, nest, env, &found, &plan);
     let lanes = env.lanes(points.ctx.f32_type());
@@ -92,6 +94,21 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> 
     let mut emitter = Emitter { points, found: &found, plan: &plan, tiles, packed, shared, lanes, failed: None };
     emitter.walk(nest);
     emitter.failed.map_or(Ok(Ok(())), Err)
+}
+
+/// The schedules of this kind that a map has, and the estimate of each as a part of that of plain sums, the cheapest first.
+pub fn candidates(points: &Points<'_>, env: &Env<'_>) -> Vec<(Choice, f64)> {
+    let Ok(found) = recognise(points, env) else { return vec![] };
+    let plain = plan::plain(points, env, &found);
+    let mut all: Vec<(Choice, f64)> =
+        plan::plans(points, env, &found).iter().map(|plan| (plan.choice(), plan.cost / plain)).collect();
+    all.sort_by(|a, b| a.1.total_cmp(&b.1));
+    all
+}
+
+/// The schedule of this kind that is taken when nobody says anything, if one is.
+pub fn chosen(points: &Points<'_>, env: &Env<'_>) -> Option<Choice> {
+    search(points, env, &recognise(points, env).ok()?).map(|plan| plan.choice())
 }
 
 fn recognise(points: &Points<'_>, env: &Env<'_>) -> Result<Convolution, &'static str> {

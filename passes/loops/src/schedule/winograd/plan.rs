@@ -4,6 +4,7 @@ use super::{Convolution, PLAIN_ERROR};
 use crate::point::Points;
 use crate::schedule::Env;
 use crate::schedule::access::estimate;
+use crate::schedule::choice::Choice;
 use crate::schedule::cook_toom::{CookToom, Matrix};
 use nim_ir::Expr;
 
@@ -46,14 +47,32 @@ impl Plan {
     pub fn products(&self) -> i64 {
         products(&self.algorithms)
     }
+
+    /// What it is among all schedules of its map.
+    pub fn choice(&self) -> Choice {
+        Choice::Winograd { products: self.algorithms.first().map_or(0, CookToom::products), shared: self.shared }
+    }
+
+    /// Its cost with a surcharge: memory for all inputs is to be worth it.
+    fn weight(&self) -> f64 {
+        self.cost * if self.shared { 1.2 } else { 1.0 }
+    }
 }
 
 fn products(algorithms: &[CookToom]) -> i64 {
     algorithms.iter().map(|a| a.products() as i64).product()
 }
 
-/// The fastest algorithm within the tolerance, if it beats plain sums.
+/// The fastest algorithm within the tolerance, if it beats plain sums or is wanted.
 pub fn search(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> Option<Plan> {
+    let plain = plain(points, env, found);
+    let wanted = |plan: &Plan| env.wanted.as_ref().is_none_or(|wanted| *wanted == plan.choice());
+    let best = plans(points, env, found).into_iter().filter(wanted).min_by(|a, b| a.weight().total_cmp(&b.weight()))?;
+    (best.cost < 0.85 * plain || env.options.winograd || env.wanted.is_some()).then_some(best)
+}
+
+/// What plain sums cost, in the same cycles.
+pub fn plain(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> f64 {
     let (ctx, view) = (points.ctx, &points.map.view);
     let extent = |k: usize| estimate(ctx, view.domain[k], ASSUMED);
     let lanes = env.lanes(ctx.f32_type()) as f64;
@@ -64,15 +83,18 @@ pub fn search(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> Option
     let results: f64 = found.rows.iter().filter(known).map(|&k| extent(k)).product();
     let per_group = found.channels as f64 * found.columns as f64;
     let groups: f64 = found.batch.iter().map(|&k| extent(k)).product();
-    let plain = time(groups * results * taps * per_group / lanes, 4.0 * groups * taps * per_group);
-    let plans = [4, 6].into_iter().filter_map(|n| {
+    time(groups * results * taps * per_group / lanes, 4.0 * groups * taps * per_group)
+}
+
+/// All algorithms within the tolerance, each with its inputs transformed block by block and all at once.
+pub fn plans(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> Vec<Plan> {
+    let algorithms = [4, 6].into_iter().filter_map(|n| {
         let algorithms: Vec<CookToom> =
             found.windows.iter().map(|w| CookToom::new(n, w.taps)).collect::<Option<Vec<_>>>()?;
         let error = algorithms.iter().map(CookToom::growth).product::<f64>() * PLAIN_ERROR;
-        (error <= env.options.tolerance).then(|| plan(points, env, found, algorithms)).flatten()
+        (error <= env.options.tolerance).then_some(algorithms)
     });
-    let best = plans.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
-    (best.cost < 0.85 * plain || env.options.winograd).then_some(best)
+    algorithms.flat_map(|algorithms| plans_of(points, env, found, algorithms)).collect()
 }
 
 /// Cycles of so much work, one vector operation a cycle, and of so many bytes that stream through it.
@@ -82,7 +104,7 @@ fn time(work: f64, bytes: f64) -> f64 {
     work.max(stream) + 0.25 * work.min(stream)
 }
 
-fn plan(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec<CookToom>) -> Option<Plan> {
+fn plans_of(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec<CookToom>) -> Vec<Plan> {
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
     let lanes = env.lanes(ctx.f32_type());
@@ -104,12 +126,12 @@ fn plan(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec
     let bytes = 4.0 * groups * products as f64 * (found.channels * column_tiles * cols) as f64;
     // A patch at the border is copied on the stack.
     if 4 * products * found.channels > INPUT_BYTES {
-        return None;
+        return vec![];
     }
     // Programs are not to become much larger for it.
     let plain: f64 = found.windows.iter().map(|w| w.taps as f64).product();
     if bytes > MOST_BYTES && products as f64 > MOST_GROWTH * plain {
-        return None;
+        return vec![];
     }
     let blocked = |shared: bool| {
         let fits = match shared {
@@ -154,9 +176,7 @@ fn plan(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec
         let (algorithms, tiles) = (algorithms.clone(), tiles.clone());
         Some(Plan { algorithms, tiles, block, rows, cols, column_tiles, block_tiles, chunks, shared, cost })
     };
-    // Memory for all inputs is to be worth it.
-    let weight = |plan: &Plan| plan.cost * if plan.shared { 1.2 } else { 1.0 };
-    [false, true].into_iter().filter_map(blocked).min_by(|a, b| weight(a).total_cmp(&weight(b)))
+    [false, true].into_iter().filter_map(blocked).collect()
 }
 
 /// Vector operations of a transform of one tile.
