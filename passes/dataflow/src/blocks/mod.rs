@@ -16,7 +16,7 @@ mod share;
 mod size;
 
 use nim_dataflow::blocks::{BLOCK, SHARED, same_block};
-use nim_dataflow::{Map, MapView, Memlet, as_iv};
+use nim_dataflow::{MapView, Memlet, as_iv};
 use nim_ir::{Body, Context, Expr, Module, OpId, ValueId};
 use nim_pass::{RuleInfo, Rules};
 
@@ -67,9 +67,9 @@ pub fn fuse_blocks(ctx: &Context, module: &mut Module, options: BlockOptions) ->
 
 pub(crate) fn fuse_blocks_in(ctx: &Context, body: &mut Body, options: BlockOptions, rules: Rules<'_>) -> Joined {
     let mut groups: Vec<Group> = vec![];
-    for op in body.walk() {
-        let Some(view) = MapView::new(ctx, body, op).filter(|_| Map::is(ctx, body, op)) else { continue };
-        let alone = Group::of(ctx, view);
+    for (at, op) in body.walk().into_iter().enumerate() {
+        let Some(view) = MapView::new(ctx, body, op) else { continue };
+        let alone = Group::of(ctx, view, at);
         match best_join(ctx, body, &groups, &alone, options, rules) {
             Some((i, joined)) => groups[i] = joined,
             None => groups.push(alone),
@@ -78,7 +78,10 @@ pub(crate) fn fuse_blocks_in(ctx: &Context, body: &mut Body, options: BlockOptio
     groups.retain(|group| group.maps.len() > 1 && group.hands_on_sums(ctx, body));
     let mut done = Joined::default();
     for (number, group) in groups.into_iter().enumerate() {
-        let maps = share::share(ctx, body, group.maps, options);
+        // What another group read of may be made by other maps since.
+        let now = |(view, shared): (MapView, _)| Some((MapView::new(ctx, body, view.op)?, shared));
+        let Some(maps) = group.maps.into_iter().map(now).collect() else { continue };
+        let maps = share::share(ctx, body, maps, options);
         let extents: Vec<Expr> = maps[0].1.iter().map(|&k| maps[0].0.domain[k]).collect();
         let Ok(sizes) = size::choose(ctx, body, &maps, &extents, options) else { continue };
         if options.reciprocals {
@@ -109,15 +112,7 @@ fn best_join(
     let reads = view.inputs();
     let mut candidates: Vec<usize> =
         (0..groups.len()).filter(|&i| reads.iter().any(|&v| groups[i].maker(body, v).is_some())).collect();
-    candidates.sort_by_key(|&i| std::cmp::Reverse(groups[i].maps.len()));
-    candidates.sort_by(|&a, &b| {
-        let last = |i: usize| groups[i].maps[groups[i].maps.len() - 1].0.op;
-        if body.block(last(a)) == body.block(last(b)) && body.is_before(last(a), last(b)) {
-            std::cmp::Ordering::Greater
-        } else {
-            std::cmp::Ordering::Equal
-        }
-    });
+    candidates.sort_by_key(|&i| std::cmp::Reverse(groups[i].last));
     for i in candidates {
         match groups[i].join(ctx, body, alone, options) {
             Ok(joined) if rules.may(JOIN.name, ctx, body, view.op) => return Some((i, joined)),
@@ -133,13 +128,15 @@ fn best_join(
 struct Group {
     /// In order, each with its shared dimensions.
     maps: Vec<(MapView, Vec<usize>)>,
+    /// Where the last of them stands in a walk over the function.
+    last: usize,
     /// Why the first map joins nobody, and nobody joins it.
     unfit: Option<&'static str>,
 }
 
 impl Group {
     /// A map alone: all of its parallel dimensions may be shared that vectors do not run along.
-    fn of(ctx: &Context, view: MapView) -> Group {
+    fn of(ctx: &Context, view: MapView, at: usize) -> Group {
         let partial = |w: &nim_dataflow::Write| w.init_value.is_some() || !w.covers(ctx, &view.domain);
         let unfit = match () {
             () if view.has_scatter() => Some("its results are scattered"),
@@ -152,7 +149,7 @@ impl Group {
         let vectors = size::vector_dims(ctx, &view);
         let shared =
             (0..view.rank()).filter(|&k| parallel[k] && view.domain[k] != Expr::ONE && !vectors.contains(&k)).collect();
-        Group { maps: vec![(view, shared)], unfit }
+        Group { maps: vec![(view, shared)], last: at, unfit }
     }
 
     /// The write that makes a value, and the shared dimensions of its map.
@@ -219,7 +216,7 @@ impl Group {
                 return Err("what it reads is needed elsewhere too, and it has more dimensions");
             }
         }
-        let mut joined = self.clone();
+        let mut joined = Group { last: alone.last, ..self.clone() };
         for (_, shared) in &mut joined.maps {
             *shared = kept.iter().map(|&(s, _)| shared[s]).collect();
         }
