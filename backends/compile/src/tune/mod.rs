@@ -28,6 +28,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Is told after each kernel that was measured, and shown all that is known then.
+pub type Watcher = Box<dyn Fn(&Progress, &Log) + Send + Sync>;
+
 /// Schedules that are taken from a log, and measured.
 #[derive(Default)]
 pub struct Tuning {
@@ -40,7 +43,7 @@ pub struct Tuning {
     /// What is known, and what is found.
     pub log: Mutex<Log>,
     /// Who is told after each kernel, and shown what is known then.
-    pub progress: Option<Box<dyn Fn(&Progress, &Log) + Send + Sync>>,
+    pub progress: Option<Watcher>,
     /// What was chosen for each kernel, in the order of the module.
     pub explained: Mutex<Vec<Explained>>,
 }
