@@ -147,11 +147,13 @@ fn a_model_on_standard_input() {
 #[test]
 fn flags_of_the_import_are_for_onnx_models() {
     let folder = folder("flags");
-    for flag in ["--constant=y=1x2xf32=2", "--symbolic-inputs", "--input-shape=x=[N]x2"] {
+    for flag in ["--constant=y=1x2xf32=2", "--symbolic-inputs"] {
         let out = nim_run(&folder, &["model.nir", "--input", "x=1x2xf32=1", "--input", "y=1x2xf32=1", flag]);
         assert_eq!(out.status.code(), Some(1), "{flag}");
         assert!(text(&out.stderr).contains("say how an ONNX model is imported"), "{flag}: {}", text(&out.stderr));
     }
+    let out = nim_run(&folder, &["model.nir", "--input-shape=x=[N]x2"]);
+    assert!(text(&out.stderr).contains("a model of the IR has its symbols"), "{}", text(&out.stderr));
     for bad in ["--input-shape=x", "--input-shape=x=N", "--input-shape=x=[N]xx2"] {
         assert_eq!(nim_run(&folder, &["model.nir", bad]).status.code(), Some(2), "{bad}");
     }

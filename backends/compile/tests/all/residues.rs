@@ -2,7 +2,7 @@
 //! interpreter.
 
 use crate::{parse, random::rng::Rng};
-use nim_compiler::{Level, Options, compile, lower};
+use nim_compiler::{Options, compile};
 use nim_llvm::Target;
 use nim_tensor::{DType, Tensor, Value};
 use nim_vm::Session;
@@ -39,16 +39,15 @@ fn check(
     let (ctx, module) = parse(text);
     for target in TARGETS.iter().map(|t| Target::parse(t).unwrap()).filter(Target::supported_on_host) {
         let options = Options { threads: 1, verify: true, target, ..Options::default() };
-        let (lowered_ctx, mut lowered) = parse(text);
-        lower(&lowered_ctx, &mut lowered, &options, Level::Loops).expect("lowers");
-        let loops = nim_text::print_module(&lowered_ctx, &lowered, &Default::default());
-        for word in chosen {
-            let masks = options.target.vector_bits() >= 256 || *word != "under a mask";
-            assert!(!masks || loops.contains(word), "no {word}:\n{text}\n{loops}");
-        }
         let (compiled_ctx, mut compiled) = parse(text);
         let program = compile(&compiled_ctx, &mut compiled, &options).expect("compiles").program;
-        let mut session = Session::new(&program.into_program().unwrap(), nim_vm::Options::default());
+        let program = program.into_program().expect("loads");
+        let told = program.explain_guards();
+        for word in chosen {
+            let masks = options.target.vector_bits() >= 256 || *word != "under a mask";
+            assert!(!masks || told.contains(word), "no {word}:\n{text}\n{told}");
+        }
+        let mut session = Session::new(&program, nim_vm::Options::default());
         let mut rng = Rng::new(7);
         for size in sizes.clone() {
             let inputs: Vec<Value> = shapes(size).iter().map(|d| random(&mut rng, d, dtype).into()).collect();

@@ -78,7 +78,9 @@ fn damaged_programs() {
     }
     let mut older = good.clone();
     older[8] = 1;
-    assert!(run(&older).contains("format version 1, this runtime reads version 6: compile the model again"));
+    let said = run(&older);
+    assert!(said.contains("format version 1, this runtime reads version "), "{said}");
+    assert!(said.contains(": compile the model again"), "{said}");
     assert!(run(b"hello").contains("not a compiled program"));
 }
 
