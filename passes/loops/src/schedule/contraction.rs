@@ -417,7 +417,7 @@ impl Search<'_, '_> {
             }
             let batch: Vec<usize> = others.iter().copied().filter(|k| !rows.contains(k)).collect();
             if self.wanted.is_none() {
-                self.try_tile_registers(&rows, &columns, &batch, best);
+                self.try_tile_registers(&rows, columns, &batch, best);
             }
             if self.only_registers || self.words.is_some_and(|words| !words.in_vectors()) {
                 continue;
