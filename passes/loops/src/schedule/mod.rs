@@ -17,6 +17,7 @@ pub mod choice;
 pub mod contraction;
 pub mod cook_toom;
 pub mod copies;
+mod cost;
 pub mod elementwise;
 pub mod explore;
 pub mod naive;

@@ -1,0 +1,295 @@
+//! What a register tile costs: an estimate of cycles, by operations, loads and the caches that vectors and rows come from; and the order
+//! of tiles that reads least.
+
+use super::access::{Access, element_bits};
+use super::contraction::{ASSUMED, Search};
+use super::shares;
+use super::tile::{self, Group, Tail};
+use super::words::Words;
+use nim_ir::Expr;
+
+/// How much more vectors along a dimension of unknown size are taken to cost: a batch of one would fill a lane of each.
+const UNKNOWN_COLUMNS: f64 = 1.5;
+/// Part of the second-level cache that a block of rows may fill: vectors stream through the rest.
+const BLOCK_SHARE: f64 = 0.4;
+/// What a byte of rows costs that is read again, beside one of vectors: an element of a row serves several vectors, which need four to
+/// eight times the bytes in the same time; and rows were just written, when vectors (weights) may come from memory.
+const ROWS_AGAIN: f64 = 0.25;
+/// Bytes of one way of the first-level cache, and its ways.
+const PAGE: i64 = 4096;
+const WAYS: i64 = 8;
+/// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
+const PANEL_BYTES: f64 = 20.0 * 1024.0;
+/// Iterations of small constant reductions that are written out when there are no others.
+const UNROLLED: i64 = 9;
+/// Vector operations that are written out inside of a further loop. They hide what the loop costs; with more, LLVM finds
+/// elements that several rows of a convolution share, keeps them, and has no registers left for the results: half the speed.
+const UNROLLED_OPS: i64 = 16;
+
+/// What it costs to store an element that rows share, where there are no registers for it until it is needed again, in loads.
+const SPILLED: f64 = 1.5;
+/// What an element of a vector costs that is gathered, in loads: it is loaded and put in its place, which one unit does. Twice as much
+/// from this distance on, where each lies in a line of its own and many lines compete for one place.
+const GATHERED: f64 = 3.0;
+const FAR: i64 = 16;
+/// Rows whose addresses registers hold, and what each further one costs, in loads.
+const ADDRESSES: f64 = 4.0;
+const ADDRESS: f64 = 3.0;
+
+/// What a vector operation costs that is written out once more for a tile of another size, as a part of everything: it is
+/// compiled, stored, loaded and fetched, whatever the dimensions are.
+const WRITTEN_AGAIN: f64 = 5e-5;
+
+impl Search<'_, '_> {
+    /// Whether vectors that follow each other in the innermost reduction lie in different lines, and there are many: they
+    /// then compete for few places of the first-level cache.
+    pub(super) fn far_apart(&self, read: usize) -> bool {
+        let pool = &self.points.ctx.exprs;
+        let inner = self.reductions.iter().rev().copied().find(|&k| self.reads[read].uses[k]);
+        inner.is_some_and(|k| {
+            let stride = self.reads[read].strides[k];
+            let far = stride.is_none_or(|s| pool.as_const(s).is_none_or(|s| s >= 64));
+            far && self.extent(k) >= 32.0
+        })
+    }
+
+    /// Whether the elements that the rows of a tile read compete for few places of the first-level cache.
+    pub(super) fn collide(&self, access: &Access, rows: &Group) -> bool {
+        let [.., k] = rows.dims[..] else { return false };
+        let stride = access.strides[k].and_then(|s| self.points.ctx.exprs.as_const(s)).unwrap_or(1);
+        let bytes = stride.saturating_mul(i64::from(element_bits(self.points)) / 8).max(1);
+        // Powers of two in the distance; a way of the cache is a page.
+        let places = (PAGE >> bytes.trailing_zeros().min(12)).min(PAGE / 64);
+        rows.tile > places * WAYS
+    }
+
+    /// Elements that a read needs for a tile of so many rows and all iterations that are written out, neighbouring rows sharing some
+    /// of them, and how many of these wait at a time until they are needed again. `None` where nothing is shared.
+    pub(super) fn shared(
+        &self,
+        access: &Access,
+        rows: &Group,
+        tile: i64,
+        written: &[(usize, bool)],
+    ) -> Option<(f64, f64)> {
+        let pool = &self.points.ctx.exprs;
+        let step = |k: usize| access.strides[k].and_then(|s| pool.as_const(s));
+        let row = step(*rows.dims.last()?)?;
+        let taps = written.iter().filter(|r| r.1 && access.uses[r.0]);
+        let taps: Vec<(i64, i64)> =
+            taps.map(|&(k, _)| Some((step(k)?, pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
+        let distinct = |steps: &[(i64, i64)]| {
+            let mut at: Vec<i64> = (0..tile).map(|i| i * row).collect();
+            for &(step, count) in steps {
+                at = (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect();
+            }
+            at.sort_unstable();
+            at.dedup();
+            at.len() as i64
+        };
+        let all = distinct(&taps);
+        let uses = tile * taps.iter().map(|t| t.1).product::<i64>();
+        // What an iteration shares with the next waits for all iterations inside of it.
+        let (mut waiting, mut inside) = (0, 1);
+        for &(step, count) in taps.iter().rev() {
+            waiting += inside * (tile * count - distinct(&[(step, count)])).min(tile);
+            inside *= count;
+        }
+        (all < uses).then_some((all as f64, waiting as f64))
+    }
+
+    /// Cycles, roughly: as many vector operations as the machine begins, two loads a cycle, four cycles from one sum to the next.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn cost(
+        &self,
+        rows: &Group,
+        counts: &[(f64, i64)],
+        columns: &Group,
+        batch: &[usize],
+        vectors: &[usize],
+        packed: &[usize],
+        gathered: &[usize],
+    ) -> Option<f64> {
+        let ctx = self.points.ctx;
+        let wide = (columns.tile / self.lanes) as f64;
+        let lanes = self.lanes as f64;
+        let (row_size, column_size) = (self.env.estimate(rows.size, ASSUMED), self.env.estimate(columns.size, ASSUMED));
+        let mut depth = self.extents(&self.reductions);
+        if let Some(Words { dot, .. }) = self.words {
+            let numbers = self.extent(dot.dim);
+            depth *= (numbers / dot.width as f64).ceil() / numbers;
+        }
+        let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
+        // Whole tiles, the tile of vectors that are left over, those of parts of a vector, and single columns: see `Group::cut`.
+        let reaches = !packed.is_empty() && vectors.iter().all(|r| packed.contains(r));
+        let (mut column_tiles, mut left, mut short, mut single) = (column_size / columns.tile as f64, 0.0, 0.0, 0.0);
+        if !reaches && columns.tail == Tail::Guard {
+            if let Some(size) = ctx.exprs.as_const(columns.size) {
+                let rest = size % columns.tile;
+                column_tiles = column_tiles.floor();
+                left = (rest / self.lanes) as f64;
+                short = f64::from((rest % self.lanes).count_ones());
+            } else {
+                (left, single) = (wide / 2.0, lanes / 4.0);
+            }
+        } else if fixed(columns.size) {
+            column_tiles = column_tiles.ceil();
+        } else {
+            column_tiles += 0.5;
+        }
+        // Rows that are not one dimension to the reads: each has an address of its own, which divisions find.
+        let apart = rows.dims.windows(2).any(|w| !self.collapses(w[0], w[1]));
+        // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
+        let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
+        let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
+        let rate = f64::from(self.env.options.target.vector_rate.max(1));
+        // A tile of so many rows and vectors.
+        let tile = |m: f64, wide: f64| {
+            let (written, copies) = self.written_out(((m * wide) as i64).max(1));
+            // What is loaded, and of this the vectors with the time that they take from where they lie.
+            let (mut loads, mut fetched) = (0.0, 0.0);
+            for (r, access) in self.reads.iter().enumerate() {
+                let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
+                if gathered.contains(&r) {
+                    let last = columns.dims[columns.dims.len() - 1];
+                    let apart = access.strides[last].and_then(|s| ctx.exprs.as_const(s)).is_none_or(|s| s >= FAR);
+                    loads += per_row * wide * lanes * GATHERED * if apart { 2.0 } else { 1.0 };
+                } else if vectors.contains(&r) {
+                    // Unaligned vectors cross a line every other time.
+                    let far = if self.far_apart(r) { 1.5 } else { 1.25 };
+                    let far = if packed.contains(&r) { 1.0 } else { far };
+                    let shared = if per_row > 1.0 { self.shared(access, rows, m as i64, &written) } else { None };
+                    // Elements that rows share are loaded once if registers hold them until they are needed again; else what held
+                    // them is stored and loaded in between.
+                    let each = match shared.map(|(all, waiting)| (all / copies as f64, waiting)) {
+                        Some((all, waiting)) if (m + waiting + 1.0) * wide <= self.registers as f64 => all,
+                        Some((all, _)) => per_row + SPILLED * all,
+                        None => per_row,
+                    };
+                    let here = each * wide * far;
+                    loads += here;
+                    fetched += here * from_far;
+                } else {
+                    // Beyond a few, addresses of their own have no registers either.
+                    let addresses = if apart { 1.5 + ADDRESS * (per_row - ADDRESSES).max(0.0) / per_row } else { 1.0 };
+                    loads += per_row * addresses * if self.collide(access, rows) { 2.0 } else { 1.0 };
+                }
+            }
+            let work = m * wide;
+            // Numbers for all lanes are loaded while vectors come from afar.
+            let all = loads + fetched * (1.0 - 1.0 / from_far);
+            let step = (work / rate).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
+            let write: f64 =
+                self.writes
+                    .iter()
+                    .map(|w| {
+                        if w.contiguous(columns.dims[columns.dims.len() - 1]) { work * 1.5 } else { work * lanes * 1.5 }
+                    })
+                    .sum();
+            depth * step + write + 20.0 + if apart { 30.0 * m } else { 0.0 }
+        };
+        // All columns of a tile of so many rows.
+        let strip = |m: f64| {
+            let mut sum = column_tiles * tile(m, wide) + single * (depth * m.max(2.0) + 10.0);
+            if left > 0.0 {
+                sum += tile(m, left);
+            }
+            sum + if short > 0.0 { short * tile(m, 1.0) } else { 0.0 }
+        };
+        let sizes = shares::sizes(ctx, rows, &self.env.assumed);
+        let mut total = 0.0;
+        let strips: Vec<(i64, f64)> = sizes.iter().map(|&m| (m, strip(m as f64))).collect();
+        for &(weight, count) in counts {
+            let cost_of = |m: i64| strips.iter().find(|s| s.0 == m).map_or(f64::INFINITY, |s| s.1);
+            let all: f64 = shares::pieces(rows, &sizes, count).iter().map(|&(n, m)| n as f64 * cost_of(m)).sum();
+            total += weight * all / count as f64;
+        }
+        total *= self.extents(batch) * row_size;
+        // Code for the other sizes of tiles.
+        let written = |rows: i64| {
+            let vectors = rows * columns.tile / self.lanes;
+            vectors * self.written_out(vectors).1 * self.points.body_ops() + tile::epilogue_code(self.points, vectors)
+        };
+        let again: i64 = sizes[1..].iter().map(|&rows| written(rows)).sum();
+        total *= 1.0 + WRITTEN_AGAIN * again as f64;
+        for &r in packed {
+            if self.env.constant_arg(self.points, r).is_none() {
+                let access = &self.reads[r];
+                let fixed = self.points.fixed();
+                let used: Vec<usize> =
+                    (0..access.uses.len()).filter(|&k| access.uses[k] && fixed[k].is_none()).collect();
+                total += 2.0 * self.extents(&used) / self.points.block.as_ref().map_or(1.0, |block| block.serves);
+            }
+        }
+        if !fixed(columns.size) {
+            total *= UNKNOWN_COLUMNS;
+        }
+        total.is_finite().then_some(total)
+    }
+
+    /// The reductions, and whether they are written out for a tile of so many vectors: small constant ones, innermost first. Also
+    /// how many copies that makes.
+    pub(super) fn written_out(&self, vectors: i64) -> (Vec<(usize, bool)>, i64) {
+        let pool = &self.points.ctx.exprs;
+        let mut reductions: Vec<(usize, bool)> = self.reductions.iter().map(|&k| (k, false)).collect();
+        let mut copies = 1;
+        let all = self.reductions.iter().try_fold(1i64, |n, &k| n.checked_mul(pool.as_const(self.domain(k))?));
+        let most = if all.is_some_and(|n| n <= UNROLLED) { UNROLLED } else { UNROLLED.min(UNROLLED_OPS / vectors) };
+        for entry in reductions.iter_mut().rev() {
+            match pool.as_const(self.domain(entry.0)) {
+                Some(n) if n * copies <= most => {
+                    entry.1 = true;
+                    copies *= n;
+                }
+                _ => break,
+            }
+        }
+        (reductions, copies)
+    }
+
+    /// How many tiles of rows, or units, are walked before the columns move on: as many as the second-level cache holds, but few
+    /// enough that threads find work, and blocks of about the same size. And whether all blocks are walked before the columns move
+    /// on nevertheless, since reading all rows again costs less than reading all vectors again.
+    pub(super) fn order(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> (i64, bool) {
+        let ctx = self.points.ctx;
+        let (mut bytes, mut vectors) = (0.0f64, 0.0f64);
+        for (r, access) in self.reads.iter().enumerate() {
+            let used =
+                |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
+            let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
+            let ty = self.points.source.ty(self.points.map.view.reads[r].value);
+            let dims = ctx.dim_exprs(ty).unwrap_or_default();
+            let all: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
+            let all = all / used(batch) * f64::from(element_bits(self.points)) / 8.0;
+            if !walks(rows) && !walks(units) {
+                vectors += if walks(columns) { all } else { 0.0 };
+                continue;
+            }
+            // Of a unit where there are units, else of a row.
+            let steps = if units.dims.is_empty() { self.env.estimate(rows.size, ASSUMED) } else { used(&units.dims) };
+            bytes += all / steps;
+        }
+        let (steps, bytes) = match units.dims.is_empty() {
+            true => ((self.env.estimate(rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
+            false => (self.env.estimate(units.size, ASSUMED), bytes),
+        };
+        let room = BLOCK_SHARE * f64::from(self.env.options.target.l2_kib) * 1024.0;
+        let fits = (room / bytes.max(1.0)).floor().max(1.0);
+        let column_tiles = (self.env.estimate(columns.size, ASSUMED) / columns.tile as f64).ceil();
+        let wanted = (16.0 / (self.extents(batch) * column_tiles)).ceil().max(1.0);
+        let shared = (steps / wanted).ceil().max(1.0);
+        let most = fits.min(shared).min(steps).max(1.0);
+        let blocks = (steps / most).ceil();
+        // Of an unknown number of rows the blocks are found by divisions, which cost as much as a tile of little depth: none where all
+        // rows fit and others give threads enough to do.
+        let walked = if units.dims.is_empty() { rows.size } else { units.size };
+        if wanted <= 1.0 && blocks <= 1.0 && self.points.ctx.exprs.as_const(walked).is_none() {
+            return (0, false);
+        }
+        let (all_rows, all_vectors) = (bytes * steps, vectors * blocks);
+        (
+            (steps / blocks).ceil() as i64,
+            blocks > 1.0 && all_rows * column_tiles * ROWS_AGAIN + vectors < all_vectors + all_rows,
+        )
+    }
+}
