@@ -26,7 +26,8 @@ pub mod shares;
 pub mod tile;
 pub mod tile_registers;
 pub mod winograd;
-pub mod words;
+pub mod word_copies;
+mod words;
 
 use crate::lower::Options;
 use crate::nest::Nest;
@@ -208,7 +209,7 @@ impl Walk {
         let fixed = points.fixed();
         match self {
             Walk::Words(plan) => {
-                words::fill_words(points, nest)?;
+                word_copies::fill_words(points, nest)?;
                 tile::emit(points, nest, plan, &fixed)
             }
             Walk::Tiles(chosen) => chosen.emit(points, nest),

@@ -15,6 +15,7 @@ use super::access;
 use super::contraction::{Best, Search};
 use super::copies;
 use super::tile::{self, Group, Tile};
+use super::word_copies;
 use super::words::{self, Words};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
@@ -97,7 +98,7 @@ impl Run {
             let copied = bordered || !words::in_words(points, words.spread, dot, multiple);
             let strides = match copied {
                 true => {
-                    let copy = words::Regrouped::new(points, words.spread, dot, multiple, &sides);
+                    let copy = word_copies::Regrouped::new(points, words.spread, dot, multiple, &sides);
                     access::of(points, &copy.indices, &copy.sizes).strides
                 }
                 false => search.reads[words.spread].strides.clone(),

@@ -1,7 +1,7 @@
 //! A contraction under a given walk.
 
 use super::super::tile::{Group, Tail, collapsed};
-use super::super::{Env, Tried, copies, naive, words};
+use super::super::{Env, Tried, copies, naive, word_copies, words};
 use super::contraction::{Contraction, INPUT, OUTPUT, WEIGHT};
 use super::slots::{Slots, offset};
 use super::walk::plus;
@@ -121,7 +121,7 @@ fn copy_input(
         Some(dot)
             if words::in_words(points, read, dot, dot.width)
                 && sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
-        Some(dot) => words::regroup(points, nest, env, read, dot, dot.width, &sides)?,
+        Some(dot) => word_copies::regroup(points, nest, env, read, dot, dot.width, &sides)?,
         None if sides.iter().all(|&s| s == (Expr::ZERO, Expr::ZERO)) => {}
         None => {
             if !copies::pad_by(points, nest, env, read, &sides)? {
@@ -148,9 +148,16 @@ fn copy_weight(
     let (outer, inner) = (used(c.batch.clone()), used(c.reductions()));
     match c.dot {
         Some(dot) => {
-            let run = words::PackedRun::of(points, dot);
+            let run = word_copies::PackedRun::of(points, dot);
             let inner = inner.into_iter().filter(|&k| k != dot.dim).collect();
-            words::pack(points, nest, env, c.reads[WEIGHT], dot, &words::Packed { outer, columns, inner, run })
+            word_copies::pack(
+                points,
+                nest,
+                env,
+                c.reads[WEIGHT],
+                dot,
+                &word_copies::Packed { outer, columns, inner, run },
+            )
         }
         None => copies::pack(points, nest, env, c.reads[WEIGHT], &copies::PackedLayout { outer, columns, inner }),
     }
