@@ -5,12 +5,14 @@
 
 use crate::affine::{Chain, chain, erase_chain, make_constant, splat, weights};
 use crate::fold::constant;
+use crate::integer::is_sum_of_bytes;
 use nim_ir::{Body, Builder, Context, OpId, ValueId};
 use nim_pass::{Miss, Site};
 use nim_tensor::{DType, Tensor};
 
-/// Integers up to this, and their sums with integers that fit `f32`, stay far from the end of 32 bits.
+/// The largest bias, and the largest sum that it may be added to: together they fit 32 bits.
 const LARGEST_BIAS: f64 = 268_435_456.0;
+const LARGEST_SUM: i64 = i32::MAX as i64 - LARGEST_BIAS as i64;
 /// More factors than this are not of channels.
 const MOST_CHANNELS: usize = 1 << 16;
 
@@ -35,7 +37,9 @@ pub fn fold_behind(site: &mut Site<'_>) -> Result<(), Miss> {
         return Err(Miss("a factor or term is not finite, or a factor is 0"));
     }
     let before = factors + terms + usize::from(offset.is_some());
-    let bias = integers(&term, &factor).filter(|_| terms > 0);
+    // What may be any integer may wrap when something is added to it.
+    let adds = terms > 0 && is_sum_of_bytes(ctx, body, inner, LARGEST_SUM);
+    let bias = integers(&term, &factor).filter(|_| adds);
     let bias = bias.and_then(|bias| joined(bias, offset.as_ref()));
     let after = 1 + usize::from(bias.is_some() || offset.is_some()) + usize::from(bias.is_none() && terms > 0);
     if after >= before {
@@ -117,12 +121,12 @@ fn channels(ctx: &Context, body: &Body, v: ValueId) -> Option<(usize, usize)> {
     Some((axis, usize::try_from(channels).ok()?))
 }
 
-/// `term / factor` where that is an integer everywhere, but for what `f32` rounded away.
+/// `term / factor` where that is an integer everywhere, but for what two roundings to `f32` may have taken away.
 fn integers(term: &[f64], factor: &[f64]) -> Option<Vec<f64>> {
     let one = |(t, f): (&f64, &f64)| {
         let exact = t / f;
         let rounded = exact.round_ties_even();
-        let close = (exact - rounded).abs() <= 1e-3 + 2.0 * f64::from(f32::EPSILON) * exact.abs();
+        let close = (exact - rounded).abs() <= f64::from(f32::EPSILON) * exact.abs();
         (close && rounded.abs() <= LARGEST_BIAS).then_some(rounded)
     };
     term.iter().zip(factor).map(one).collect()

@@ -85,6 +85,18 @@ fn depth(ctx: &Context, body: &Body, op: OpId) -> Option<i64> {
     inner.map(|(_, &d)| ctx.exprs.as_const(d)).try_fold(1i64, |n, d| n.checked_mul(d?))
 }
 
+/// Whether a value is a sum of products of bytes, with or without their zero points, that is at most so large in magnitude.
+pub(crate) fn is_sum_of_bytes(ctx: &Context, body: &Body, v: ValueId, most: i64) -> bool {
+    let product = |op: &OpId| ["graph.conv", "graph.matmul"].iter().any(|name| body.is(ctx, *op, name));
+    let Some(op) = body.defining_op(v).filter(product) else { return false };
+    let byte = |v: ValueId| {
+        centred(ctx, body, v).is_some_and(|c| c.zero.is_none_or(|z| fits(ctx, body, z, dtype(ctx, body, c.byte))))
+    };
+    // Differences of bytes are up to 255.
+    let small = depth(ctx, body, op).is_some_and(|n| n <= most / (255 * 255));
+    small && body.operands(op).iter().all(|&v| byte(v))
+}
+
 /// Known to be a byte of this type, in a wider one.
 fn fits(ctx: &Context, body: &Body, v: ValueId, byte: Option<DType>) -> bool {
     let cast = made_by(ctx, body, v, "graph.cast").and_then(|op| dtype(ctx, body, body.operand(op, 0)));

@@ -6,8 +6,8 @@ use super::{
     cost::only_moves,
     edit::{bind, copy_block, fuse_locs, reduced_types, replace},
 };
-use nim_dataflow::{Map, MapBuilder, MapView, Memlet, Write, as_iv, iv, substitute_ivs};
-use nim_ir::{Body, Context, Expr, Facts, OpId, Use, ValueId, clone::Mapping};
+use nim_dataflow::{Combine, Map, MapBuilder, MapView, Memlet, Write, as_iv, iv, substitute_ivs};
+use nim_ir::{Body, Context, Expr, Facts, OpId, Signedness, TypeData, Use, ValueId, clone::Mapping};
 use nim_pass::Rules;
 
 /// Most reads of an epilogue.
@@ -62,6 +62,18 @@ fn plan(ctx: &Context, body: &Body, producer: &MapView, consumer: &MapView) -> O
     let [made] = producer.writes.as_slice() else { return None };
     let reduces = producer.epilogue.is_some() || !producer.reduction_dims(ctx).is_empty();
     if !reduces || made.init_value.is_some() || !made.covers(ctx, &producer.domain) {
+        return None;
+    }
+    // The result's type says how integers compare: one of another kind would change what the largest is.
+    let unsigned = |write: &Write| {
+        let element = ctx.element_type(write.ty).map(|ty| ctx.type_data(ty));
+        matches!(
+            element,
+            Some(TypeData::Integer { width: 1, .. } | TypeData::Integer { sign: Signedness::Unsigned, .. })
+        )
+    };
+    let compares = matches!(made.combine, Combine::Max | Combine::Min);
+    if compares && consumer.writes.iter().any(|write| unsigned(write) != unsigned(made)) {
         return None;
     }
     let result = body.result(producer.op);
