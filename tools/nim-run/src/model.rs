@@ -124,7 +124,7 @@ fn devices(cli: &Cli) -> Result<Devices, Failure> {
     let mut devices = Devices::default();
     for rule in &cli.device {
         let device: Arc<dyn Device> = match rule.split_once('=') {
-            Some((_, "cpu")) => Arc::new(CpuDevice),
+            Some((name, "cpu")) if !name.is_empty() => Arc::new(CpuDevice),
             Some((name, kind)) if !name.is_empty() => {
                 let message = format!("--device {rule}: there is no device of the kind `{kind}` here, only `cpu`");
                 return Err(Failure::new(Stage::Load, message));
