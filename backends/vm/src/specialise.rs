@@ -4,7 +4,7 @@
 //! often enough is then asked of it, on a thread of its own, one at a time. A call never waits for that: until the answer is
 //! there, and for good when it is a refusal, the program itself runs. All sessions of the program share what was made. Constants
 //! that the program has already are taken from it; others are bounded, and so is the number of shapes: the one that was not
-//! used for longest goes first.
+//! used for longest goes first, unless it is still in use and far hotter than the one that comes.
 
 use crate::bytecode::DeviceId;
 use crate::machine::pool::Pool;
@@ -98,6 +98,8 @@ impl fmt::Display for SpecialisedShape {
 /// For each input the number of its dimensions, and these.
 type Key = SmallVec<[i64; 12]>;
 
+/// Runs of any hot shape since which one counts as still in use.
+const IN_USE: u64 = 1024;
 /// Shapes that are counted; then counting begins anew.
 const COUNTED: usize = 1024;
 
@@ -117,6 +119,23 @@ struct Shape {
     after: u64,
     used: u64,
     made: Made,
+}
+
+impl Shape {
+    /// Runs of the program itself, and of its own one.
+    fn all_runs(&self) -> u64 {
+        match self.made {
+            Made::Ready { runs, .. } => self.runs + runs,
+            _ => self.runs,
+        }
+    }
+
+    /// Takes its program away; it has to run twice as often to get another.
+    fn give_up(&mut self) -> Made {
+        self.after = self.after.saturating_mul(2);
+        self.missing = self.after;
+        std::mem::replace(&mut self.made, Made::Counted)
+    }
 }
 
 #[derive(Default)]
@@ -312,15 +331,24 @@ impl Hot {
         let mut state = self.lock();
         state.clock += 1;
         let clock = state.clock;
+        let own = state.shapes.get(key).map_or(0, Shape::all_runs);
+        let mut colder = false;
         if accepted.is_ok() {
             let ready = |shape: &Shape| matches!(shape.made, Made::Ready { .. });
             while state.shapes.values().filter(|s| ready(s)).count() >= self.options.programs {
                 let oldest = state.shapes.values_mut().filter(|s| ready(s)).min_by_key(|s| s.used);
                 let Some(oldest) = oldest else { break };
-                gone.push(std::mem::replace(&mut oldest.made, Made::Counted));
-                oldest.after = oldest.after.saturating_mul(2);
-                oldest.missing = oldest.after;
+                colder = own < oldest.all_runs() / 2 && clock - oldest.used <= IN_USE;
+                if colder {
+                    break;
+                }
+                gone.push(oldest.give_up());
             }
+        }
+        if colder && let Some(shape) = state.shapes.get_mut(key) {
+            shape.give_up();
+            drop(state);
+            return;
         }
         if let Some(shape) = state.shapes.get_mut(key) {
             shape.used = clock;

@@ -210,6 +210,25 @@ fn the_shape_that_was_not_used_for_longest_goes() {
 }
 
 #[test]
+fn a_far_hotter_shape_that_is_in_use_stays() {
+    let maker = Maker::of(What::Fits);
+    let program = hot(&maker, AFTER_3);
+    let mut session = session(&program);
+    for n in [4, 5] {
+        repeat(&mut session, n, 3);
+        wait(&program);
+        repeat(&mut session, n, 40);
+    }
+    repeat(&mut session, 6, 3);
+    wait(&program);
+    assert_eq!([4, 5, 6].map(|n| run(&mut session, n)), [1, 1, 0]);
+    // It comes when the others are not run any more, or when it is about as hot.
+    repeat(&mut session, 6, 30);
+    wait(&program);
+    assert_eq!(run(&mut session, 6), 1);
+}
+
+#[test]
 fn errors_are_those_of_the_program_and_are_not_counted() {
     let maker = Maker::of(What::Fits);
     let program = hot(&maker, AFTER_3);
