@@ -55,6 +55,8 @@ struct State {
     /// Blocks that have waited longer, by size, each with the number of the return that it came with.
     free: BTreeMap<usize, Vec<(u64, Memory)>>,
     returns: u64,
+    /// Whose memory it is; the host's when absent.
+    device: Option<Arc<dyn Device>>,
     /// Most that was handed out at a time since the pool was made.
     most: usize,
     stats: PoolStats,
@@ -64,8 +66,7 @@ struct State {
 pub struct Pool {
     state: Mutex<State>,
     limit: usize,
-    /// Whose memory it is; the host's when absent.
-    device: Option<(DeviceId, Arc<dyn Device>)>,
+    device: DeviceId,
 }
 
 impl std::fmt::Debug for Pool {
@@ -78,31 +79,24 @@ impl std::fmt::Debug for Pool {
 #[derive(Debug)]
 pub struct Block {
     memory: Option<Memory>,
-    device: DeviceId,
     pool: Arc<Pool>,
 }
 
 impl Pool {
     /// A pool that hands out at most `limit` bytes at a time.
     pub fn new(limit: usize) -> Arc<Pool> {
-        Arc::new(Pool { state: Mutex::default(), limit, device: None })
+        Arc::new(Pool { state: Mutex::default(), limit, device: DeviceId::HOST })
     }
 
     /// The same of a device's memory.
     pub fn on(limit: usize, id: DeviceId, device: Arc<dyn Device>) -> Arc<Pool> {
-        Arc::new(Pool { state: Mutex::default(), limit, device: Some((id, device)) })
-    }
-
-    fn fresh(&self, capacity: usize) -> Option<Memory> {
-        match &self.device {
-            None => Memory::new(capacity),
-            Some((_, device)) => Memory::on(device, capacity),
-        }
+        let mut state = State::default();
+        state.device = Some(device);
+        Arc::new(Pool { state: Mutex::new(state), limit, device: id })
     }
 
     fn block(self: &Arc<Self>, memory: Option<Memory>) -> Arc<Block> {
-        let device = self.device.as_ref().map_or(DeviceId::HOST, |(id, _)| *id);
-        Arc::new(Block { memory, device, pool: self.clone() })
+        Arc::new(Block { memory, pool: self.clone() })
     }
 
     /// Storage of at least `bytes` bytes.
@@ -136,11 +130,11 @@ impl Pool {
                 let most = state.most.max(state.stats.in_use + capacity).saturating_mul(2).max(KEPT);
                 while state.stats.in_use + state.stats.cached + capacity > most && state.drop_oldest() {}
                 state.stats.allocations += 1;
-                match self.fresh(capacity) {
+                match state.fresh(capacity) {
                     Some(memory) => memory,
                     None => {
                         state.trim();
-                        self.fresh(capacity).ok_or_else(|| refuse(&state, None))?
+                        state.fresh(capacity).ok_or_else(|| refuse(&state, None))?
                     }
                 }
             }
@@ -229,18 +223,44 @@ impl State {
             return false;
         };
         if let Some(list) = self.free.get_mut(&size) {
-            list.remove(0);
+            let (_, memory) = list.remove(0);
             if list.is_empty() {
                 self.free.remove(&size);
             }
             self.stats.cached -= size;
+            self.give_back(memory);
         }
         true
     }
     fn trim(&mut self) {
-        self.recent.clear();
-        self.free.clear();
+        let shelved = std::mem::take(&mut self.free).into_values().flatten().map(|(_, memory)| memory);
+        let all: Vec<Memory> = self.recent.drain(..).chain(shelved).collect();
+        all.into_iter().for_each(|memory| self.give_back(memory));
         self.stats.cached = 0;
+    }
+
+    /// Memory of the system or the device; `capacity` is not 0 and a multiple of [`ALIGN`].
+    fn fresh(&self, capacity: usize) -> Option<Memory> {
+        match &self.device {
+            None => Memory::of_host(capacity),
+            Some(device) => {
+                let at = usize::try_from(device.allocate(capacity)?).ok()?;
+                Some(Memory { ptr: NonNull::new(std::ptr::without_provenance_mut(at))?, capacity })
+            }
+        }
+    }
+    fn give_back(&self, memory: Memory) {
+        match &self.device {
+            None => memory.give_back_to_host(),
+            // SAFETY: the device gave it for as many bytes, to this pool.
+            Some(device) => unsafe { device.free(memory.ptr.as_ptr() as u64, memory.capacity) },
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.trim();
     }
 }
 
@@ -248,7 +268,7 @@ impl Block {
     /// Whose memory it is.
     #[inline]
     pub fn device(&self) -> DeviceId {
-        self.device
+        self.pool.device
     }
     /// First byte; dangling but aligned when the block is empty. Where it is another device's, an address that only that understands.
     pub fn as_ptr(&self) -> *mut u8 {
@@ -270,13 +290,11 @@ impl Drop for Block {
     }
 }
 
-/// Memory of the system, zeroed when it was got.
+/// Memory, zeroed when it was got. Whose it is, its pool knows, which also gives it back.
 #[derive(Debug)]
 struct Memory {
     ptr: NonNull<u8>,
     capacity: usize,
-    /// Whose it is, if not the host's.
-    device: Option<Arc<dyn Device>>,
 }
 
 // SAFETY: plain memory with one owner; no thread has a special claim on it.
@@ -285,8 +303,7 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// `capacity` is not 0 and a multiple of [`ALIGN`].
-    fn new(capacity: usize) -> Option<Memory> {
+    fn of_host(capacity: usize) -> Option<Memory> {
         if capacity >= MAPPED {
             // SAFETY: a fresh anonymous mapping at an address that the system chooses touches no existing memory.
             let at = unsafe {
@@ -301,28 +318,17 @@ impl Memory {
             unsafe {
                 libc::madvise(at, capacity, libc::MADV_HUGEPAGE);
             }
-            return Some(Memory { ptr: NonNull::new(at.cast())?, capacity, device: None });
+            return Some(Memory { ptr: NonNull::new(at.cast())?, capacity });
         }
         let layout = Layout::from_size_align(capacity, ALIGN).ok()?;
         // SAFETY: the layout has a size that is not 0.
         let ptr = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Memory { ptr, capacity, device: None })
+        Some(Memory { ptr, capacity })
     }
 
-    fn on(device: &Arc<dyn Device>, capacity: usize) -> Option<Memory> {
-        let at = device.allocate(capacity)?;
-        let ptr = NonNull::new(std::ptr::without_provenance_mut(usize::try_from(at).ok()?))?;
-        Some(Memory { ptr, capacity, device: Some(device.clone()) })
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if let Some(device) = &self.device {
-            // SAFETY: the device gave it for as many bytes.
-            unsafe { device.free(self.ptr.as_ptr() as u64, self.capacity) };
-        } else if self.capacity >= MAPPED {
-            // SAFETY: exactly the mapping that `new` made.
+    fn give_back_to_host(self) {
+        if self.capacity >= MAPPED {
+            // SAFETY: exactly the mapping that `of_host` made.
             unsafe { libc::munmap(self.ptr.as_ptr().cast(), self.capacity) };
         } else if let Ok(layout) = Layout::from_size_align(self.capacity, ALIGN) {
             // SAFETY: got from `alloc_zeroed` with this layout.
