@@ -2,7 +2,7 @@
 
 use crate::syntax::{self, attr, i1_like, print_attrs, resolve_same, scalar, set};
 use nim_ir::{
-    AttrData, Body, Context, Diagnostic, InferInput, OpDef, OpId, OpState, Type, TypeData,
+    AttrData, Body, Context, Diagnostic, InferInput, OpDef, OpId, OpState, Type, TypeData, ValueId,
     syntax::{AsmParser, AsmPrinter, Parse},
 };
 use nim_ir_macros::{dialect, op};
@@ -287,6 +287,20 @@ pub const CMPI_PREDICATES: [&str; 10] = ["eq", "ne", "slt", "sle", "sgt", "sge",
 /// Predicates of `arith.cmpf` by their numbers: `o` is false where an operand is NaN, `u` is true.
 pub const CMPF_PREDICATES: [&str; 16] =
     ["false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord", "ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"];
+
+/// The number of a predicate of `arith.cmpf`; that of one which never holds if there is none of this name.
+pub fn cmpf_number(predicate: &str) -> i64 {
+    CMPF_PREDICATES.iter().position(|p| *p == predicate).unwrap_or(0) as i64
+}
+
+/// `x` and `bound` of `select(x > bound, x, bound)` (`ogt`) or `select(x < bound, x, bound)` (`olt`), which is the bound where `x` is NaN.
+pub fn bounded(ctx: &Context, body: &Body, v: ValueId, predicate: &str) -> Option<(ValueId, ValueId)> {
+    let made_by = |v: ValueId, name: &str| body.defining_op(v).filter(|&op| body.is(ctx, op, name));
+    let [condition, x, bound] = body.operands(made_by(v, Select::NAME)?).as_slice().try_into().ok()?;
+    let test = made_by(condition, CmpF::NAME)?;
+    let found = ctx.as_int(body.attr_named(ctx, test, "predicate")?)?;
+    (found == cmpf_number(predicate) && body.operands(test).as_slice() == [x, bound]).then_some((x, bound))
+}
 
 macro_rules! compare {
     ($($struct:ident $name:literal $doc:literal $constraint:ident $list:ident $parse:ident $print:ident

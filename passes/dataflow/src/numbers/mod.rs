@@ -7,10 +7,11 @@
 
 mod range;
 
+use nim_builtin::arith::cmpf_number;
 use nim_ir::{Body, Builder, Context, Module, Type, ValueId};
 use nim_pass::{Miss, Restless, RuleSet, Rules, Site};
 use nim_rewrite::rules;
-use range::{OGT, OLT, Values};
+use range::Values;
 
 /// The name of the pass.
 pub const NAME: &str = "dataflow-simplify-numbers";
@@ -99,6 +100,15 @@ fn add(b: &mut Builder<'_>, x: ValueId, k: f64, may_leave_out: bool) -> ValueId 
     b.value("arith.addf", &[x, k], ty, &[])
 }
 
+/// Puts `x + k` in place of the op; its last check.
+fn replace_by_sum(site: &mut Site<'_>, x: ValueId, k: f64) -> Result<(), Miss> {
+    let may_leave_out = values(site).never_minus_zero(x);
+    site.fire()?;
+    let sum = add(&mut site.builder(), x, k, may_leave_out);
+    site.replace(sum);
+    Ok(())
+}
+
 fn bound_nothing(site: &mut Site<'_>) -> Result<(), Miss> {
     let v = values(site);
     let selected = result(site);
@@ -156,9 +166,9 @@ fn bound_first(site: &mut Site<'_>) -> Result<(), Miss> {
     let ty = site.body.ty(x);
     let mut b = site.builder();
     let mut value = x;
-    for (bound, predicate) in bounds.into_iter().zip([OGT, OLT]) {
+    for (bound, predicate) in bounds.into_iter().zip(["ogt", "olt"]) {
         let bound = float(&mut b, f64::from(bound), ty);
-        let predicate = b.ctx.i64_attr(predicate);
+        let predicate = b.ctx.i64_attr(cmpf_number(predicate));
         let test = b.value("arith.cmpf", &[value, bound], b.ctx.int_type(1), &[("predicate", predicate)]);
         value = b.value("arith.select", &[test, value, bound], ty, &[]);
     }
@@ -216,12 +226,7 @@ fn there_and_back(site: &mut Site<'_>) -> Result<(), Miss> {
     if site.body.is(site.ctx, site.op, "arith.uitofp") && !v.range(x).is_within(-term, SMALL) {
         return Err(Miss("it may be negative"));
     }
-    let may_leave_out = v.never_minus_zero(x);
-    site.fire()?;
-    let mut b = site.builder();
-    let sum = add(&mut b, x, term, may_leave_out);
-    site.replace(sum);
-    Ok(())
+    replace_by_sum(site, x, term)
 }
 
 fn back_and_there(site: &mut Site<'_>) -> Result<(), Miss> {
@@ -318,12 +323,7 @@ fn join_terms(site: &mut Site<'_>) -> Result<(), Miss> {
         _ if second == 0.0 && v.never_minus_zero(sum) => (sum, 0.0),
         _ => return Err(OTHER),
     };
-    let may_leave_out = v.never_minus_zero(x);
-    site.fire()?;
-    let mut b = site.builder();
-    let sum = add(&mut b, x, term, may_leave_out);
-    site.replace(sum);
-    Ok(())
+    replace_by_sum(site, x, term)
 }
 
 fn term_as_integer(site: &mut Site<'_>) -> Result<(), Miss> {

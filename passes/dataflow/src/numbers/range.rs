@@ -1,17 +1,13 @@
 //! What is known of a number in a body: between which bounds it lies, whether it is an integer, whether it can be NaN.
 
 use crate::signs::number;
+use nim_builtin::arith::bounded;
 use nim_ir::{Body, Context, FloatKind, OpId, TypeData, ValueId};
 
 /// Ops behind each other that are looked through.
 const DEEP: usize = 24;
 /// Integers up to this are `f32` exactly, and so are sums of two of them below it.
 const EXACT: f64 = 16_777_216.0;
-
-/// Numbers of predicates of `arith.cmpf`.
-pub const OGT: i64 = 2;
-/// Less than, and neither is NaN.
-pub const OLT: i64 = 4;
 
 /// What is known of a number. Of integers the bounds are those of the number as a signed one.
 #[derive(Copy, Clone, PartialEq, Debug)]
@@ -103,12 +99,8 @@ impl Values<'_> {
     /// `x` and the bound of `select(x > bound, x, bound)` (`ogt`) or `select(x < bound, x, bound)` (`olt`): the bound also where
     /// `x` is NaN.
     pub fn bounded(&self, v: ValueId, predicate: &str) -> Option<(ValueId, f64)> {
-        let select = self.made_by(v, "arith.select")?;
-        let [condition, x, bound] = self.body.operands(select).as_slice().try_into().ok()?;
-        let test = self.made_by(condition, "arith.cmpf")?;
-        let found = self.body.attr_named(self.ctx, test, "predicate")?;
-        let same = self.body.operands(test).as_slice() == [x, bound] && predicate_is(self.ctx, found, predicate);
-        same.then_some((x, self.constant(bound)?))
+        let (x, bound) = bounded(self.ctx, self.body, v, predicate)?;
+        Some((x, self.constant(bound)?))
     }
     /// True where a value is not -0: a sum is only if both terms are.
     pub fn never_minus_zero(&self, v: ValueId) -> bool {
@@ -217,9 +209,4 @@ impl Values<'_> {
             _ => return None,
         })
     }
-}
-
-fn predicate_is(ctx: &Context, attr: nim_ir::Attr, wanted: &str) -> bool {
-    let by_number = ctx.as_int(attr).and_then(|n| [(OGT, "ogt"), (OLT, "olt")].into_iter().find(|&(k, _)| k == n));
-    ctx.as_string(attr).or(by_number.map(|(_, name)| name)) == Some(wanted)
 }

@@ -8,6 +8,7 @@
 //! the quotient is rounded to an integer that is added to or converted.
 
 use super::core::{Emitter, Reg, Val, type_text};
+use nim_builtin::arith::bounded;
 use nim_ir::{OpId, ValueId};
 
 /// Divisors with which no step overflows or is below the normal numbers but where the quotient rounds to 0.
@@ -55,15 +56,11 @@ impl Emitter<'_> {
 
     /// `select(y < high, y, high)` of `y = select(x > low, x, low)`, with bounds that no quotient by a plain divisor makes infinite.
     fn is_bounded(&self, v: ValueId) -> bool {
-        let bounded = |v: ValueId, predicate: i64| {
-            let [condition, x, bound] =
-                self.body.operands(self.made_by(v, "arith.select")?).as_slice().try_into().ok()?;
-            let test = self.made_by(condition, "arith.cmpf")?;
-            let found = self.ctx.as_int(self.body.attr_named(self.ctx, test, "predicate")?)?;
-            let same = found == predicate && self.body.operands(test).as_slice() == [x, bound];
-            (same && self.number(bound)?.abs() < 1e20).then_some(x)
+        let bounded = |v: ValueId, predicate: &str| {
+            let (x, bound) = bounded(self.ctx, self.body, v, predicate)?;
+            (self.number(bound)?.abs() < 1e20).then_some(x)
         };
-        bounded(v, OLT).and_then(|v| bounded(v, OGT)).is_some()
+        bounded(v, "olt").and_then(|v| bounded(v, "ogt")).is_some()
     }
 
     /// Whether all that is done with a value is to round it and then add to it, other than -0, or convert it.
@@ -86,10 +83,6 @@ impl Emitter<'_> {
             .all(|one| self.body.is(self.ctx, one.op, "math.roundeven") && blind_to_zeros(self.body.result(one.op)))
     }
 }
-
-/// Numbers of predicates of `arith.cmpf`.
-const OGT: i64 = 2;
-const OLT: i64 = 4;
 
 #[cfg(test)]
 mod tests {

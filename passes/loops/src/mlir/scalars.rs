@@ -5,11 +5,8 @@
 
 use super::core::{Emit, Emitter, Reg, Val};
 use super::math_expand;
+use nim_builtin::arith::{CMPF_PREDICATES, CMPI_PREDICATES};
 use nim_ir::{AttrData, OpId, Type, TypeData};
-
-const COMPARE_INT: [&str; 10] = ["eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"];
-const COMPARE_FLOAT: [&str; 16] =
-    ["false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord", "ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"];
 
 impl Emitter<'_> {
     /// One op with one result.
@@ -57,11 +54,11 @@ impl Emitter<'_> {
                 [a, b],
             ) => self.safe_division(name, a, b),
             ("arith.cmpi", [a, b]) => {
-                let predicate = self.predicate(op, &COMPARE_INT)?;
+                let predicate = self.predicate(op, &CMPI_PREDICATES)?;
                 self.compare(predicate, a, b)
             }
             ("arith.cmpf", [a, b]) => {
-                let predicate = self.predicate(op, &COMPARE_FLOAT)?;
+                let predicate = self.predicate(op, &CMPF_PREDICATES)?;
                 self.compare(predicate, a, b)
             }
             ("arith.select", [c, a, b]) => self.select(c, a, b),
