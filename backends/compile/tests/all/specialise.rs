@@ -1,5 +1,6 @@
 //! Shapes that are run often are compiled for themselves while the program runs.
 
+use crate::threads::TEXT;
 use nim_compiler::{DIALECTS, Options, Recompile, compile};
 use nim_ir::{Context, Module};
 use nim_tensor::{Tensor, Value};
@@ -8,7 +9,7 @@ use nim_vm::{Program, Session, SpecialiseOptions, SpecialisedState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A layer with weights, attention over S positions, a loop over them, and as many positions as are positive.
+/// The program of [`crate::threads`] with a layer of weights in front of it.
 fn text() -> String {
     let mut weights = String::new();
     for row in 0..8 {
@@ -16,31 +17,11 @@ fn text() -> String {
         let elements: Vec<String> = (0..8).map(element).collect();
         weights += &format!("{}[{}]", if row > 0 { ", " } else { "" }, elements.join(", "));
     }
-    r#"
-func.func @main(%x: tensor<[S]x8xf32>) -> (tensor<[S]x8xf32>, tensor<1x8xf32>, tensor<2x[P]xi64>) {
-  graph.assume S {max = 512}
-  %w = graph.constant {value = dense<[WEIGHTS]> : tensor<8x8xf32>} : () -> tensor<8x8xf32>
-  %q = graph.matmul %x, %w : (tensor<[S]x8xf32>, tensor<8x8xf32>) -> tensor<[S]x8xf32>
-  %t = graph.transpose %x {perm = [1, 0]} : (tensor<[S]x8xf32>) -> tensor<8x[S]xf32>
-  %s = graph.matmul %q, %t : (tensor<[S]x8xf32>, tensor<8x[S]xf32>) -> tensor<[S]x[S]xf32>
-  %e = graph.tanh %s : (tensor<[S]x[S]xf32>) -> tensor<[S]x[S]xf32>
-  %y = graph.matmul %e, %x : (tensor<[S]x[S]xf32>, tensor<[S]x8xf32>) -> tensor<[S]x8xf32>
-  %n = graph.index {exprs = [#sym.expr<"S">], scalar = true} : () -> tensor<i64>
-  %z = graph.constant {value = dense<0.0> : tensor<1x8xf32>} : () -> tensor<1x8xf32>
-  %h = "graph.loop"(%n, %z) ({
-  ^bb0(%i: tensor<i64>, %a: tensor<1x8xf32>):
-    %r = graph.slice %y {sizes = [1, 8], starts = [#sym.expr<"I">, 0], steps = [1, 1]} : (tensor<[S]x8xf32>) -> tensor<1x8xf32>
-    %b = graph.add %a, %r : (tensor<1x8xf32>, tensor<1x8xf32>) -> tensor<1x8xf32>
-    %c = graph.tanh %b : (tensor<1x8xf32>) -> tensor<1x8xf32>
-    "graph.yield"(%c) : (tensor<1x8xf32>) -> ()
-  }) {iv = "I", operandSegmentSizes = array<i32: 1, 0, 1>} : (tensor<i64>, tensor<1x8xf32>) -> tensor<1x8xf32>
-  %zero = graph.constant {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
-  %g = graph.compare %y, %zero {predicate = "gt"} : (tensor<[S]x8xf32>, tensor<f32>) -> tensor<[S]x8xi1>
-  %p = graph.nonzero %g {size = ["P"]} : (tensor<[S]x8xi1>) -> tensor<2x[P]xi64>
-  return %y, %h, %p : tensor<[S]x8xf32>, tensor<1x8xf32>, tensor<2x[P]xi64>
-}
-"#
-    .replace("WEIGHTS", &weights)
+    let layer = format!(
+        "{{\n  graph.assume S {{max = 512}}\n  %w = graph.constant {{value = dense<[{weights}]> : tensor<8x8xf32>}} : () -> tensor<8x8xf32>\n  \
+         %q = graph.matmul %x, %w : (tensor<[S]x8xf32>, tensor<8x8xf32>) -> tensor<[S]x8xf32>\n"
+    );
+    TEXT.replacen("{\n", &layer, 1).replace("graph.matmul %x, %t", "graph.matmul %q, %t")
 }
 
 fn module(text: &str) -> Result<(Context, Module), String> {

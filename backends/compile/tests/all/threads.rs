@@ -8,7 +8,7 @@ use nim_vm::{Program, Session};
 
 /// Attention over S positions, a loop over them, and as many positions as are positive: kernels, an arena whose places depend on the
 /// shapes, control flow, and a function of the runtime whose result has a size of its own.
-const TEXT: &str = r#"
+pub const TEXT: &str = r#"
 func.func @main(%x: tensor<[S]x8xf32>) -> (tensor<[S]x8xf32>, tensor<1x8xf32>, tensor<2x[P]xi64>) {
   %t = graph.transpose %x {perm = [1, 0]} : (tensor<[S]x8xf32>) -> tensor<8x[S]xf32>
   %s = graph.matmul %x, %t : (tensor<[S]x8xf32>, tensor<8x[S]xf32>) -> tensor<[S]x[S]xf32>
