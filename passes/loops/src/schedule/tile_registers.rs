@@ -27,9 +27,10 @@ const WORDS: i64 = TILE_BYTES / 4;
 /// Most steps along the reduction that are written out.
 const UNROLLED: i64 = 4;
 
-// Cycles, of Sapphire Rapids. Sources: Intel's Optimization Reference Manual, chapter 20 (a product takes 16 cycles and its sum is
-// there after 52; a load 8, a store 16, LDTILECFG 204, TILERELEASE 13), where products and loads take their time for each row; and
-// bandwidths that were measured on such a machine (195 GB/s from the second-level cache at 3.8 GHz).
+// Cycles, of Sapphire Rapids. A product takes 16 cycles and its sum is there after 52; a load 8, a store 16, LDTILECFG 204,
+// TILERELEASE 13; products and loads take their time for each row. These are assumptions, remembered from Intel's Optimization
+// Reference Manual (chapter 20) and neither looked up nor measured; the bandwidth (195 GB/s from the second-level cache) was measured on
+// such a machine.
 /// From a product to the next one that adds to the same registers, beside the time that it takes itself.
 const LATENCY: f64 = 36.0;
 /// Rows that are loaded from the first-level cache in a cycle.
