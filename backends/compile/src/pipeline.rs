@@ -359,6 +359,10 @@ impl<'a> Run<'a> {
             }
             Ok(())
         })?;
+        self.stage("dyn-alternate-walks", module, |_, module| {
+            nim_dyn_passes::alternate_walks(ctx, module, nim_dyn_passes::alternate::LEAST_BYTES);
+            Ok(())
+        })?;
         if self.options.plan {
             self.stage("dyn-plan-memory", module, |_, module| {
                 nim_dyn_passes::plan_memory(ctx, module);

@@ -23,6 +23,8 @@ nim_ir::codes! {
     "N0564", "tile registers do not fit",
         "There are 8 tile registers of 1 to 16 rows of up to 64 bytes. A `loops.for` with `tiles` gives them their shapes; ops on \
          tiles stand in it, and the shapes of a product agree.";
+    "N0565", "turned loop is not parallel",
+        "Only the iterations of a parallel loop may come in any order.";
     "N0570", "incomplete kernel",
         "A kernel has a body, and `outputs` of its last arguments are written.";
     "N0571", "symbol is not given",

@@ -8,9 +8,9 @@ use nim_ir::{
 };
 
 /// Attributes of `loops.for` that the syntax spells out.
-const SPELLED: [&str; 7] = ["iv", "lower", "upper", "step", "kind", "tile_rows", "tile_bytes"];
+const SPELLED: [&str; 8] = ["iv", "lower", "upper", "step", "kind", "tile_rows", "tile_bytes", "turned"];
 
-/// `$0 = 0 to N step 4 parallel tiles [16 by 64] attributes {...} { ... }`
+/// `$0 = 0 to N step 4 parallel turned i tiles [16 by 64] attributes {...} { ... }`
 pub(crate) fn parse_for(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
     let loc = p.loc();
     let variable = p.expr()?;
@@ -24,6 +24,11 @@ pub(crate) fn parse_for(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()>
     let upper = p.expr()?;
     let step = if p.accept("step") { p.integer()? } else { 1 };
     let kind = LoopKind::NAMES.iter().find(|(_, n)| p.accept(n)).map_or("seq", |(_, n)| n);
+    if p.accept("turned") {
+        let turned = p.expr()?;
+        let turned = p.ctx().expr_attr(turned);
+        set(p, state, "turned", turned);
+    }
     if p.accept("tiles") {
         tiles::parse_shapes(p, state)?;
     }
@@ -64,6 +69,10 @@ pub(crate) fn print_for(p: &mut dyn AsmPrinter, op: OpId) {
         p.text(" ");
         p.text(view.kind.name());
     }
+    if let Some(turned) = view.turned {
+        p.text(" turned ");
+        p.expr(turned);
+    }
     if let Some(shapes) = tiles::tile_shapes(p.ctx(), p.body(), op) {
         tiles::print_shapes(p, &shapes);
     }
@@ -94,6 +103,13 @@ pub(crate) fn verify_for(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<D
     }
     if view.step < 1 {
         found.push(Diagnostic::error("N0562", loc, format!("the step must be positive, found {}", view.step)));
+    }
+    if view.turned.is_some() && view.kind != LoopKind::Parallel {
+        let message = format!("a loop that is walked `{}` is turned", view.kind.name());
+        found.push(
+            Diagnostic::error("N0565", loc, message)
+                .note("only the iterations of a `parallel` loop may come in any order"),
+        );
     }
     if [view.lower, view.upper].iter().any(|&e| ctx.exprs.mentions(e, view.iv)) {
         found.push(Diagnostic::error("N0561", loc, format!("the bounds of `{name}` use `{name}`")));

@@ -57,7 +57,7 @@ fn check_symbols(ctx: &Context, body: &Body, op: OpId, known: &[Symbol], found: 
         view.indices.clone()
     } else if let Some(view) = ForView::new(ctx, body, op) {
         let shapes = tiles::tile_shapes(ctx, body, op).unwrap_or_default();
-        [view.lower, view.upper].into_iter().chain(shapes.into_iter().map(|s| s.rows)).collect()
+        [view.lower, view.upper].into_iter().chain(view.turned).chain(shapes.into_iter().map(|s| s.rows)).collect()
     } else if let Some((_, exprs, _)) = tiles::moved(ctx, body, op) {
         exprs
     } else if Index::is(ctx, body, op) {

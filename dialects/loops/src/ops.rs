@@ -51,6 +51,9 @@ pub struct Kernel {
 ///
 /// With `tiles [16 by 64, N by 64]` tile registers 0, 1, ... have these shapes, rows by bytes of a row, while it runs. Their contents
 /// are zero at first, and lost behind it.
+///
+/// With `turned n` each part of a parallel loop is walked from its last iteration to its first where `n` is odd: what the kernel
+/// has read last when it ran before, with another `n`, is still in the caches and is read first.
 #[op(name = "loops.for", traits(StructuredControlFlow), parse = control::parse_for, print = control::print_for,
      verify = control::verify_for)]
 pub struct For {
@@ -75,6 +78,9 @@ pub struct For {
     /// bytes of their rows, multiples of 4 up to 64
     #[attr(Ints)]
     tile_bytes: Optional,
+    /// walked backwards where this is odd; parallel loops only
+    #[attr(Expr)]
+    turned: Optional,
     /// what is run
     #[region(single_block)]
     body: One,

@@ -50,6 +50,8 @@ pub struct ForView {
     pub step: i64,
     /// How it is walked.
     pub kind: LoopKind,
+    /// Parts of the loop are walked backwards where this is odd.
+    pub turned: Option<Expr>,
     /// The body.
     pub body: BlockId,
 }
@@ -65,6 +67,7 @@ impl ForView {
             upper: ctx.as_expr(For::upper(ctx, body, op)?)?,
             step: ctx.as_int(For::step(ctx, body, op)?)?,
             kind: LoopKind::from_name(ctx.as_string(For::kind(ctx, body, op)?)?)?,
+            turned: For::turned(ctx, body, op).and_then(|a| ctx.as_expr(a)),
             body: body.entry_block(*body.regions(op).first()?)?,
         })
     }

@@ -1,6 +1,6 @@
 //! The passes of this crate for pipelines.
 
-use crate::{kills, place, plan, to_dyn};
+use crate::{alternate, kills, place, plan, to_dyn};
 use nim_ir::{Body, Diagnostic, Module};
 use nim_pass::{BodyPass, OptionError, Owner, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
@@ -12,6 +12,7 @@ pub fn register(registry: &mut Registry) {
         let rules = o.strings("kernels").into_iter().map(rule).collect::<Result<_, _>>()?;
         Ok(PlaceDevices { rules, explain: o.bool("explain", false)? })
     });
+    registry.module_pass(|o| Ok(AlternateWalks { least: o.parsed("bytes", alternate::LEAST_BYTES)? }));
     registry.module_pass(|_| Ok(PlanMemory));
     registry.body_pass(|_| Ok(InsertKills));
 }
@@ -83,6 +84,34 @@ impl Pass for PlaceDevices {
         if self.explain {
             report.diagnostics = placed.explanation;
         }
+        Ok(report)
+    }
+}
+
+/// `dyn-alternate-walks`.
+struct AlternateWalks {
+    least: i64,
+}
+
+impl Pass for AlternateWalks {
+    fn name(&self) -> &'static str {
+        alternate::NAME
+    }
+    fn description(&self) -> &'static str {
+        "Let kernels in a loop walk back through what they have read in the iteration before"
+    }
+    fn options(&self) -> Vec<PassOption> {
+        vec![PassOption::new("bytes", "least size of what is read again and again", self.least)]
+    }
+    fn needs(&self) -> &'static [&'static str] {
+        &["host in memory"]
+    }
+    fn works_on(&self) -> &'static [&'static str] {
+        &["dyn", "loops.kernel"]
+    }
+    fn run(&self, pass: &PassContext<'_>, module: &mut Module) -> Result<PassReport, Vec<Diagnostic>> {
+        let mut report = PassReport::new();
+        report.count("kernels", alternate::alternate_walks(pass.ctx, module, self.least) as u64);
         Ok(report)
     }
 }

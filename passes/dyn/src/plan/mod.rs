@@ -25,6 +25,7 @@ use nim_ir::{Body, Builder, Context, Expr, ExprPool, Facts, Module, Name, OpId, 
 use nim_pass::Rules;
 use nim_tensor::packing::pack;
 use rustc_hash::FxHashMap;
+pub(crate) use scopes::named;
 use scopes::{Anchor, Scopes};
 
 /// The name of the pass.

@@ -96,7 +96,7 @@ impl Scopes {
 }
 
 /// Symbols that an op names as its results.
-fn named(ctx: &Context, body: &Body, op: OpId) -> Vec<Symbol> {
+pub(crate) fn named(ctx: &Context, body: &Body, op: OpId) -> Vec<Symbol> {
     let names = match ctx.op_str(body.op_name(op)) {
         Bind::NAME => Bind::symbols(ctx, body, op),
         Arena::NAME => Arena::symbols(ctx, body, op),

@@ -155,7 +155,7 @@ impl Emitter<'_> {
                 if trips.is_some() && self.waits(op) {
                     end = self.opaque(&end);
                 }
-                self.loop_over(&f, &start, &end, lower, upper)
+                self.loop_over(&f, [&start, &end], [lower, upper], None)
             }
         }
     }
@@ -177,7 +177,15 @@ impl Emitter<'_> {
         self.fixed(Reg::Int(64), None, &rhs)
     }
 
-    fn loop_over(&mut self, f: &ForView, start: &Val, end: &Val, lower: Expr, upper: Expr) -> Emit<()> {
+    /// A loop from `start` to below `end`. Where it is turned, its iterations come in the other order:
+    /// `turned` says whether, and is the sum of the first and the last.
+    fn loop_over(
+        &mut self,
+        f: &ForView,
+        [start, end]: [&Val; 2],
+        [lower, upper]: [Expr; 2],
+        turned: Option<[&Val; 2]>,
+    ) -> Emit<()> {
         let step = self.i64(f.step);
         let name = self.fresh();
         self.facts.set_iteration(&self.ctx.exprs, f.iv, lower, upper);
@@ -185,7 +193,11 @@ impl Emitter<'_> {
             self.facts.set_divisor(f.iv, f.step);
         }
         self.open();
-        let iv = Val { name: name.clone(), reg: Reg::Int(64), lanes: None, depth: self.depth() };
+        let mut iv = Val { name: name.clone(), reg: Reg::Int(64), lanes: None, depth: self.depth() };
+        if let Some([turned, sum]) = turned {
+            let other = self.op("arith.subi", " overflow<nsw>", &[sum, &iv]);
+            iv = self.select(turned, &other, &iv);
+        }
         self.symbols.insert(f.iv, Binding::Value(iv));
         let done = self.block(f.body);
         let text = self.close();
@@ -201,18 +213,31 @@ impl Emitter<'_> {
         let f = self.read_for(op)?;
         let (lower, upper) = (self.resolve_bound(f.lower), self.resolve_bound(f.upper));
         let (low, high, step) = (self.uniform(lower)?, self.uniform(upper)?, self.i64(f.step));
-        let first = self.op("arith.muli", " overflow<nsw>", &[begin, &step]);
-        let first = self.op("arith.addi", " overflow<nsw>", &[&low, &first]);
+        let offset = self.op("arith.muli", " overflow<nsw>", &[begin, &step]);
+        let first = self.op("arith.addi", " overflow<nsw>", &[&low, &offset]);
         let last = self.op("arith.muli", " overflow<nsw>", &[end, &step]);
-        let last = self.op("arith.addi", " overflow<nsw>", &[&low, &last]);
-        let last = self.op("arith.minsi", "", &[&last, &high]);
+        let behind = self.op("arith.addi", " overflow<nsw>", &[&low, &last]);
+        let last = self.op("arith.minsi", "", &[&behind, &high]);
+        let (part, bounds) = ([&first, &last], [lower, upper]);
+        let turned = match f.turned {
+            Some(number) => {
+                let (one, zero) = (self.i64(1), self.i64(0));
+                let number = self.resolve_bound(number);
+                let number = self.uniform(number)?;
+                let number = self.op("arith.andi", "", &[&number, &one]);
+                let sum = self.op("arith.addi", " overflow<nsw>", &[&first, &behind]);
+                Some([self.compare("ne", &number, &zero), self.op("arith.subi", " overflow<nsw>", &[&sum, &step])])
+            }
+            None => None,
+        };
+        let turned = turned.as_ref().map(|[turned, sum]| [turned, sum]);
         if tile_shapes(self.ctx, self.body, op).is_none() {
-            return self.loop_over(&f, &first, &last, lower, upper);
+            return self.loop_over(&f, part, bounds, turned);
         }
         // Tile registers are configured by those threads only that have a part.
         let runs = self.compare("slt", &first, &last);
         self.open();
-        let done = self.with_tiles(op, |emitter| emitter.loop_over(&f, &first, &last, lower, upper));
+        let done = self.with_tiles(op, |emitter| emitter.loop_over(&f, part, bounds, turned));
         let text = self.close();
         done?;
         self.line(&format!("scf.if {} {{", runs.name));
