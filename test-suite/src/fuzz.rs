@@ -138,7 +138,7 @@ pub const SAME: &[&str] = &[
     "graph-to-dataflow,dataflow-pack-signs,dataflow-split-residues,dataflow-choose-layouts,dataflow-fuse,dataflow-report",
     "graph-simplify,graph-to-dataflow,dataflow-outline,loops-explore-dataflow,dataflow-to-loops,canonicalize",
     "graph-to-dataflow,dataflow-fuse,dataflow-fuse-blocks,dataflow-outline,dataflow-to-loops",
-    "graph-to-dataflow,dataflow-fuse,dataflow-outline,graph-to-dyn,dyn-place-devices,dyn-plan-memory,dyn-insert-kills",
+    "graph-to-dataflow,dataflow-fuse,dataflow-outline,graph-to-dyn,dyn-place-devices,dyn-alternate-walks,dyn-plan-memory,dyn-insert-kills",
 ];
 
 /// Bytes as choices: what a program is made of.

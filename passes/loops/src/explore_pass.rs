@@ -8,9 +8,29 @@ use crate::schedule::explore::count::{self, Counts, Hierarchy, short};
 use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity};
 use nim_pass::{Pass, PassContext, PassOption, PassReport};
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A map's points of the space, the fewest predicted cycles first; or why it has none.
 pub type Explored = Result<Vec<Counts>, &'static str>;
+
+/// Measures a kernel under schedules, each with a name for each map: for vectors of so many bits, for about so long. The median of
+/// each; none of one that does not fit the kernel, or is the same code as an earlier one.
+pub type Measure = Arc<dyn Fn(&Context, &mut Module, OpId, &[Vec<String>], Request) -> Measured + Send + Sync>;
+/// What a [`Measure`] finds, or why it finds nothing.
+pub type Measured = Result<Vec<Option<Duration>>, Vec<Diagnostic>>;
+
+/// What is to be measured.
+#[derive(Copy, Clone, Debug)]
+pub struct Request {
+    /// Bits of a vector.
+    pub vector_bits: u32,
+    /// How long it may take.
+    pub time: Duration,
+}
+
+/// Time for each point that is measured.
+const TIME: Duration = Duration::from_millis(100);
 
 /// Explores the maps of a `dataflow.kernel`.
 ///
@@ -35,13 +55,14 @@ pub fn explore_kernel(
     Ok(out)
 }
 
-/// The table of the best points.
-pub fn table(all: &[Counts], most: usize) -> String {
-    let header = ["dataflow", "auxiliaries", "registers", "loads", "stores", "to L1", "to L2", "cycles"];
-    let mut rows = vec![header.map(String::from)];
-    for c in all.iter().take(most) {
+/// The table of the best points; with a column for the times that were measured, if any were.
+pub fn table(all: &[Counts], most: usize, measured: &[Option<Duration>]) -> String {
+    let header = ["dataflow", "auxiliaries", "registers", "loads", "stores", "to L1", "to L2", "cycles", "measured"];
+    let header = &header[..header.len() - usize::from(measured.is_empty())];
+    let mut rows = vec![header.iter().map(ToString::to_string).collect::<Vec<_>>()];
+    for (i, c) in all.iter().take(most).enumerate() {
         let held: Vec<String> = c.auxiliaries.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        rows.push([
+        let mut row = vec![
             c.dataflow.to_string(),
             if held.is_empty() { "-".into() } else { held.join(", ") },
             c.registers.to_string(),
@@ -50,7 +71,11 @@ pub fn table(all: &[Counts], most: usize) -> String {
             short(c.moved[0]),
             short(c.moved[1]),
             short(c.cycles),
-        ]);
+        ];
+        let time = measured.get(i).copied().flatten();
+        let time = time.map_or("-".into(), |time| format!("{:.1} us", time.as_secs_f64() * 1e6));
+        row.extend((!measured.is_empty()).then_some(time));
+        rows.push(row);
     }
     let width = |k: usize| rows.iter().map(|r| r[k].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
@@ -75,6 +100,33 @@ pub(crate) struct ExploreDataflow {
     pub report: bool,
     pub top: usize,
     pub basic: bool,
+    /// How many of the best are measured, where that can be done.
+    pub measured: usize,
+    pub measure: Option<Measure>,
+}
+
+impl ExploreDataflow {
+    /// Times of the best points of one of a kernel's maps, all others walked as usual.
+    fn times(&self, ctx: &Context, module: &mut Module, kernel: OpId, maps: [usize; 2], all: &[Counts]) -> Measured {
+        let best = all.iter().take(self.measured);
+        let schedules: Vec<Vec<String>> = best
+            .map(|c| {
+                let mut names = vec![choice::AUTO.to_string(); maps[1]];
+                names[maps[0]] = c.dataflow.to_string();
+                names
+            })
+            .collect();
+        if schedules.is_empty() {
+            return Ok(vec![]);
+        }
+        let Some(measure) = &self.measure else {
+            let message = "this program has no compiler to measure with";
+            let how = "`cargo build -p nim-opt --features llvm` builds one that has it; it needs LLVM 22";
+            return Err(vec![Diagnostic::error("N0711", module.body.loc(kernel), message).help(how)]);
+        };
+        let time = TIME * schedules.len() as u32;
+        measure(ctx, module, kernel, &schedules, Request { vector_bits: self.options.target.vector_bits, time })
+    }
 }
 
 impl Pass for ExploreDataflow {
@@ -90,6 +142,7 @@ impl Pass for ExploreDataflow {
             PassOption::new("report", "print the tables and change nothing", self.report),
             PassOption::new("top", "how many points of a table are printed", self.top),
             PassOption::new("basic", "only points that hold nothing but their anchor", self.basic),
+            PassOption::new("measure", "how many points of a table are measured on this machine", self.measured),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
         ]
@@ -114,7 +167,8 @@ impl Pass for ExploreDataflow {
             };
             let name = module.symbol_name(ctx, kernel).unwrap_or("?").to_string();
             let mut best: Vec<Option<String>> = vec![];
-            for (loc, found) in maps {
+            let count = maps.len();
+            for (number, (loc, found)) in maps.into_iter().enumerate() {
                 let mut note = Diagnostic::warning("N0705", loc, format!("dataflows of @{name}"));
                 note.severity = Severity::Note;
                 match found {
@@ -127,7 +181,15 @@ impl Pass for ExploreDataflow {
                         all.retain(|c| !self.basic || c.dataflow.is_basic());
                         // Sums that are taken in order have no dataflow but that one.
                         best.push(all.first().map(|c| c.dataflow.to_string()));
-                        note.notes = table(&all, self.top).lines().map(|l| l.trim_start().to_string()).collect();
+                        let measured = match self.times(ctx, module, kernel, [number, count], &all) {
+                            Ok(measured) => measured,
+                            Err(found) => {
+                                failed.extend(found);
+                                continue;
+                            }
+                        };
+                        let table = table(&all, self.top.max(self.measured), &measured);
+                        note.notes = table.lines().map(|l| l.trim_start().to_string()).collect();
                     }
                 }
                 if self.report {

@@ -1,14 +1,14 @@
 //! The passes of this crate for pipelines.
 
-use crate::explore_pass::ExploreDataflow;
+use crate::explore_pass::{ExploreDataflow, Measure};
 use crate::lower::{Options, lower_under};
 use crate::mlir::TargetInfo;
 use crate::schedule;
 use nim_ir::{Builder, Diagnostic, Module, OpId};
 use nim_pass::{OptionError, Pass, PassContext, PassOption, PassReport, Registry, RuleInfo};
 
-/// Adds all passes of this crate.
-pub fn register(registry: &mut Registry) {
+/// Adds all passes of this crate. With `measure`, exploring can also measure.
+pub fn register(registry: &mut Registry, measure: Option<Measure>) {
     registry.module_pass(|o| {
         let target = TargetInfo::default();
         let schedule = o.choice("schedule", "auto", &SCHEDULES)?;
@@ -34,7 +34,7 @@ pub fn register(registry: &mut Registry) {
             },
         }))
     });
-    registry.module_pass(|o| {
+    registry.module_pass(move |o| {
         let target = TargetInfo::default();
         let target = TargetInfo {
             vector_bits: o.parsed("vector-bits", target.vector_bits)?,
@@ -46,6 +46,8 @@ pub fn register(registry: &mut Registry) {
             report: o.bool("report", false)?,
             top: o.parsed("top", 12)?,
             basic: o.bool("basic", false)?,
+            measured: o.parsed("measure", 0)?,
+            measure: measure.clone(),
         })
     });
 }

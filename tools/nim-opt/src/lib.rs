@@ -10,6 +10,7 @@ mod expect;
 mod explain;
 #[cfg(feature = "mlir")]
 mod kernels;
+mod measure;
 mod named;
 pub mod oracle;
 mod reproducer;
@@ -85,7 +86,7 @@ pub fn register_passes(registry: &mut Registry) {
     };
     nim_graph_passes::register_fold(registry, Arc::new(compute));
     nim_dataflow_passes::register(registry);
-    nim_loops_passes::register(registry);
+    nim_loops_passes::register(registry, measure::measure());
     nim_dyn_passes::register(registry);
     registry.pipeline("cpu", "From whole tensors to loops and a host program in memory, as nim-compile does it", CPU);
 }
@@ -93,7 +94,7 @@ pub fn register_passes(registry: &mut Registry) {
 /// What nim-compile runs, as far as these are passes; it also packs constants as the loops want them.
 const CPU: &str = "graph-fold,graph-simplify,graph-fold,cse,dce,graph-to-dataflow,dataflow-pack-signs,dataflow-fuse,dce,\
                    dataflow-simplify-numbers,dataflow-split-residues,dataflow-choose-layouts,dataflow-fuse-blocks,dataflow-outline,\
-                   dataflow-to-loops,graph-to-dyn,dyn-plan-memory,dyn-insert-kills";
+                   dataflow-to-loops,graph-to-dyn,dyn-alternate-walks,dyn-plan-memory,dyn-insert-kills";
 
 /// Writes a whole file.
 ///
