@@ -1,6 +1,6 @@
 //! Buffers and how they are accessed: `local`, `load`, `store`, `index`.
 
-use crate::{AccessView, scalar_type};
+use crate::{AccessView, Prefetch, scalar_type};
 use nim_builtin::syntax::{attr, error, print_attrs, set, unknown_word};
 use nim_ir::{
     Body, Context, Diagnostic, Expr, FloatKind, InferInput, OpId, OpState, Type, TypeData, ValueId,
@@ -238,6 +238,23 @@ pub(crate) fn print_load(p: &mut dyn AsmPrinter, op: OpId) {
     let operands = p.body().operands(op);
     p.text(" ");
     print_access(p, op, operands[0], &operands[1..], &mut |p| print_attrs(p, op, &["indices"]));
+}
+
+/// `%x[$0, $1] : memref<...>`
+pub(crate) fn parse_prefetch(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let buffer = p.operand()?;
+    let values = parse_indices(p, state)?;
+    p.attr_dict(&mut state.attrs)?;
+    p.expect(":")?;
+    let ty = p.ty()?;
+    state.operands = vec![p.resolve(buffer, ty)?];
+    state.operands.extend(values);
+    Ok(())
+}
+
+pub(crate) fn verify_prefetch(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
+    let indices = Prefetch::indices(ctx, body, op).and_then(|a| ctx.as_exprs(a)).unwrap_or_default();
+    verify_indices(ctx, body, op, body.operand(op, 0), &indices, found);
 }
 
 pub(crate) fn parse_store(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {

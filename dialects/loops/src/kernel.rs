@@ -1,6 +1,6 @@
 //! `loops.kernel`: its text form and what must hold in it.
 
-use crate::{AccessView, ForView, If, Index, KernelView, Local, Yield, tiles, value_symbol_index};
+use crate::{AccessView, ForView, If, Index, KernelView, Local, Prefetch, Yield, tiles, value_symbol_index};
 use nim_builtin::func;
 use nim_ir::{
     Body, Context, Diagnostic, Expr, OpId, OpState, Symbol,
@@ -60,6 +60,8 @@ fn check_symbols(ctx: &Context, body: &Body, op: OpId, known: &[Symbol], found: 
         [view.lower, view.upper].into_iter().chain(view.turned).chain(shapes.into_iter().map(|s| s.rows)).collect()
     } else if let Some((_, exprs, _)) = tiles::moved(ctx, body, op) {
         exprs
+    } else if Prefetch::is(ctx, body, op) {
+        Prefetch::indices(ctx, body, op).and_then(|a| ctx.as_exprs(a)).unwrap_or_default()
     } else if Index::is(ctx, body, op) {
         Index::expr(ctx, body, op).and_then(|a| ctx.as_expr(a)).into_iter().collect()
     } else if If::is(ctx, body, op) {

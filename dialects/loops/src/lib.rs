@@ -20,8 +20,8 @@ mod view;
 pub use access::{value_symbol, value_symbol_index, word_elements};
 pub use build::{LocalSpace, LoopBuilder, build_kernel};
 pub use ops::{
-    Dot, For, If, Index, Kernel, LOOPS, Load, LoadWord, Local, Store, StoreWord, TileDot, TileLoad, TileStore,
-    TileZero, Yield,
+    Dot, For, If, Index, Kernel, LOOPS, Load, LoadWord, Local, Prefetch, Store, StoreWord, TileDot, TileLoad,
+    TileStore, TileZero, Yield,
 };
 pub use tiles::{
     TILE_BYTES, TILE_REGISTERS, TILE_ROWS, TileKind, TileShape, TileView, tile_elements, tile_shapes, tile_shapes_at,

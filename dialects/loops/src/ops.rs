@@ -8,7 +8,7 @@ dialect! {
     /// The `loops` dialect.
     pub static LOOPS: "loops",
     "How the machine walks: loop nests over buffers with a visible schedule, scalar bodies, small local buffers.",
-    ops[Kernel, For, If, Local, Load, LoadWord, Dot, Store, StoreWord, Index, TileZero, TileLoad, TileDot, TileStore, Yield]
+    ops[Kernel, For, If, Local, Load, LoadWord, Prefetch, Dot, Store, StoreWord, Index, TileZero, TileLoad, TileDot, TileStore, Yield]
 }
 
 /// A kernel in destination-passing style: the last `outputs` arguments are written, the others read.
@@ -133,6 +133,18 @@ pub struct Load {
     /// the element, signless
     #[result(SCALAR)]
     result: One,
+}
+
+/// Says that an element will be read soon: its line may be brought into the second-level cache meanwhile. Nothing else happens; an element
+/// outside of the buffer is as good as any.
+#[op(name = "loops.prefetch", parse = access::parse_prefetch, print = access::print_load, verify = access::verify_prefetch)]
+pub struct Prefetch {
+    /// the buffer
+    #[operand(MEMREF)]
+    buffer: One,
+    /// one index a dimension
+    #[attr(Exprs)]
+    indices: Required,
 }
 
 /// Reads neighbours of the last dimension that fill 32 bits, four bytes or two `bf16`, as one number, the first one lowest.

@@ -195,6 +195,12 @@ impl<'a> Nest<'a> {
         self.builder().value("loops.load", &operands, element, &[("indices", indices)])
     }
 
+    /// Says that an element will be read soon.
+    pub fn prefetch(&mut self, buffer: ValueId, indices: &[Expr]) {
+        let indices = self.ctx.exprs_attr(indices);
+        self.builder().op("loops.prefetch", &[buffer], &[], &[("indices", indices)]);
+    }
+
     /// Reads neighbours that fill 32 bits as one number.
     pub fn load_word(&mut self, buffer: ValueId, indices: &[Expr]) -> ValueId {
         let (ty, indices) = (self.ctx.int_type(32), self.ctx.exprs_attr(indices));

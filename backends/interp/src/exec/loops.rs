@@ -14,7 +14,8 @@ use crate::{
 };
 use nim_ir::{BlockId, Body, Context, Diagnostic, Expr, OpId, Symbol, Type, ValueId};
 use nim_loops::{
-    AccessView, ForView, KernelView, TileKind, TileShape, TileView, tile_elements, tile_shapes, value_symbol_index,
+    AccessView, ForView, KernelView, Prefetch, TileKind, TileShape, TileView, tile_elements, tile_shapes,
+    value_symbol_index,
 };
 use nim_tensor::{DType, Tensor};
 use rustc_hash::FxHashMap;
@@ -146,6 +147,9 @@ impl Plan<'_> {
     fn block(&mut self, block: BlockId) -> Run<(Vec<Step>, Vec<usize>)> {
         let (mut steps, mut yielded) = (vec![], vec![]);
         for op in self.body.block_ops(block) {
+            if Prefetch::is(self.ctx, self.body, op) {
+                continue;
+            }
             if self.body.is(self.ctx, op, "loops.yield") {
                 yielded = self.known(op, &self.body.operands(op))?;
             } else {

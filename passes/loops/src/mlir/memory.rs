@@ -142,6 +142,16 @@ impl Emitter<'_> {
     }
 
     /// `loops.load`.
+    /// Asks for the line of an element (uniform) in the second-level cache.
+    pub fn prefetch(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<()> {
+        let at = self.position(buffer, indices)?;
+        let pointer = self.address(buffer, at, 1, 0)?;
+        // Of the four degrees of locality, 2 is the second level (`prefetcht1`).
+        let attributes = "<{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>";
+        self.line(&format!("\"llvm.intr.prefetch\"({}) {attributes} : (!llvm.ptr) -> ()", pointer.name));
+        Ok(())
+    }
+
     pub fn load(&mut self, buffer: &Buffer, indices: &[Expr]) -> Emit<Val> {
         let at = self.position(buffer, indices)?;
         if let Some(lanes) = buffer.private {

@@ -41,6 +41,11 @@ impl Emitter<'_> {
                 self.values.insert(self.body.result(op), value);
                 Ok(())
             }
+            "loops.prefetch" => {
+                let indices = self.indices(op, 1)?;
+                let buffer = self.buffer(self.body.operand(op, 0))?;
+                self.prefetch(&buffer, &indices)
+            }
             "loops.dot" => {
                 let mut args = vec![];
                 for operand in self.body.operands(op) {

@@ -479,7 +479,9 @@ impl Search<'_, '_> {
             None => self.order(&rows, &units, &columns, &batch),
         };
         let reorders = self.env.reorders(self.points);
+        let ahead = self.worth_asking_ahead(&rows, &units, packed);
         let plan = Plan {
+            ahead,
             batch,
             units,
             rows,

@@ -12,6 +12,7 @@
 //! the one that is wanted.
 
 pub mod access;
+mod ahead;
 pub mod candidates;
 pub mod choice;
 pub mod contraction;

@@ -61,6 +61,8 @@ pub struct Plan {
     pub row_block: i64,
     /// Whether all blocks of rows are walked before the columns move on. Threads then share out the columns.
     pub columns_outside: bool,
+    /// The read whose next columns are asked for while these are multiplied: see [`super::ahead`].
+    pub ahead: Option<usize>,
     /// Whether results may be summed up in several parts.
     pub reorders: bool,
     /// Set where sums are in tile registers; a row of [`Plan::rows`] is then a block of as many as a register has.
@@ -161,11 +163,13 @@ pub(super) struct Tile<'p> {
     pub(super) row: Expr,
     pub(super) rows: i64,
     pub(super) column: Expr,
+    /// Its number among the tiles that the same columns serve one after the other.
+    pub(super) number: Expr,
     /// The batch dimensions.
     pub(super) point: Vec<Expr>,
     pub(super) slots: Vec<ValueId>,
     /// The reduction whose iterations are shared out to parts, and the number of these.
-    parts: Option<(usize, i64)>,
+    pub(super) parts: Option<(usize, i64)>,
     /// The part that is summed up in.
     part: Expr,
 }
@@ -198,10 +202,10 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
             }
             let [row_block, column] = order.map(|i| at[plan.batch.len() + i]);
             let column = plan.columns.base(ctx, column);
-            let mut tile = |nest: &mut Nest<'_>, point: &[Expr], row: Expr, rows: i64| {
+            let mut tile = |nest: &mut Nest<'_>, point: &[Expr], number: Expr, row: Expr, rows: i64| {
                 let parts = parts(points, plan, rows);
                 let (point, part) = (point.to_vec(), Expr::ZERO);
-                let mut tile = Tile { points, plan, row, rows, column, point, slots: vec![], parts, part };
+                let mut tile = Tile { points, plan, row, rows, column, number, point, slots: vec![], parts, part };
                 if let Err(e) = tile.emit(nest) {
                     failed = Some(e);
                 }
@@ -213,15 +217,16 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
                 () if blocks == Expr::ONE => (Expr::ZERO, walked),
                 () => (begin(row_block), pool.sub(begin(pool.add(row_block, Expr::ONE)), begin(row_block))),
             };
-            nest.range(here, Kind::Seq, |nest, at| {
-                let at = pool.add(first, at);
+            nest.range(here, Kind::Seq, |nest, in_block| {
+                let at = pool.add(first, in_block);
                 let (units, tiles) = if in_units { (Some(at), shares.tiles) } else { (None, Expr::ONE) };
                 if let Some(unit) = units {
                     plan.units.split(ctx, domain, unit, &mut point);
                 }
                 nest.range(tiles, Kind::Seq, |nest, r| {
                     let number = if in_units { r } else { at };
-                    shares.tile(ctx, nest, number, &mut |nest, row, rows| tile(nest, &point, row, rows));
+                    let before = if in_units { pool.add(pool.mul(in_block, tiles), r) } else { in_block };
+                    shares.tile(ctx, nest, number, &mut |nest, row, rows| tile(nest, &point, before, row, rows));
                 });
             });
         })
@@ -343,6 +348,7 @@ impl Tile<'_> {
         let points = self.points;
         let pool = &points.ctx.exprs;
         let Some((&(k, unrolled), rest)) = dims.split_first() else {
+            self.ask_ahead(nest)?;
             let first = pool.scale(self.rows, self.part);
             return self.each(nest, Kind::Unroll, &mut |nest, tile, at, point| {
                 let at = [pool.add(first, at[0]), at[1]];
