@@ -26,7 +26,7 @@ nim_ir::codes! {
         "What `loops.schedule` asks for is none of the schedules that are searched for this map: its dimensions are others, its tile \
          needs more registers than there are, or its error is larger than the tolerance. Such a choice of a tuning log is passed over.",
         "`tiles:rows4=$0:columns9=$1`, which needs 46 registers";
-    "N0711", "nothing can be measured",
+    "N0708", "nothing can be measured",
         "`loops-explore-dataflow{measure=N}` compiles and runs kernels: it needs a program that is built with the compiler, and a \
          machine with vectors of this size.";
     "N0752", "constant cannot be packed",

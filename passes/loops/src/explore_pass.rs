@@ -14,10 +14,19 @@ use std::time::Duration;
 /// A map's points of the space, the fewest predicted cycles first; or why it has none.
 pub type Explored = Result<Vec<Counts>, &'static str>;
 
-/// Measures a kernel under schedules, each with a name for each map: for vectors of so many bits, for about so long. The median of
-/// each; none of one that does not fit the kernel, or is the same code as an earlier one.
-pub type Measure = Arc<dyn Fn(&Context, &mut Module, OpId, &[Vec<String>], Request) -> Measured + Send + Sync>;
-/// What a [`Measure`] finds, or why it finds nothing.
+/// Who measures kernels.
+#[derive(Clone)]
+pub struct Measure {
+    /// The machine that it measures on.
+    pub machine: String,
+    /// Bits of its widest vectors.
+    pub vector_bits: u32,
+    /// Measures a kernel under schedules, each with a name for each map. The median of each; none of one that does not fit the kernel,
+    /// or is the same code as an earlier one.
+    pub run: Arc<dyn Fn(&Context, &mut Module, OpId, &[Vec<String>], Request) -> Measured + Send + Sync>,
+}
+
+/// What is found, or why nothing is.
 pub type Measured = Result<Vec<Option<Duration>>, Vec<Diagnostic>>;
 
 /// What is to be measured.
@@ -119,13 +128,19 @@ impl ExploreDataflow {
         if schedules.is_empty() {
             return Ok(vec![]);
         }
+        let cannot = |message: String| Diagnostic::error("N0708", module.body.loc(kernel), message);
         let Some(measure) = &self.measure else {
-            let message = "this program has no compiler to measure with";
             let how = "`cargo build -p nim-opt --features llvm` builds one that has it; it needs LLVM 22";
-            return Err(vec![Diagnostic::error("N0711", module.body.loc(kernel), message).help(how)]);
+            return Err(vec![cannot("this program has no compiler to measure with".into()).help(how)]);
         };
+        let vector_bits = self.options.target.vector_bits;
+        if vector_bits > measure.vector_bits {
+            let message = format!("vectors of {vector_bits} bits cannot be measured on {}", measure.machine);
+            let note = format!("this machine has vectors of {} bits", measure.vector_bits);
+            return Err(vec![cannot(message).note(note)]);
+        }
         let time = TIME * schedules.len() as u32;
-        measure(ctx, module, kernel, &schedules, Request { vector_bits: self.options.target.vector_bits, time })
+        (measure.run)(ctx, module, kernel, &schedules, Request { vector_bits, time })
     }
 }
 
