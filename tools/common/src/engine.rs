@@ -2,6 +2,7 @@
 
 use crate::{Failure, Interface, Stage, flags::CompileFlags, source::verified};
 use clap::ValueEnum;
+pub use nim_interp::device::InterpreterDevice;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
 pub use nim_vm::Program;
@@ -198,6 +199,14 @@ impl Engine {
         match &self.runner {
             Runner::Interpreter { .. } => None,
             Runner::Program(session) => Some(session.stats().memory),
+        }
+    }
+
+    /// Names of the devices that the program wants besides the host; the interpreter takes any.
+    pub fn devices(&self) -> &[String] {
+        match &self.runner {
+            Runner::Interpreter { .. } => &[],
+            Runner::Program(session) => session.program().devices(),
         }
     }
 

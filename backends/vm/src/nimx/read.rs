@@ -161,6 +161,7 @@ fn contents(
     let devices = r.list(Reader::string).ok_or_else(damaged)?;
     let mut ids = || Some(r.words()?.into_iter().map(DeviceId).collect());
     let (kernel_devices, constant_devices) = (ids().ok_or_else(damaged)?, ids().ok_or_else(damaged)?);
+    let kernel_sources = r.list(Reader::string).ok_or_else(damaged)?;
     let section = open(&beside)?;
     let entries = r.list(|r| entry(r, &section.all)).ok_or_else(damaged)?;
     // Before anything in them is looked at.
@@ -184,6 +185,7 @@ fn contents(
         constants,
         devices,
         kernel_devices,
+        kernel_sources,
         constant_devices,
         code: None,
     })
