@@ -8,7 +8,7 @@ use nim_tensor::Value;
 pub use nim_vm::Program;
 pub use nim_vm::device::{CpuDevice, Device, Devices};
 use nim_vm::{LoadOptions, Session};
-pub use nim_vm::{Options as RunOptions, PoolStats, Profile, Roof, SiteTime};
+pub use nim_vm::{Options as RunOptions, PoolStats, Products, Profile, Roof, SiteTime};
 pub use nim_vm::{SpecialiseOptions, SpecialisedShape, Specialiser};
 use std::{fmt, path::Path, sync::Arc, time::Instant};
 

@@ -6,6 +6,7 @@ use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
 use crate::bytecode::{self, DeviceId, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
 use crate::error::{ConstantsProblem, LoadError};
+use crate::machine::roof::Products;
 use crate::program::{AdtType, Contents, KernelCost, LoadOptions, Signature, SignatureValue, ValueType};
 use nim_tensor::{Blob, DType, Tensor, tensor::little_endian};
 use std::fs::File;
@@ -210,8 +211,9 @@ fn cost(r: &mut Reader<'_>) -> Option<Option<KernelCost>> {
         0 => Some(None),
         1 => {
             let (operations, bytes) = (Size(r.u32()?), Size(r.u32()?));
+            let products = *Products::ALL.get(r.u32()? as usize)?;
             let (nodes, choices) = (r.list(Reader::string)?, r.list(Reader::string)?);
-            Some(Some(KernelCost { operations, bytes, nodes, choices }))
+            Some(Some(KernelCost { operations, bytes, products, nodes, choices }))
         }
         _ => None,
     }

@@ -259,6 +259,7 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
         if let Some(cost) = cost {
             w.u32(cost.operations.0);
             w.u32(cost.bytes.0);
+            w.u32(cost.products as u32);
             w.u32(cost.nodes.len() as u32);
             cost.nodes.iter().for_each(|n| w.string(n));
             w.u32(cost.choices.len() as u32);

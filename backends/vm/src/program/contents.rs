@@ -4,6 +4,7 @@ use super::signature::Signature;
 use crate::bytecode::size::SizeExpr;
 use crate::bytecode::{DeviceId, Function, Origin, Size};
 use crate::code_image::CodeImage;
+use crate::machine::roof::Products;
 use nim_tensor::Tensor;
 
 /// What a kernel costs and where it comes from: for profiles.
@@ -13,6 +14,8 @@ pub struct KernelCost {
     pub operations: Size,
     /// Bytes that must be read at least once, and bytes that are written, by the accesses that its maps declare.
     pub bytes: Size,
+    /// What multiplies its factors: the fastest, where there are several.
+    pub products: Products,
     /// Names of the nodes of the model that it was made of.
     pub nodes: Vec<String>,
     /// What it chooses by its symbols each time it runs, in words.
