@@ -10,6 +10,7 @@ use nim_tools::{
     values::InputSource,
 };
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -155,10 +156,15 @@ impl Specialiser for Compiler {
 fn sources(model: &Path, import: &ImportFlags, compile: &CompileFlags) -> Result<Vec<PathBuf>, Failure> {
     let mut files = vec![model.to_owned()];
     let folder = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match Source::read(model)?.onnx() {
-        Some(onnx) => files.extend(inventory::external_files(onnx)),
-        // Constants of a text lie beside it.
-        None => files.extend(fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())),
+    match Source::read(model)? {
+        Source::Onnx(onnx) => files.extend(inventory::external_files(&onnx)),
+        // Constants of a text lie beside it: it says `@FILE:OFFSET:LENGTH`.
+        Source::Text { text, .. } => {
+            let named: BTreeSet<&str> =
+                text.split('@').skip(1).filter_map(|rest| Some(rest.split_once(':')?.0)).collect();
+            files.extend(named.into_iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
+        }
+        Source::Bytecode { .. } => {}
     }
     let constants = import.constant.iter().filter_map(|constant| match &constant.from {
         InputSource::File(file) => Some(PathBuf::from(file)),
@@ -214,5 +220,11 @@ mod tests {
         }
         fs::remove_file(&all[1]).expect("it was there");
         assert_eq!(stamps(&files)[1], None);
+
+        let (text, blobs) = (folder.file("model.nir"), folder.file("model.blobs"));
+        fs::write(&text, "func.func @main(%x: i64)\n{-# builtin: { w: \"@model.blobs:0:8\" } #-}").expect("a text");
+        fs::write(&blobs, b"12345678").expect("its constants");
+        let files = sources(&text, &ImportFlags::default(), &CompileFlags::default()).expect("the text is read");
+        assert_eq!(files, [text, blobs]);
     }
 }
