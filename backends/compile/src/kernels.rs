@@ -2,7 +2,7 @@
 
 use crate::{cache, threads};
 use nim_dataflow_passes::report::{KernelCost, kernel_cost};
-use nim_ir::{Body, Context, Diagnostic, Expr, Loc, Module, OpId, Type};
+use nim_ir::{Body, Context, Diagnostic, Expr, Loc, Module, OpId, Type, TypeData};
 use nim_llvm::{CompileError, KernelSource, link::ObjectFile};
 use nim_loops::{TileKind, TileView};
 use nim_loops_passes::schedule::choice::Choice;
@@ -118,9 +118,9 @@ fn products(ctx: &Context, body: &Body) -> Products {
         Some(TileView::Dot { kind: TileKind::Bf16, .. }) => Products::Bf16Tiles,
         Some(TileView::Dot { .. }) => Products::ByteTiles,
         _ if !body.is(ctx, op, "loops.dot") => Products::Single,
-        _ => match ctx.dtype_of(body.ty(body.result(op))) {
-            Some(dtype) if dtype.is_float() => Products::Bf16,
-            _ => Products::Bytes,
+        _ => match ctx.type_data(body.ty(body.result(op))) {
+            TypeData::Integer { .. } => Products::Bytes,
+            _ => Products::Bf16,
         },
     };
     body.walk().into_iter().map(of).max().unwrap_or_default()

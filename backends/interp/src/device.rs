@@ -107,14 +107,18 @@ impl InterpreterDevice {
     fn run(&self, call: &KernelCall<'_>) -> Result<(), String> {
         let kernel = self.kernel(call.source)?;
         let Kernel { ctx, module, op } = &*kernel;
+        let mut taken = 0;
         let mut buffer = |number: usize, dtype, dims: &[usize]| {
             let at = call.buffers.get(number).ok_or("there is no such buffer")?;
+            taken = number + 1;
             self.read(*at, dtype, dims)
         };
         let results = exec::run_kernel(ctx, module, *op, call.symbols, &mut buffer);
         let results = results.map_err(|error| format!("{}: {}", error.code, error.message))?;
-        let outs = call.buffers.len().saturating_sub(results.len());
-        call.buffers[outs..].iter().zip(&results).try_for_each(|(&at, tensor)| self.write(at, tensor))
+        if taken != call.buffers.len() {
+            return Err(format!("it takes {taken} buffers, {} are given", call.buffers.len()));
+        }
+        call.buffers[taken - results.len()..].iter().zip(&results).try_for_each(|(&at, tensor)| self.write(at, tensor))
     }
 }
 
@@ -163,4 +167,57 @@ impl Device for InterpreterDevice {
         self.run(call)
     }
     fn wait(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOUBLE: &str = r#"
+loops.kernel @double(%x: memref<[K]xf32>, %y: memref<[K]xf32>) attributes {outputs = 1, symbols = ["K"]} {
+  loops.for $0 = 0 to K vector {
+    %v = loops.load %x[$0] : memref<[K]xf32>
+    %w = arith.addf %v, %v : f32
+    loops.store %w, %y[$0] : memref<[K]xf32>
+    loops.yield
+  }
+  loops.yield
+}"#;
+
+    unsafe extern "C" fn no_code(_: *const *mut std::ffi::c_void, _: *const i64, _: i64, _: i64) {
+        panic!("the interpreter calls no machine code");
+    }
+
+    fn call<'a>(source: &'a str, buffers: &'a [Address], symbols: &'a [i64]) -> KernelCall<'a> {
+        KernelCall { name: "double", code: no_code, source, buffers, symbols, iterations: 3 }
+    }
+
+    #[test]
+    fn kernels_run_by_their_text_in_memory_of_their_own() {
+        let device = InterpreterDevice::default();
+        let (x, y) = (device.allocate(12).unwrap(), device.allocate(12).unwrap());
+        let (from, mut to) = ([1f32, 2.0, 3.5], [0f32; 3]);
+        // SAFETY: both sides have 12 bytes.
+        unsafe { device.copy_in(from.as_ptr().cast(), x, 12) };
+        assert_eq!(device.run(&call(DOUBLE, &[x, y], &[3])), Ok(()));
+        // SAFETY: as above.
+        unsafe { device.copy_out(y, to.as_mut_ptr().cast(), 12) };
+        assert_eq!(to, [2.0, 4.0, 7.0]);
+
+        let refused = |call: KernelCall<'_>, expected: &str| {
+            let why = device.run(&call).unwrap_err();
+            assert!(why.contains(expected), "{why}");
+        };
+        refused(call(DOUBLE, &[x, y], &[4]), "16 bytes at 0x1a1a000000000000 are not the device's");
+        refused(call(DOUBLE, &[x, y], &[-1]), "has no size here");
+        refused(call(DOUBLE, &[x, y], &[]), "takes 1 symbols, 0 are given");
+        refused(call(DOUBLE, &[x], &[3]), "there is no such buffer");
+        refused(call(DOUBLE, &[x, y, y], &[3]), "it takes 2 buffers, 3 are given");
+        refused(call("", &[x, y], &[3]), "the program has no IR of it");
+        refused(call("loops.kernel @k(", &[x, y], &[3]), "its IR cannot be read: N0");
+        // SAFETY: it was got with so many bytes.
+        unsafe { device.free(x, 12) };
+        refused(call(DOUBLE, &[x, y], &[3]), "are not the device's");
+        assert_ne!(device.allocate(12), Some(x));
+    }
 }
