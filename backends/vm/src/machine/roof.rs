@@ -113,6 +113,12 @@ fn together(threads: usize, work: &(dyn Fn(usize) -> f64 + Sync)) -> f64 {
     })
 }
 
+/// For tests: as much of what is measured as they want.
+#[doc(hidden)]
+pub fn multiply(of: Products, steps: usize) -> f64 {
+    multiply_adds(of, steps)
+}
+
 /// Runs `steps` steps of independent sums of products; the operations of one step. What the processor has no instruction for, it does with
 /// those of the other kinds.
 fn multiply_adds(of: Products, steps: usize) -> f64 {

@@ -294,13 +294,7 @@ fn walk(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, rule: R
             Err(why) => Err(why),
         }),
         WINOGRAD => winograd::emit(points, nest, env),
-        ROWS => {
-            env.taken = Some(Choice::Rows);
-            rows::emit(points, nest, env, &fixed)
-        }
-        _ => {
-            env.taken = Some(Choice::Vectors);
-            elementwise::emit(points, nest, env, &fixed)
-        }
+        ROWS => rows::emit(points, nest, env, &fixed),
+        _ => elementwise::emit(points, nest, env, &fixed),
     }
 }
