@@ -31,6 +31,9 @@ pub fn run(ctx: &Context, module: &Module, name: &str, inputs: &[Value]) -> Resu
     Interpreter { ctx, module, depth: 0 }.call(op, inputs, &FxHashMap::default())
 }
 
+/// Reads the buffer of a kernel's argument: of this number, element type and dimensions.
+pub type ReadBuffer<'a> = dyn FnMut(usize, DType, &[usize]) -> Result<Tensor, String> + 'a;
+
 /// Runs a `loops.kernel` of a module by itself. `symbols` are its symbols in order; `buffer` says what is in the buffer of an argument
 /// now, by its number, element type and dimensions. Gives back what is in those that it writes, the last ones, afterwards.
 ///
@@ -41,7 +44,7 @@ pub fn run_kernel(
     module: &Module,
     kernel: OpId,
     symbols: &[i64],
-    buffer: &mut dyn FnMut(usize, DType, &[usize]) -> Result<Tensor, String>,
+    buffer: &mut ReadBuffer<'_>,
 ) -> Result<Vec<Tensor>, Diagnostic> {
     let fail = |message: String| Diagnostic::error("N0765", module.body.loc(kernel), message);
     let view = KernelView::new(ctx, &module.body, kernel).zip(module.body.nested(kernel));
