@@ -21,6 +21,7 @@ pub fn register(registry: &mut Registry, measure: Option<Measure>) {
             // how sums and products are rounded is a matter of code generation
             ..target
         };
+        let weights = o.parsed("weights-mib", 0.0)? * MIB;
         let second = &mut target.machine.caches[1];
         second.bytes = o.parsed("l2-kib", second.bytes / 1024.0)? * 1024.0;
         Ok(ToLoops(
@@ -34,7 +35,7 @@ pub fn register(registry: &mut Registry, measure: Option<Measure>) {
                     "" => None,
                     text => Some(text.parse().map_err(|message| OptionError { name: "dataflow".into(), message })?),
                 },
-                weights: Weights::default(),
+                weights: Weights { all: weights, windows: weights },
             },
             name,
         ))
@@ -66,6 +67,7 @@ fn target(o: &mut nim_pass::Options) -> Result<(String, TargetInfo), OptionError
     Ok((name, target))
 }
 
+const MIB: f64 = 1024.0 * 1024.0;
 /// The option of that name.
 pub(crate) const TARGET: &str =
     "the machine that estimates are for: a level or a CPU as `nim-compile --target` takes them, but the host";
@@ -104,6 +106,11 @@ impl Pass for ToLoops {
                 target.byte_tiles,
             ),
             PassOption::new("l2-kib", "second-level cache of a core in KiB", target.machine.second().bytes / 1024.0),
+            PassOption::new(
+                "weights-mib",
+                "MiB of constants of convolutions that the whole program reads; 0: a kernel's own only",
+                self.0.weights.all / MIB,
+            ),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
             PassOption::new(
                 "tolerance",

@@ -204,7 +204,7 @@ impl Search<'_, '_> {
             total += weight * all / count as f64;
         }
         total *= self.extents(batch) * row_size;
-        total = nim_machine::overlapped(total, self.streams(rows, columns, batch, vectors));
+        total = nim_machine::overlapped(total, self.streams(rows, columns, batch, vectors, false));
         // Code for the other sizes of tiles.
         let written = |rows: i64| {
             let vectors = rows * columns.tile / self.lanes;

@@ -31,8 +31,17 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Cycles in which the vectors of all tiles come from beyond the second-level cache, in the order that is wanted or best.
-    pub(super) fn streams(&self, rows: &Group, columns: &Group, batch: &[usize], vectors: &[usize]) -> f64 {
+    /// Cycles in which what all tiles read comes from beyond the second-level cache, in the order that is wanted or best. What rows of no
+    /// constant take that are read again is counted only where `rows_count`: an element of them that serves several vectors is awaited
+    /// by none.
+    pub(super) fn streams(
+        &self,
+        rows: &Group,
+        columns: &Group,
+        batch: &[usize],
+        vectors: &[usize],
+        rows_count: bool,
+    ) -> f64 {
         let (units, batch) = self.units(rows, batch, vectors);
         let order = match self.wanted {
             Some(wanted) => Order { block: wanted.block, outside: wanted.outside },
@@ -43,28 +52,45 @@ impl Search<'_, '_> {
             false => self.env.estimate(units.size, ASSUMED),
         };
         let blocks = if order.block > 0 { (steps / order.block as f64).ceil() } else { 1.0 };
-        let passes = if order.outside { 1.0 } else { blocks };
-        let machine = &self.env.options.target.machine;
-        let walks = |read: usize, dims: &[usize]| dims.iter().any(|&k| self.reads[read].uses[k]);
-        let streamed = vectors.iter().filter(|&&r| !walks(r, &rows.dims) && !walks(r, &units.dims));
-        streamed
-            .map(|&r| {
-                let again: f64 = batch.iter().filter(|&&k| !self.reads[r].uses[k]).map(|&k| self.extent(k)).product();
-                let (bytes, times) = (self.bytes_of(r), passes * again);
-                match self.env.constant_arg(self.points, r) {
-                    Some(_) => self.env.weights_time(bytes, times, 1.0),
-                    None => bytes * times / machine.rate_of(bytes),
+        let column_tiles = (self.env.estimate(columns.size, ASSUMED) / columns.tile as f64).ceil();
+        let of_read = |r: usize| {
+            let walks = |dims: &[usize]| dims.iter().any(|&k| self.reads[r].uses[k]);
+            let again: f64 = batch.iter().filter(|&&k| !self.reads[r].uses[k]).map(|&k| self.extent(k)).product();
+            let bytes = self.bytes_of(r, ASSUMED) * again;
+            let rate = self.rate_of(r);
+            // A block's rows stay in the second-level cache for all columns, vectors do not from one block to the next.
+            let passes = match (walks(&rows.dims) || walks(&units.dims), walks(&columns.dims), order.outside) {
+                (false, true, false) => blocks,
+                (true, false, true) => column_tiles,
+                _ => 1.0,
+            };
+            match self.env.constant_arg(self.points, r) {
+                Some(_) => self.env.weights_time(bytes, passes, 1.0),
+                // Rows that were just written are read once in any order.
+                None if walks(&rows.dims) || walks(&units.dims) => {
+                    if rows_count {
+                        bytes * (passes - 1.0) / rate
+                    } else {
+                        0.0
+                    }
                 }
-            })
-            .sum()
+                None => bytes * passes / rate,
+            }
+        };
+        (0..self.reads.len()).map(of_read).sum()
     }
 
-    /// Bytes of the container that a read reads.
-    fn bytes_of(&self, read: usize) -> f64 {
+    /// Bytes of the container that a read reads, where dimensions of unknown size count as so many.
+    fn bytes_of(&self, read: usize, assumed: i64) -> f64 {
         let ty = self.points.source.ty(self.points.map.view.reads[read].value);
         let dims = self.points.ctx.dim_exprs(ty).unwrap_or_default();
-        let all: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
+        let all: f64 = dims.iter().map(|&d| self.env.estimate(d, assumed)).product();
         all * f64::from(element_bits(self.points)) / 8.0
+    }
+
+    /// Bytes a cycle at which a read's container is read again. A batch of unknown size is taken to be one.
+    fn rate_of(&self, read: usize) -> f64 {
+        self.env.options.target.machine.rate_of(self.bytes_of(read, 1))
     }
 
     /// How many tiles of rows, or units, are walked before the columns move on: as many as the second-level cache holds, but few
@@ -72,18 +98,23 @@ impl Search<'_, '_> {
     /// on nevertheless, since reading all rows again costs less than reading all vectors again.
     pub(super) fn order(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> Order {
         let (mut bytes, mut vectors) = (0.0f64, 0.0f64);
+        let (mut rows_rate, mut vectors_rate) = (f64::INFINITY, f64::INFINITY);
         for (r, access) in self.reads.iter().enumerate() {
             let used =
                 |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
             let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
-            let all = self.bytes_of(r) / used(batch);
+            let all = self.bytes_of(r, ASSUMED) / used(batch);
             if !walks(rows) && !walks(units) {
-                vectors += if walks(columns) { all } else { 0.0 };
+                if walks(columns) {
+                    vectors += all;
+                    vectors_rate = vectors_rate.min(self.rate_of(r));
+                }
                 continue;
             }
             // Of a unit where there are units, else of a row.
             let steps = if units.dims.is_empty() { self.env.estimate(rows.size, ASSUMED) } else { used(&units.dims) };
             bytes += all / steps;
+            rows_rate = rows_rate.min(self.rate_of(r));
         }
         let (steps, bytes) = match units.dims.is_empty() {
             true => ((self.env.estimate(rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
@@ -103,9 +134,11 @@ impl Search<'_, '_> {
             return Order { block: 0, outside: false };
         }
         let (all_rows, all_vectors) = (bytes * steps, vectors * blocks);
+        // Less where rows are nearer than vectors.
+        let again = ROWS_AGAIN * if vectors > 0.0 { (vectors_rate / rows_rate).min(1.0) } else { 1.0 };
         Order {
             block: (steps / blocks).ceil() as i64,
-            outside: blocks > 1.0 && all_rows * column_tiles * ROWS_AGAIN + vectors < all_vectors + all_rows,
+            outside: blocks > 1.0 && all_rows * column_tiles * again + vectors < all_vectors + all_rows,
         }
     }
 }

@@ -276,7 +276,7 @@ impl Search<'_, '_> {
         let (tiles, rest) = ((whole / rows.tile as f64).floor(), whole % rows.tile as f64);
         let strip = tiles * tile_cost(rows.tile as f64) + if rest > 0.0 { tile_cost(rest) } else { 0.0 };
         let mut total = self.extents(batch) * column_tiles * strip + tiles::CONFIGURED;
-        total = nim_machine::overlapped(total, self.streams(rows, columns, batch, &[registers.words.packed]));
+        total = nim_machine::overlapped(total, self.streams(rows, columns, batch, &[registers.words.packed], true));
         let (words, dot) = (registers.words, registers.words.dot);
         let elements = |read: usize| -> f64 {
             let access = &self.reads[read];
