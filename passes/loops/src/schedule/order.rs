@@ -80,12 +80,18 @@ impl Search<'_, '_> {
         (0..self.reads.len()).map(of_read).sum()
     }
 
-    /// Bytes of the container that a read reads, where dimensions of unknown size count as so many.
-    fn bytes_of(&self, read: usize, assumed: i64) -> f64 {
+    /// Elements of the container that a read reads, where dimensions of unknown size count as so many.
+    fn elements_of(&self, read: usize, assumed: i64) -> f64 {
         let ty = self.points.source.ty(self.points.map.view.reads[read].value);
         let dims = self.points.ctx.dim_exprs(ty).unwrap_or_default();
-        let all: f64 = dims.iter().map(|&d| self.env.estimate(d, assumed)).product();
-        all * f64::from(element_bits(self.points)) / 8.0
+        dims.iter().map(|&d| self.env.estimate(d, assumed)).product()
+    }
+
+    /// Its bytes.
+    fn bytes_of(&self, read: usize, assumed: i64) -> f64 {
+        let ty = self.points.source.ty(self.points.map.view.reads[read].value);
+        let bits = self.points.ctx.dtype_of(ty).map_or(element_bits(self.points), |dtype| dtype.bits() as u32);
+        self.elements_of(read, assumed) * f64::from(bits) / 8.0
     }
 
     /// Bytes a cycle at which a read's container is read again. A batch of unknown size is taken to be one.
@@ -103,7 +109,7 @@ impl Search<'_, '_> {
             let used =
                 |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
             let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
-            let all = self.bytes_of(r, ASSUMED) / used(batch);
+            let all = self.elements_of(r, ASSUMED) / used(batch) * f64::from(element_bits(self.points)) / 8.0;
             if !walks(rows) && !walks(units) {
                 if walks(columns) {
                     vectors += all;
