@@ -195,7 +195,7 @@ fn dataflows(points: &Points<'_>, env: &Env<'_>, most: usize) -> Vec<Scored> {
     let Ok(contraction) = Contraction::new(points, env) else { return vec![] };
     let operations = count::operations(points, &contraction, env.options.target.fma);
     let registers = i64::from(env.options.target.vector_registers);
-    let ranked = count::rank(points.ctx, &contraction, registers, operations, &count::Hierarchy::default());
+    let ranked = count::rank(points.ctx, &contraction, registers, operations, &env.options.target);
     let mut out: Vec<Scored> = vec![];
     for anchor in super::explore::Anchor::ALL {
         let own = ranked.iter().filter(|c| c.dataflow.anchor == anchor).take(most.div_ceil(3));
