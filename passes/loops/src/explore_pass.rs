@@ -3,8 +3,8 @@
 use crate::lower::Options;
 use crate::schedule::candidates::each_map;
 use crate::schedule::choice;
-use crate::schedule::explore::Contraction;
-use crate::schedule::explore::count::{self, Counts, Hierarchy, short};
+use crate::schedule::explore::count::{Counts, Hierarchy, short};
+use crate::schedule::explore::ranked;
 use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity};
 use nim_pass::{Pass, PassContext, PassOption, PassReport};
 use std::fmt::Write as _;
@@ -52,14 +52,9 @@ pub fn explore_kernel(
     options: &Options,
     memory: &Hierarchy,
 ) -> Result<Vec<(Loc, Explored)>, Diagnostic> {
-    let registers = i64::from(options.target.vector_registers);
     let mut out = vec![];
     each_map(ctx, &module.body, kernel, options, &mut |points, env| {
-        let found = Contraction::new(points, env).map_err(|why| why.0).map(|c| {
-            let operations = count::operations(points, &c, options.target.fma);
-            count::rank(ctx, &c, registers, operations, memory)
-        });
-        out.push((points.map.loc, found));
+        out.push((points.map.loc, ranked(points, env, memory).map_err(|why| why.0)));
     })?;
     Ok(out)
 }
@@ -160,6 +155,7 @@ impl Pass for ExploreDataflow {
             PassOption::new("measure", "how many points of a table are measured on this machine", self.measured),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
+            PassOption::new("tile-registers", crate::register::TILES, target.byte_tiles),
         ]
     }
     fn needs(&self) -> &'static [&'static str] {

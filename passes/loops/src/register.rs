@@ -36,9 +36,12 @@ pub fn register(registry: &mut Registry, measure: Option<Measure>) {
     });
     registry.module_pass(move |o| {
         let target = TargetInfo::default();
+        let tiles = o.bool("tile-registers", target.byte_tiles)?;
         let target = TargetInfo {
             vector_bits: o.parsed("vector-bits", target.vector_bits)?,
             vector_registers: o.parsed("vector-registers", target.vector_registers)?,
+            byte_tiles: tiles,
+            bf16_tiles: tiles,
             ..target
         };
         Ok(ExploreDataflow {
@@ -52,6 +55,8 @@ pub fn register(registry: &mut Registry, measure: Option<Measure>) {
     });
 }
 
+/// The option of that name.
+pub(crate) const TILES: &str = "whether there are tile registers (AMX) for bytes and bf16";
 /// What may be asked for.
 const SCHEDULES: [&str; 4] = ["auto", "naive", "winograd", "tile-registers"];
 
@@ -80,11 +85,7 @@ impl Pass for ToLoops {
             PassOption::new("dataflow", "how contractions are walked, where this has a meaning for them", dataflow),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
-            PassOption::new(
-                "tile-registers",
-                "whether there are tile registers (AMX) for bytes and bf16",
-                target.byte_tiles,
-            ),
+            PassOption::new("tile-registers", TILES, target.byte_tiles),
             PassOption::new("l2-kib", "second-level cache of a core in KiB", target.l2_kib),
             PassOption::new("reassociate", "whether sums of floats may be taken in another order", target.reassociate),
             PassOption::new(

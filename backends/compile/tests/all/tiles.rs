@@ -10,7 +10,7 @@ use nim_text::render_all;
 use nim_vm::Session;
 
 /// What two factors may be.
-const KINDS: [(DType, DType); 5] = [
+pub const KINDS: [(DType, DType); 5] = [
     (DType::U8, DType::I8),
     (DType::I8, DType::U8),
     (DType::I8, DType::I8),
@@ -131,10 +131,16 @@ fn size(rng: &mut Rng, most: usize) -> usize {
     if rng.below(2) == 0 && near <= most { near } else { 1 + rng.below(most) }
 }
 
-/// Rows, columns and reductions of all sizes, known and not, in batches, of all kinds of numbers; one factor constant or none.
-#[test]
-fn matrices() {
-    for seed in 0..15 {
+/// A program, what it is run on, and how many products one sum has.
+pub struct Program {
+    pub text: String,
+    pub inputs: Vec<Value>,
+    pub terms: usize,
+}
+
+impl Program {
+    /// Rows, columns and reductions of all sizes, known and not, in batches, of all kinds of numbers; one factor constant or none.
+    pub fn matrices(seed: u64) -> Program {
         let mut rng = Rng::new(seed);
         let (a, b) = KINDS[seed as usize % KINDS.len()];
         let (m, k, n) = (size(&mut rng, 70), 2 + size(&mut rng, 150), 1 + size(&mut rng, 70));
@@ -161,14 +167,11 @@ fn matrices() {
         );
         let mut inputs: Vec<Value> = vec![x.into()];
         inputs.extend((!fixed).then(|| w.into()));
-        check(&text, &inputs, k, Precision::F32, 0.0);
+        Program { text, inputs, terms: k }
     }
-}
 
-/// Convolutions with strides, dilations, groups and borders, images and weights in different orders, an epilogue.
-#[test]
-fn convolutions() {
-    for seed in 0..15 {
+    /// Convolutions with strides, dilations, groups and borders, images and weights in different orders, an epilogue.
+    pub fn convolution(seed: u64) -> Program {
         let mut rng = Rng::new(1000 + seed);
         let (a, b) = KINDS[seed as usize % KINDS.len()];
         let groups = [1, 1, 2][rng.below(3)];
@@ -204,7 +207,21 @@ fn convolutions() {
                return %y : {result}\n}}\n",
             constant("w", &weights)
         );
-        check(&text, &[image.into()], c * r * s, Precision::F32, 0.0);
+        Program { text, inputs: vec![image.into()], terms: c * r * s }
+    }
+}
+
+#[test]
+fn matrices() {
+    for Program { text, inputs, terms } in (0..15).map(Program::matrices) {
+        check(&text, &inputs, terms, Precision::F32, 0.0);
+    }
+}
+
+#[test]
+fn convolutions() {
+    for Program { text, inputs, terms } in (0..15).map(Program::convolution) {
+        check(&text, &inputs, terms, Precision::F32, 0.0);
     }
 }
 
