@@ -2,11 +2,12 @@
 //! a few of each case as machine code, [emulated](crate::emulator) where this machine has no tile registers. `NIM_RANDOM=100` tries so
 //! many cases of each kind, `NIM_RANDOM_FIRST=7` begins at another one.
 
-use crate::tiles::{KINDS, Program};
+use crate::tiles::{self, KINDS, Program, name, product};
 use crate::{dataflows, emulator, parse, random::rng::Rng};
-use nim_compiler::{Level, Options, compile, lower};
+use nim_compiler::{Level, Options, compile, lower, target_info};
 use nim_ir::{Context, Module};
-use nim_loops_passes::{Dataflow, schedule::explore::Anchor};
+use nim_loops_passes::Dataflow;
+use nim_loops_passes::schedule::{candidates, choice::Choice, explore::Anchor};
 use nim_tensor::{Tensor, Value};
 use nim_text::render_all;
 use nim_vm::Session;
@@ -99,4 +100,51 @@ fn products() {
 #[test]
 fn convolutions() {
     all(Program::convolution);
+}
+
+/// Products of which no size is known before the program runs.
+fn unknown(seed: u64) -> Program {
+    let mut rng = Rng::new(seed);
+    let (a, b) = KINDS[seed as usize % KINDS.len()];
+    let (body, sum, zero) = product(a, b);
+    let (m, n, k) = (1 + rng.below(70), 1 + rng.below(100), 1 + rng.below(200));
+    let (x, w) = (tiles::numbers(&mut rng, &[m, k], a), tiles::numbers(&mut rng, &[k, n], b));
+    let (a, b) = (name(a), name(b));
+    let text = format!(
+        "func.func @main(%x: tensor<[M]x[K]x{a}>, %w: tensor<[K]x[N]x{b}>) -> tensor<[M]x[N]x{sum}> {{\n  \
+           %y = dataflow.map [$0 < M, $1 < N, $2 < K] reads(%p = %x[$0, $2], %q = %w[$2, $1]) \
+             writes([$0, $1] add init {zero} : {sum}) {{\n{body}  }} : tensor<[M]x[N]x{sum}>\n  \
+           return %y : tensor<[M]x[N]x{sum}>\n}}\n"
+    );
+    Program { text, inputs: vec![x.into(), w.into()], terms: k }
+}
+
+#[test]
+fn products_of_unknown_size() {
+    all(unknown);
+}
+
+/// What tuning measures on a machine with tile registers: the best of each anchor, in vectors and in tiles. None of it needs the machine.
+#[test]
+fn tuning_tries_each_anchor() {
+    let options = Options {
+        threads: 1,
+        target: nim_llvm::Target::parse(emulator::TARGETS[0]).expect("a target"),
+        ..Options::default()
+    };
+    let (ctx, mut module) = parse(&Program::matrices(20_000).text);
+    lower(&ctx, &mut module, &options, Level::Dataflow).expect("lowers");
+    let settings = nim_loops_passes::Options { target: target_info(&options), ..Default::default() };
+    let kernel = module.ops().find(|&op| module.body.is(&ctx, op, "dataflow.kernel")).expect("a kernel");
+    let maps = candidates::of_kernel(&ctx, &module.body, kernel, &settings, 8).expect("has schedules");
+    let dataflow = |scored: &candidates::Scored| match scored.choice {
+        Choice::Dataflow(point) => Some((point.anchor, point.tiles)),
+        _ => None,
+    };
+    let found: Vec<_> = maps.iter().flat_map(|map| map.all.iter().filter_map(dataflow)).collect();
+    for anchor in Anchor::ALL {
+        for tiles in [false, true] {
+            assert!(found.contains(&(anchor, tiles)), "{anchor:?} {tiles} {found:?}");
+        }
+    }
 }

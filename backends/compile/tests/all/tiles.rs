@@ -18,7 +18,7 @@ pub const KINDS: [(DType, DType); 5] = [
     (DType::BF16, DType::BF16),
 ];
 
-fn name(dtype: DType) -> &'static str {
+pub fn name(dtype: DType) -> &'static str {
     match dtype {
         DType::U8 => "ui8",
         DType::I8 => "i8",
@@ -27,7 +27,7 @@ fn name(dtype: DType) -> &'static str {
 }
 
 /// Numbers of both signs; bytes are often the extreme ones.
-fn numbers(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {
+pub fn numbers(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {
     let count = dims.iter().product::<usize>();
     if dtype == DType::BF16 {
         // The upper half of an f32 between 1/4 and 4.
@@ -57,7 +57,7 @@ fn constant(name: &str, t: &Tensor) -> String {
 }
 
 /// The body that multiplies two factors of such types, and the type and first value of the sum.
-fn product(a: DType, b: DType) -> (String, &'static str, &'static str) {
+pub fn product(a: DType, b: DType) -> (String, &'static str, &'static str) {
     let widen = |v: &str, w: &str, dtype: DType| match dtype {
         DType::U8 => format!("    {w} = arith.extui {v} : i8 to i32\n"),
         DType::I8 => format!("    {w} = arith.extsi {v} : i8 to i32\n"),
