@@ -19,6 +19,8 @@
 //! `q = y + floor(d*r/s)`, for which all `r` read inputs `s*q ..`, so that results around `q` are added to where they lie. With
 //! `slide` the columns go outermost instead; the window's results are then held, and move along.
 //!
+//! Tile registers have the same walks, whose elements are matrices: [`tiles`].
+//!
 //! Vectors run along the *columns*, a dimension of the results that the input does not depend on (in depthwise convolutions one
 //! that it does), so results need no sum across lanes and are the same as under any other schedule.
 
