@@ -113,7 +113,7 @@ impl Case {
     fn space(self, options: &Options) -> Result<Vec<Counts>, Failed> {
         let (ctx, module, kernel) = self.kernel(options)?;
         let settings = nim_loops_passes::Options { target: target_info(options), ..Default::default() };
-        let maps = explore_kernel(&ctx, &module, kernel, &settings, &Default::default());
+        let maps = explore_kernel(&ctx, &module, kernel, &settings);
         let maps = maps.map_err(|d| render_all(&ctx, &[d], &Default::default()))?;
         Ok(maps.into_iter().flat_map(|(_, found)| found.unwrap_or_default()).collect())
     }

@@ -6,7 +6,7 @@ use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
 use nim_llvm::{CompileError, KernelSource, link::ObjectFile};
 use nim_loops_passes::schedule::choice::Choice;
 use nim_loops_passes::{
-    LoopsKernel, Options, Packing, TargetInfo, function_name, loops_to_mlir_text, lower_kernel_to_loops,
+    LoopsKernel, Options, Packing, TargetInfo, Weights, function_name, loops_to_mlir_text, lower_kernel_to_loops,
 };
 use nim_vm::code_image::CodeImage;
 
@@ -33,37 +33,24 @@ pub struct KernelInfo {
 
 /// What schedules and code generation look at: the facts of the machine, and what may be done to sums.
 pub fn target_info(options: &crate::Options) -> TargetInfo {
-    let target = &options.target;
-    let default = TargetInfo::default();
-    TargetInfo {
-        vector_bits: target.vector_bits(),
-        vector_registers: target.vector_registers(),
-        vector_rate: target.vector_rate(),
-        l2_kib: target.l2_kib(),
-        fma: target.has("fma"),
-        byte_products: match () {
-            () if target.has("avx512vnni") && target.has("avx512vl") => 512,
-            () if target.has("avxvnni") => 256,
-            () => 0,
-        },
-        // Rounds as it likes: not in strict mode.
-        bf16_products: match () {
-            () if options.strict => 0,
-            () if target.has("avx512bf16") && target.has("avx512vl") => 512,
-            () => 0,
-        },
-        byte_tiles: target.has("amx-tile") && target.has("amx-int8"),
-        bf16_tiles: target.has("amx-tile") && target.has("amx-bf16") && !options.strict,
-        bf16_rounding: options.precision == crate::Precision::Bf16 && !options.strict && target.has("avx512bf16"),
-        scales: target.has("avx512f"),
-        pair_products: match () {
-            () if target.has("avx512bw") => 512,
-            () if target.has("avx2") => 256,
-            () => 128,
-        },
-        contract: default.contract && !options.strict,
-        reassociate: default.reassociate && !options.strict,
+    TargetInfo::of(options.target.facts(), options.strict, options.precision == crate::Precision::Bf16)
+}
+
+/// Bytes of the constants of a program, as far as their sizes are known.
+pub(crate) fn weights(ctx: &Context, module: &Module) -> Weights {
+    let mut weights = Weights::default();
+    for function in module.ops().filter_map(|op| module.body.nested(op)) {
+        for op in function.walk().into_iter().filter(|&op| function.is(ctx, op, "graph.constant")) {
+            let ty = function.ty(function.result(op));
+            let Some(dims) = ctx.static_dims(ty) else { continue };
+            let count: f64 = dims.iter().map(|&d| d.max(0) as f64).product();
+            let bytes = count * ctx.dtype_of(ty).map_or(0, nim_tensor::DType::size) as f64;
+            weights.all += bytes;
+            // Channels of both sides and a window.
+            weights.windows += if dims.iter().filter(|&&d| d > 1).count() > 2 { bytes } else { 0.0 };
+        }
     }
+    weights
 }
 
 /// Replaces every `dataflow.kernel` of a module by its `loops.kernel`.

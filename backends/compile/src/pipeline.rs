@@ -1,6 +1,6 @@
 //! The stages in order.
 
-use crate::kernels::{code_error, compile_kernels, kernel_texts, kernels_to_loops, target_info};
+use crate::kernels::{code_error, compile_kernels, kernel_texts, kernels_to_loops, target_info, weights};
 use crate::pack::pack_constants;
 use crate::tune::{self, Tuning};
 use crate::{KernelInfo, ObjectCache, emit_program};
@@ -14,6 +14,7 @@ use nim_graph_passes::simplify::{SimplifyOptions, simplify_body};
 use nim_ir::{Body, Context, Diagnostic, DialectDef, Module, verifier::verify_module};
 use nim_llvm::module::OptLevel;
 use nim_llvm::{Dump, KernelSource, Target};
+use nim_loops_passes::Weights;
 use nim_tensor::Value;
 use nim_vm::ProgramBuilder;
 use std::fmt::Write;
@@ -320,7 +321,7 @@ impl<'a> Run<'a> {
         if self.options.fuse && !self.options.naive {
             self.stage("dataflow-fuse-blocks", module, |run, module| {
                 let options = nim_dataflow_passes::BlockOptions {
-                    l2_kib: target_info(run.options).l2_kib,
+                    l2_kib: (run.options.target.machine().second().bytes / 1024.0) as u32,
                     reciprocals: !run.options.strict,
                 };
                 nim_dataflow_passes::fuse_blocks(ctx, module, options);
@@ -333,14 +334,16 @@ impl<'a> Run<'a> {
         })?;
         if let Some(tuning) = self.options.tuning.clone() {
             self.stage("choose schedules", module, |run, module| {
-                tune::choose(ctx, module, run.options, &loops_options(run.options), &tuning)
+                let loops = loops_options(run.options, weights(ctx, module));
+                tune::choose(ctx, module, run.options, &loops, &tuning)
             })?;
         }
         if level == Level::Dataflow {
             return Ok(());
         }
         self.stage("dataflow-to-loops", module, |run, module| {
-            run.kernels = kernels_to_loops(ctx, module, &loops_options(run.options))?;
+            let loops = loops_options(run.options, weights(ctx, module));
+            run.kernels = kernels_to_loops(ctx, module, &loops)?;
             if let Some(tuning) = &run.options.tuning {
                 tune::lowered(tuning, &run.kernels);
             }
@@ -379,12 +382,13 @@ impl<'a> Run<'a> {
 }
 
 /// What kernels are lowered to loops under.
-pub(crate) fn loops_options(options: &Options) -> nim_loops_passes::Options {
+pub(crate) fn loops_options(options: &Options, weights: Weights) -> nim_loops_passes::Options {
     nim_loops_passes::Options {
         tiles: options.tiles,
         naive: options.naive,
         winograd: false,
         dataflow: options.dataflow,
+        weights,
         target: target_info(options),
         tolerance: if options.strict { 0.0 } else { options.tolerance },
     }

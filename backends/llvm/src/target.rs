@@ -2,75 +2,32 @@
 
 use crate::error::CompileError;
 use inkwell::targets::TargetMachine;
+use nim_machine::Machine;
 use nim_vm::code_image::cpu;
 use std::fmt;
 
-const LEVEL_1: &[&str] = &["sse", "sse2"];
-const LEVEL_2: &[&str] = &["cx16", "popcnt", "sse3", "ssse3", "sse4.1", "sse4.2"];
-const LEVEL_3: &[&str] = &["avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"];
-const LEVEL_4: &[&str] = &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"];
-
-/// An x86-64 machine: one of the architecture levels of the x86-64 psABI, with extra features if wanted, or the
+/// An x86-64 machine: one of the architecture levels of the x86-64 psABI or a CPU, with extra features if wanted, or the
 /// machine that we run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    name: String,
-    /// LLVM's `target-cpu`.
-    cpu: String,
-    /// LLVM's `target-features`: what `cpu` does not say already.
+    facts: nim_machine::Target,
+    /// LLVM's `target-features`: what its `target-cpu` does not say already.
     llvm_features: String,
-    /// What code for this target may use, of the features the loader can check.
-    features: Vec<String>,
-    /// Second-level cache of a core, in KiB.
-    l2_kib: u32,
 }
 
 impl Target {
-    /// Reads `host`, or a level (`x86-64`, `x86-64-v2`, `x86-64-v3`, `x86-64-v4`), or a level with features in LLVM's
-    /// spelling added: `x86-64-v3+avxvnni`.
+    /// Reads `host`, or a level (`x86-64`, `x86-64-v2`, `x86-64-v3`, `x86-64-v4`), or a CPU's name in LLVM's spelling
+    /// (`sapphirerapids`), or one of these with features in LLVM's spelling added: `x86-64-v3+avxvnni`.
     ///
     /// # Errors
-    /// Unknown level or feature; the message lists those there are.
+    /// Unknown name or feature; the message lists those there are.
     pub fn parse(name: &str) -> Result<Self, CompileError> {
         if name == "host" || name == "native" {
             return Ok(Self::host());
         }
-        let mut parts = name.split('+');
-        let level = parts.next().unwrap_or_default();
-        let groups: &[&[&str]] = match level {
-            "x86-64" | "x86-64-v1" => &[LEVEL_1],
-            "x86-64-v2" => &[LEVEL_1, LEVEL_2],
-            "x86-64-v3" => &[LEVEL_1, LEVEL_2, LEVEL_3],
-            "x86-64-v4" => &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4],
-            _ => {
-                return Err(CompileError::Target(format!(
-                    "unknown target `{name}`: expected host, x86-64, x86-64-v2, x86-64-v3 or x86-64-v4, \
-                     with features added as in x86-64-v3+avxvnni"
-                )));
-            }
-        };
-        let mut features: Vec<String> = groups.iter().flat_map(|g| g.iter().map(|f| (*f).to_owned())).collect();
-        let mut extra = Vec::new();
-        for feature in parts {
-            if !cpu::FEATURES.contains(&feature) {
-                return Err(CompileError::Target(format!(
-                    "target `{name}`: unknown CPU feature `{feature}`; known are {}",
-                    cpu::FEATURES.join(", ")
-                )));
-            }
-            extra.push(format!("+{feature}"));
-            if !features.iter().any(|f| f == feature) {
-                features.push(feature.to_owned());
-            }
-        }
-        let cpu = if level == "x86-64-v1" { "x86-64" } else { level };
-        Ok(Self {
-            name: name.to_owned(),
-            cpu: cpu.to_owned(),
-            llvm_features: extra.join(","),
-            features,
-            l2_kib: L2_KIB,
-        })
+        let facts = nim_machine::Target::parse(name).map_err(|unknown| CompileError::Target(unknown.to_string()))?;
+        let added: Vec<String> = facts.added.iter().map(|feature| format!("+{feature}")).collect();
+        Ok(Self { facts, llvm_features: added.join(",") })
     }
 
     /// The machine that we run on, with exactly the features its CPUID and operating system offer.
@@ -79,55 +36,48 @@ impl Target {
         let llvm_features = TargetMachine::get_host_cpu_features().to_string();
         let on = llvm_features.split(',').filter_map(|f| f.strip_prefix('+'));
         let features = on.filter(|f| cpu::host_has(f) == Some(true)).map(str::to_owned).collect();
-        Self { name: format!("host ({cpu})"), cpu, llvm_features, features, l2_kib: host_l2_kib() }
+        Self { facts: nim_machine::Target::host(cpu, features), llvm_features }
+    }
+
+    /// What schedules and estimates look at: features and figures.
+    pub fn facts(&self) -> &nim_machine::Target {
+        &self.facts
+    }
+
+    /// How fast it is.
+    pub fn machine(&self) -> &Machine {
+        &self.facts.machine
     }
 
     /// The name, as parsed, or `host` with the CPU's model.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.facts.name
     }
 
     /// CPU features that code may use, in LLVM's spelling.
     pub fn features(&self) -> &[String] {
-        &self.features
+        &self.facts.features
     }
 
     /// Says whether code may use this feature, e.g. `fma`. Without `fma`, do not emit `vector.fma` or `math.fma`:
     /// each lane becomes a call.
     pub fn has(&self, feature: &str) -> bool {
-        self.features.iter().any(|f| f == feature)
+        self.facts.has(feature)
     }
 
     /// Bits in the widest vector register: 128, 256 or 512.
     pub fn vector_bits(&self) -> u32 {
-        if self.has("avx512f") {
-            512
-        } else if self.has("avx") {
-            256
-        } else {
-            128
-        }
+        self.facts.vector_bits()
     }
 
     /// Number of vector registers of that width. With masks (`avx512f`) there are 32, else 16.
     pub fn vector_registers(&self) -> u32 {
-        if self.has("avx512f") { 32 } else { 16 }
-    }
-
-    /// Operations on the widest vectors that a core begins in a cycle. AMD's fourth Zen does those of 512 bits in two halves (Software
-    /// Optimization Guide for the AMD Zen4 Microarchitecture, 2.11).
-    pub fn vector_rate(&self) -> u32 {
-        if self.cpu == "znver4" && self.vector_bits() == 512 { 1 } else { 2 }
-    }
-
-    /// Second-level cache of a core, in KiB: what is known of the host, and the least that such machines have of others.
-    pub fn l2_kib(&self) -> u32 {
-        self.l2_kib
+        self.facts.vector_registers()
     }
 
     /// Says whether this machine can run code made for the target.
     pub fn supported_on_host(&self) -> bool {
-        cfg!(target_arch = "x86_64") && self.features.iter().all(|f| cpu::host_has(f) == Some(true))
+        cfg!(target_arch = "x86_64") && self.features().iter().all(|f| cpu::host_has(f) == Some(true))
     }
 
     /// Architecture, as Rust names it.
@@ -136,7 +86,7 @@ impl Target {
     }
 
     pub(crate) fn cpu(&self) -> &str {
-        &self.cpu
+        &self.facts.cpu
     }
 
     pub(crate) fn llvm_features(&self) -> &str {
@@ -144,23 +94,9 @@ impl Target {
     }
 }
 
-/// What is assumed of machines that are not at hand.
-const L2_KIB: u32 = 512;
-
-/// What Linux says of the second-level cache of the first core.
-fn host_l2_kib() -> u32 {
-    let caches = (0..8).map(|n| format!("/sys/devices/system/cpu/cpu0/cache/index{n}"));
-    let read = |folder: &str, what: &str| std::fs::read_to_string(format!("{folder}/{what}")).ok();
-    caches
-        .filter(|at| read(at, "level").is_some_and(|level| level.trim() == "2"))
-        .find_map(|at| read(&at, "size")?.trim().strip_suffix('K')?.parse().ok())
-        .filter(|kib| (64..=1 << 16).contains(kib))
-        .unwrap_or(L2_KIB)
-}
-
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(self.name())
     }
 }
 
@@ -175,9 +111,21 @@ mod tests {
         assert!(v3.has("fma") && v3.has("avxvnni") && !v3.has("avx512f"));
         assert_eq!(Target::parse("x86-64").expect("target").vector_bits(), 128);
         assert_eq!(Target::parse("x86-64-v4").expect("target").vector_bits(), 512);
+        let intel = Target::parse("sapphirerapids").expect("target");
+        assert_eq!((intel.cpu(), intel.llvm_features(), intel.vector_bits()), ("sapphirerapids", "", 512));
         for wrong in ["", "arm", "x86-64-v9", "x86-64-v3+", "x86-64-v3+warp"] {
             assert!(matches!(Target::parse(wrong), Err(CompileError::Target(_))), "{wrong}");
         }
+    }
+
+    /// What CPUs have can be asked of the machine that loads the code, and nothing can be asked that none has.
+    #[test]
+    fn the_loader_knows_all_features() {
+        let mut known: Vec<&str> = cpu::FEATURES.to_vec();
+        let mut used = nim_machine::cpus::features();
+        known.sort_unstable();
+        used.sort_unstable();
+        assert_eq!(used, known);
     }
 
     #[test]

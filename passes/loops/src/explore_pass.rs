@@ -3,7 +3,7 @@
 use crate::lower::Options;
 use crate::schedule::candidates::each_map;
 use crate::schedule::choice;
-use crate::schedule::explore::count::{Counts, Hierarchy, short};
+use crate::schedule::explore::count::{Counts, short};
 use crate::schedule::explore::ranked;
 use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity};
 use nim_pass::{Pass, PassContext, PassOption, PassReport};
@@ -50,11 +50,10 @@ pub fn explore_kernel(
     module: &Module,
     kernel: OpId,
     options: &Options,
-    memory: &Hierarchy,
 ) -> Result<Vec<(Loc, Explored)>, Diagnostic> {
     let mut out = vec![];
     each_map(ctx, &module.body, kernel, options, &mut |points, env| {
-        out.push((points.map.loc, ranked(points, env, memory).map_err(|why| why.0)));
+        out.push((points.map.loc, ranked(points, env).map_err(|why| why.0)));
     })?;
     Ok(out)
 }
@@ -100,6 +99,7 @@ pub fn table(all: &[Counts], most: usize, measured: &[Option<Duration>]) -> Stri
 
 /// The pass.
 pub(crate) struct ExploreDataflow {
+    pub target: String,
     pub options: Options,
     pub report: bool,
     pub top: usize,
@@ -153,6 +153,7 @@ impl Pass for ExploreDataflow {
             PassOption::new("top", "how many points of a table are printed", self.top),
             PassOption::new("basic", "only points that hold nothing but their anchor", self.basic),
             PassOption::new("measure", "how many points of a table are measured on this machine", self.measured),
+            PassOption::new("target", crate::register::TARGET, &self.target),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
             PassOption::new("tile-registers", crate::register::TILES, target.byte_tiles),
@@ -169,7 +170,7 @@ impl Pass for ExploreDataflow {
         let kernels: Vec<OpId> = module.ops().filter(|&op| module.body.is(ctx, op, "dataflow.kernel")).collect();
         let (mut report, mut failed) = (PassReport::new(), vec![]);
         for kernel in kernels {
-            let maps = match explore_kernel(ctx, module, kernel, &self.options, &Hierarchy::default()) {
+            let maps = match explore_kernel(ctx, module, kernel, &self.options) {
                 Ok(maps) => maps,
                 Err(diagnostic) => {
                     failed.push(diagnostic);

@@ -16,7 +16,7 @@ pub mod point;
 mod register;
 pub mod schedule;
 
-pub use lower::{LoopsKernel, Options, constant_args, lower_kernel_to_loops};
+pub use lower::{LoopsKernel, Options, Weights, constant_args, lower_kernel_to_loops};
 pub use mlir::{TargetInfo, function_name, loops_to_mlir_text, phases};
 pub use packing::Packing;
 pub use register::register;

@@ -16,6 +16,22 @@ use nim_ir::{Attr, AttrList, Body, Builder, Context, Diagnostic, Loc, OpId, OpSt
 use nim_pass::Rules;
 use rustc_hash::FxHashMap;
 
+/// Constants of a program, in bytes; 0 where only those of a kernel are known. A kernel's own come from where all of them fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// All of them.
+    pub all: f64,
+    /// Those of convolutions over more than one neighbour, which other algorithms make larger.
+    pub windows: f64,
+}
+
+impl Weights {
+    /// All bytes, if those of windows grow by a factor.
+    pub fn grown(&self, factor: f64) -> f64 {
+        self.all + (factor - 1.0) * self.windows
+    }
+}
+
 /// What steers the lowering.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -30,6 +46,8 @@ pub struct Options {
     /// Largest error of a result, as a part of the largest result, that may be taken for speed beyond that of plain `f32` sums
     /// (which is about 2e-7). 0: none.
     pub tolerance: f64,
+    /// What a run of the whole program reads of constants between two runs of a kernel.
+    pub weights: Weights,
     /// How contractions are to be walked, where this has a meaning for them.
     pub dataflow: Option<schedule::explore::Dataflow>,
 }

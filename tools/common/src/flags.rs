@@ -89,7 +89,8 @@ fn error_bound(text: &str) -> Result<f64, String> {
 /// What steers the compiler.
 #[derive(Args, Clone, Debug)]
 pub struct CompileFlags {
-    /// The machine: host, x86-64, x86-64-v2, x86-64-v3, x86-64-v4, or one of them with features: x86-64-v3+avxvnni.
+    /// The machine: host; a level: x86-64, x86-64-v2, x86-64-v3, x86-64-v4; a CPU as LLVM calls it: sapphirerapids, znver4, ...; or one
+    /// of them with features: x86-64-v3+avxvnni. What schedules are estimated for follows it.
     #[arg(long, value_name = "TARGET", default_value = "host")]
     pub target: String,
     /// Do not fuse maps.

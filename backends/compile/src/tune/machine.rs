@@ -26,7 +26,7 @@ impl Machine {
         Machine {
             cpu: model().unwrap_or_else(|| std::env::consts::ARCH.to_string()),
             features,
-            caches_kib: caches(),
+            caches_kib: nim_machine::host::caches_kib(),
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
         }
     }
@@ -56,19 +56,4 @@ fn model() -> Option<String> {
     let info = read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_string())
-}
-
-/// What Linux says of the caches of the first CPU.
-fn caches() -> [u64; 3] {
-    let mut out = [0; 3];
-    for index in 0..8 {
-        let read = |what: &str| read_to_string(format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{what}")).ok();
-        let level = read("level").and_then(|level| level.trim().parse::<usize>().ok());
-        let size = read("size").and_then(|size| size.trim().strip_suffix('K')?.parse::<u64>().ok());
-        let holds_data = read("type").is_some_and(|kind| kind.trim() != "Instruction");
-        if let (Some(level @ 1..=3), Some(size), true) = (level, size, holds_data) {
-            out[level - 1] = size;
-        }
-    }
-    out
 }

@@ -146,7 +146,7 @@ impl Subject<'_> {
     }
 
     fn sweep(&self) -> usize {
-        (2048 * self.loops.target.l2_kib as usize).max(SWEEP)
+        (2.0 * self.loops.target.machine.second().bytes).max(SWEEP as f64) as usize
     }
 
     /// The kernel under each schedule that fits it, in a module of their own. Of equal code there is one.

@@ -14,7 +14,7 @@ pub mod machine;
 mod measure;
 mod variants;
 
-use crate::{KernelInfo, cache};
+use crate::{KernelInfo, cache, kernels::weights};
 pub use explain::explain;
 use log::{Log, Measured, Record};
 use machine::Machine;
@@ -23,7 +23,7 @@ use nim_dataflow_passes::report::kernel_cost;
 use nim_ir::{Context, Diagnostic, Module, OpId};
 use nim_loops_passes::schedule::candidates::{self, Candidates};
 use nim_loops_passes::schedule::choice;
-use nim_loops_passes::{Options as LoopsOptions, TargetInfo, lower_kernel_to_loops};
+use nim_loops_passes::{Options as LoopsOptions, TargetInfo, Weights, lower_kernel_to_loops};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -222,7 +222,7 @@ fn key(ctx: &Context, module: &Module, kernel: OpId, options: &crate::Options, l
     let name = module.symbol_name(ctx, kernel)?;
     let text = text.replacen(&format!("@{name}("), "@(", 1);
     // What differs from machine to machine of one kind is the log's matter.
-    let target = TargetInfo { l2_kib: 0, ..loops.target.clone() };
+    let target = TargetInfo { machine: nim_machine::cpus::GENERIC.machine, ..loops.target.clone() };
     let settings = format!("{target:?} {:?} {:?}", loops.tolerance.to_bits(), options.llvm);
     let mut key = cache::name(&["tune", &settings, &text]);
     key.truncate(32);
@@ -360,14 +360,7 @@ fn calls(ctx: &Context, module: &Module) -> Vec<(String, f64)> {
 
 /// What the constants of a program are read from in each run: the smallest cache that holds them all.
 fn constants(ctx: &Context, module: &Module, here: &Machine) -> Where {
-    let mut bytes = 0usize;
-    for function in module.ops().filter_map(|op| module.body.nested(op)) {
-        for op in function.walk().into_iter().filter(|&op| function.is(ctx, op, "graph.constant")) {
-            let ty = function.ty(function.result(op));
-            let count = ctx.static_dims(ty).map_or(0, |dims| dims.iter().map(|&d| d.max(0) as usize).product());
-            bytes += count * ctx.dtype_of(ty).map_or(0, nim_tensor::DType::size);
-        }
-    }
+    let bytes = weights(ctx, module).all;
     let fits = |level: usize| bytes as u64 <= here.caches_kib[level] * 1024 / 2;
     match () {
         () if fits(1) => Where::SecondLevel,
@@ -405,7 +398,7 @@ pub fn measure_kernel(
     let Some(symbols) = data::symbols(ctx, &module.body, kernel) else {
         return Err(refused("its sizes depend on each other in a way that it does not tell", module));
     };
-    let loops = crate::pipeline::loops_options(options);
+    let loops = crate::pipeline::loops_options(options, Weights::default());
     let constants = constants(ctx, module, &Machine::host());
     let mut subject =
         Subject { ctx, module, kernel, options, loops: &loops, symbols: &symbols, constants, compiled: 0.0 };

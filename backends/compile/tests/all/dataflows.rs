@@ -188,7 +188,7 @@ pub fn space(text: &str, options: &Options) -> Vec<Dataflow> {
     let kernels: Vec<_> = module.ops().filter(|&op| module.body.is(&ctx, op, "dataflow.kernel")).collect();
     let mut all = vec![];
     for kernel in kernels {
-        for (_, found) in explore_kernel(&ctx, &module, kernel, &settings, &Default::default()).expect("explores") {
+        for (_, found) in explore_kernel(&ctx, &module, kernel, &settings).expect("explores") {
             all.extend(found.unwrap_or_default().into_iter().map(|counts| counts.dataflow));
         }
     }

@@ -18,76 +18,17 @@ mod memory;
 mod mini;
 mod quotient;
 mod scalars;
+mod target;
 mod tiles;
 mod walk;
 mod words;
+
+pub use target::TargetInfo;
 
 use crate::mlir::core::{Binding, Emitter, Reg, Val};
 use memory::Buffer;
 use nim_ir::{Body, Context, Diagnostic, Expr, OpId};
 use std::fmt::Write;
-
-/// What code generation needs to know of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetInfo {
-    /// Width of a vector register in bits.
-    pub vector_bits: u32,
-    /// Number of vector registers.
-    pub vector_registers: u32,
-    /// Operations on whole vectors that a core begins in a cycle: 2, or 1 where it has them done in two halves.
-    pub vector_rate: u32,
-    /// Second-level cache of a core, in KiB.
-    pub l2_kib: u32,
-    /// Whether there is fused multiply-add.
-    pub fma: bool,
-    /// Widest vectors whose bytes are multiplied and added up in fours by one instruction (VNNI), in bits; 0 if there is none.
-    pub byte_products: u32,
-    /// Widest vectors of `bf16` whose products are added up in pairs by one instruction, in bits; 0 if there is none.
-    pub bf16_products: u32,
-    /// Whether there are tile registers whose bytes are multiplied and added up in fours (AMX).
-    pub byte_tiles: bool,
-    /// Whether there are tile registers whose `bf16` are multiplied and added up in pairs.
-    pub bf16_tiles: bool,
-    /// Whether one instruction rounds to `bf16`, and may: it takes what is below the normal numbers for zero.
-    pub bf16_rounding: bool,
-    /// Whether one instruction multiplies a vector of 16 floats with powers of two (AVX-512).
-    pub scales: bool,
-    /// Widest vectors of 16-bit integers that are multiplied and added up in pairs by one instruction, in bits.
-    pub pair_products: u32,
-    /// Whether `a*b + c` may be rounded once. Off in strict mode.
-    pub contract: bool,
-    /// Whether sums of floats may be taken in another order. Off in strict mode.
-    pub reassociate: bool,
-}
-
-impl TargetInfo {
-    /// Whether vectors of elements of so many bits are loaded and stored under a mask by one instruction.
-    pub fn masks(&self, bits: u32) -> bool {
-        self.vector_bits >= 512 || self.vector_bits >= 256 && bits >= 32
-    }
-}
-
-impl Default for TargetInfo {
-    /// x86-64-v3.
-    fn default() -> Self {
-        TargetInfo {
-            vector_bits: 256,
-            vector_registers: 16,
-            vector_rate: 2,
-            l2_kib: 512,
-            fma: true,
-            byte_products: 0,
-            bf16_products: 0,
-            byte_tiles: false,
-            bf16_tiles: false,
-            bf16_rounding: false,
-            scales: false,
-            pair_products: 256,
-            contract: true,
-            reassociate: true,
-        }
-    }
-}
 
 /// Iterations of each phase of a kernel, over its symbols. The sum is what `end` may be.
 pub fn phases(ctx: &Context, kernel: &Body) -> Vec<Expr> {

@@ -29,7 +29,7 @@ impl Search<'_, '_> {
             let used: Vec<usize> = (0..access.uses.len()).filter(|&k| access.uses[k]).collect();
             let bytes = self.extents(&used) * f64::from(super::access::element_bits(self.points)) / 8.0;
             let alone = rows.dims.iter().chain(&units.dims).all(|&k| !access.uses[k]);
-            alone && bytes >= SHARE * f64::from(self.env.options.target.l2_kib) * 1024.0
+            alone && bytes >= SHARE * self.env.options.target.machine.second().bytes
         };
         packed.iter().copied().find(|&read| self.env.constant_arg(self.points, read).is_some() && far(read))
     }

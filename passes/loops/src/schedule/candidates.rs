@@ -191,7 +191,7 @@ fn variants(points: &Points<'_>, env: &mut Env<'_>, best: &Scored) -> Vec<Scored
 
 /// The points of the exploration space that its counts put first, of each anchor, in vector and in tile registers.
 fn dataflows(points: &Points<'_>, env: &Env<'_>, most: usize) -> Vec<Scored> {
-    let Ok(ranked) = explore::ranked(points, env, &explore::count::Hierarchy::default()) else { return vec![] };
+    let Ok(ranked) = explore::ranked(points, env) else { return vec![] };
     let mut out: Vec<Scored> = vec![];
     for (anchor, tiles) in explore::Anchor::ALL.into_iter().flat_map(|anchor| [(anchor, false), (anchor, true)]) {
         let own = ranked.iter().filter(|c| c.dataflow.anchor == anchor && c.dataflow.tiles == tiles);

@@ -9,6 +9,7 @@
 use super::access::{self, Access, element_bits};
 use super::choice::{Choice, Tiling};
 use super::copies::{self, PackedLayout};
+use super::order::Order;
 use super::tile::{self, Group, Plan, Tail};
 use super::words::Words;
 use super::{Env, IN_MEMORY, TILES, naive, shares};
@@ -467,15 +468,10 @@ impl Search<'_, '_> {
         vectors: &[usize],
         packed: &[usize],
     ) -> Candidate {
-        let ctx = self.points.ctx;
         let reductions = self.written_out(rows.tile * columns.tile / self.lanes).0;
-        let free = |&k: &usize| vectors.iter().all(|&r| !self.reads[r].uses[k]);
-        let (walked, batch): (Vec<usize>, Vec<usize>) = batch.iter().copied().partition(free);
-        let units =
-            Group::new(ctx, &self.points.map.view.domain, if rows.dims.is_empty() { vec![] } else { walked.clone() });
-        let batch = if rows.dims.is_empty() { [walked, batch].concat() } else { batch };
-        let (row_block, columns_outside) = match self.wanted {
-            Some(wanted) => (wanted.block, wanted.outside),
+        let (units, batch) = self.units(&rows, batch, vectors);
+        let order = match self.wanted {
+            Some(wanted) => Order { block: wanted.block, outside: wanted.outside },
             None => self.order(&rows, &units, &columns, &batch),
         };
         let reorders = self.env.reorders(self.points);
@@ -488,8 +484,8 @@ impl Search<'_, '_> {
             columns,
             lanes: self.lanes,
             reductions,
-            row_block,
-            columns_outside,
+            row_block: order.block,
+            columns_outside: order.outside,
             reorders,
             registers: None,
         };

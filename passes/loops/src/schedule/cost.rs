@@ -1,5 +1,5 @@
-//! What a register tile costs: an estimate of cycles, by operations, loads and the caches that vectors and rows come from; and the order
-//! of tiles that reads least.
+//! What a register tile costs: an estimate of cycles, by operations, loads and the caches that vectors and rows come from. How fast these
+//! are, the target's machine says.
 
 use super::access::{Access, element_bits};
 use super::contraction::{ASSUMED, Search};
@@ -10,16 +10,10 @@ use nim_ir::Expr;
 
 /// How much more vectors along a dimension of unknown size are taken to cost: a batch of one would fill a lane of each.
 const UNKNOWN_COLUMNS: f64 = 1.5;
-/// Part of the second-level cache that a block of rows may fill: vectors stream through the rest.
-const BLOCK_SHARE: f64 = 0.4;
-/// What a byte of rows costs that is read again, beside one of vectors: an element of a row serves several vectors, which need four to
-/// eight times the bytes in the same time; and rows were just written, when vectors (weights) may come from memory.
-const ROWS_AGAIN: f64 = 0.25;
-/// Bytes of one way of the first-level cache, and its ways.
+/// Bytes of one way of the first-level cache.
 const PAGE: i64 = 4096;
-const WAYS: i64 = 8;
-/// Vectors of a tile that fit the first-level cache beside what streams through it, in bytes.
-const PANEL_BYTES: f64 = 20.0 * 1024.0;
+/// Part of the first-level cache that the vectors of a tile may fill beside what streams through it.
+const PANEL_SHARE: f64 = 0.625;
 /// Iterations of small constant reductions that are written out when there are no others.
 const UNROLLED: i64 = 9;
 /// Vector operations that are written out inside of a further loop. They hide what the loop costs; with more, LLVM finds
@@ -60,7 +54,8 @@ impl Search<'_, '_> {
         let bytes = stride.saturating_mul(i64::from(element_bits(self.points)) / 8).max(1);
         // Powers of two in the distance; a way of the cache is a page.
         let places = (PAGE >> bytes.trailing_zeros().min(12)).min(PAGE / 64);
-        rows.tile > places * WAYS
+        let ways = self.env.options.target.machine.first().bytes as i64 / PAGE;
+        rows.tile > places * ways
     }
 
     /// Elements that a read needs for a tile of so many rows and all iterations that are written out, neighbouring rows sharing some
@@ -139,15 +134,18 @@ impl Search<'_, '_> {
         }
         // Rows that are not one dimension to the reads: each has an address of its own, which divisions find.
         let apart = rows.dims.windows(2).any(|w| !self.collapses(w[0], w[1]));
-        // A panel of vectors that exceeds the first-level cache comes from the second, at half the speed.
+        // A panel of vectors that exceeds the first-level cache comes from the second: how many of two loads a cycle that takes.
+        let target = &self.env.options.target;
+        let (first, second) = (target.machine.first(), target.machine.second());
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
-        let from_far = if panel > PANEL_BYTES { 2.0 } else { 1.0 };
-        let rate = f64::from(self.env.options.target.vector_rate.max(1));
+        let from_second = 2.0 * f64::from(target.vector_bits / 8) / second.rate;
+        let is_far = panel > PANEL_SHARE * first.bytes;
+        let rate = target.vector_rate();
         // A tile of so many rows and vectors.
         let tile = |m: f64, wide: f64| {
             let (written, copies) = self.written_out(((m * wide) as i64).max(1));
-            // What is loaded, and of this the vectors with the time that they take from where they lie.
-            let (mut loads, mut fetched) = (0.0, 0.0);
+            // What is loaded, and of this the vectors that come from the second-level cache.
+            let (mut loads, mut afar) = (0.0, 0.0);
             for (r, access) in self.reads.iter().enumerate() {
                 let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
                 if gathered.contains(&r) {
@@ -168,7 +166,7 @@ impl Search<'_, '_> {
                     };
                     let here = each * wide * far;
                     loads += here;
-                    fetched += here * from_far;
+                    afar += if is_far { here } else { 0.0 };
                 } else {
                     // Beyond a few, addresses of their own have no registers either.
                     let addresses = if apart { 1.5 + ADDRESS * (per_row - ADDRESSES).max(0.0) / per_row } else { 1.0 };
@@ -177,8 +175,9 @@ impl Search<'_, '_> {
             }
             let work = m * wide;
             // Numbers for all lanes are loaded while vectors come from afar.
-            let all = loads + fetched * (1.0 - 1.0 / from_far);
-            let step = (work / rate).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
+            let all = loads + afar;
+            let step = (work / rate).max(afar * from_second / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0)
+                + 0.1 * all;
             let write: f64 =
                 self.writes
                     .iter()
@@ -205,6 +204,7 @@ impl Search<'_, '_> {
             total += weight * all / count as f64;
         }
         total *= self.extents(batch) * row_size;
+        total = nim_machine::overlapped(total, self.streams(rows, columns, batch, vectors, false));
         // Code for the other sizes of tiles.
         let written = |rows: i64| {
             let vectors = rows * columns.tile / self.lanes;
@@ -245,51 +245,5 @@ impl Search<'_, '_> {
             }
         }
         (reductions, copies)
-    }
-
-    /// How many tiles of rows, or units, are walked before the columns move on: as many as the second-level cache holds, but few
-    /// enough that threads find work, and blocks of about the same size. And whether all blocks are walked before the columns move
-    /// on nevertheless, since reading all rows again costs less than reading all vectors again.
-    pub(super) fn order(&self, rows: &Group, units: &Group, columns: &Group, batch: &[usize]) -> (i64, bool) {
-        let ctx = self.points.ctx;
-        let (mut bytes, mut vectors) = (0.0f64, 0.0f64);
-        for (r, access) in self.reads.iter().enumerate() {
-            let used =
-                |dims: &[usize]| -> f64 { dims.iter().filter(|&&k| access.uses[k]).map(|&k| self.extent(k)).product() };
-            let walks = |group: &Group| group.dims.iter().any(|&k| access.uses[k]);
-            let ty = self.points.source.ty(self.points.map.view.reads[r].value);
-            let dims = ctx.dim_exprs(ty).unwrap_or_default();
-            let all: f64 = dims.iter().map(|&d| self.env.estimate(d, ASSUMED)).product();
-            let all = all / used(batch) * f64::from(element_bits(self.points)) / 8.0;
-            if !walks(rows) && !walks(units) {
-                vectors += if walks(columns) { all } else { 0.0 };
-                continue;
-            }
-            // Of a unit where there are units, else of a row.
-            let steps = if units.dims.is_empty() { self.env.estimate(rows.size, ASSUMED) } else { used(&units.dims) };
-            bytes += all / steps;
-        }
-        let (steps, bytes) = match units.dims.is_empty() {
-            true => ((self.env.estimate(rows.size, ASSUMED) / rows.tile as f64).ceil(), bytes * rows.tile as f64),
-            false => (self.env.estimate(units.size, ASSUMED), bytes),
-        };
-        let room = BLOCK_SHARE * f64::from(self.env.options.target.l2_kib) * 1024.0;
-        let fits = (room / bytes.max(1.0)).floor().max(1.0);
-        let column_tiles = (self.env.estimate(columns.size, ASSUMED) / columns.tile as f64).ceil();
-        let wanted = (16.0 / (self.extents(batch) * column_tiles)).ceil().max(1.0);
-        let shared = (steps / wanted).ceil().max(1.0);
-        let most = fits.min(shared).min(steps).max(1.0);
-        let blocks = (steps / most).ceil();
-        // Of an unknown number of rows the blocks are found by divisions, which cost as much as a tile of little depth: none where all
-        // rows fit and others give threads enough to do.
-        let walked = if units.dims.is_empty() { rows.size } else { units.size };
-        if wanted <= 1.0 && blocks <= 1.0 && self.points.ctx.exprs.as_const(walked).is_none() {
-            return (0, false);
-        }
-        let (all_rows, all_vectors) = (bytes * steps, vectors * blocks);
-        (
-            (steps / blocks).ceil() as i64,
-            blocks > 1.0 && all_rows * column_tiles * ROWS_AGAIN + vectors < all_vectors + all_rows,
-        )
     }
 }

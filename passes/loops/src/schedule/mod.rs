@@ -22,6 +22,7 @@ mod cost;
 pub mod elementwise;
 pub mod explore;
 pub mod naive;
+mod order;
 pub mod rows;
 pub mod shares;
 pub mod tile;
@@ -102,6 +103,15 @@ impl Env<'_> {
             Some(value) => value.max(1) as f64,
             None => access::estimate(self.ctx, size, assumed),
         }
+    }
+
+    /// Cycles in which so many bytes of constants stream through a kernel so often: the first time from where they lie after all others of
+    /// the program were read, then from where they fit themselves. `growth`: how much larger
+    /// those of windows are than in the model.
+    pub fn weights_time(&self, bytes: f64, times: f64, growth: f64) -> f64 {
+        let machine = &self.options.target.machine;
+        bytes / machine.rate_of(bytes.max(self.options.weights.grown(growth)))
+            + bytes * (times - 1.0) / machine.rate_of(bytes)
     }
 
     /// Says once what is chosen when the kernel runs.

@@ -21,28 +21,16 @@ use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use nim_ir::{Context, Diagnostic, Expr, Facts, ValueId};
 use nim_loops::{TILE_BYTES, TILE_REGISTERS, TILE_ROWS, TileKind, TileShape};
+use nim_machine::tiles;
 
 /// Words of 32 bits in a row of a register.
 pub(super) const WORDS: i64 = TILE_BYTES / 4;
 /// Most steps along the reduction that are written out.
 const UNROLLED: i64 = 4;
 
-// Cycles, of Sapphire Rapids. A product takes 16 cycles and its sum is there after 52; a load 8, a store 16, LDTILECFG 204,
-// TILERELEASE 13; products and loads take their time for each row. These are assumptions, remembered from Intel's Optimization
-// Reference Manual (chapter 20) and neither looked up nor measured; the bandwidth (195 GB/s from the second-level cache) was measured on
-// such a machine.
-/// From a product to the next one that adds to the same registers, beside the time that it takes itself.
-pub(super) const LATENCY: f64 = 36.0;
-/// Rows that are loaded from the first-level cache in a cycle.
-pub(super) const ROWS_LOADED: f64 = 2.0;
-/// Bytes from the second-level cache in a cycle.
-const FAR_BYTES: f64 = 51.0;
-/// A register that is stored.
-pub(super) const STORE: f64 = 16.0;
-/// Configuration and release.
-pub(super) const CONFIGURED: f64 = 220.0;
-/// Bytes of factors that stay in the first-level cache (48 KiB) from one register tile to the next.
-const NEAR: f64 = 40.0 * 1024.0;
+// What loads, stores and products of tile registers take, and how fast the caches are, the target's machine says.
+/// Part of the first-level cache that factors may fill which stay there from one register tile to the next.
+const NEAR_SHARE: f64 = 5.0 / 6.0;
 /// An element of a copy that only filling up needs.
 const COPIED: f64 = 0.3;
 
@@ -246,7 +234,7 @@ impl Search<'_, '_> {
         all
     }
 
-    /// Cycles, roughly; see the constants above.
+    /// Cycles, roughly.
     fn cost_in_registers(&self, registers: &TileRegisters, rows: &Group, columns: &Group, batch: &[usize]) -> f64 {
         let ctx = self.points.ctx;
         let run = &registers.run;
@@ -270,22 +258,25 @@ impl Search<'_, '_> {
             })
             .map(|&k| self.extent(k))
             .product();
+        let machine = &self.env.options.target.machine;
+        let (near, rows_loaded) = (NEAR_SHARE * machine.first().bytes, machine.first().rate / TILE_BYTES as f64);
         let tile_cost = |blocks: f64| {
             let products = blocks * wide * height;
-            let loads = (blocks * height * lines + wide * run.step as f64) / ROWS_LOADED;
+            let loads = (blocks * height * lines + wide * run.step as f64) / rows_loaded;
             // Rows come from the second-level cache, and columns too if both do not stay near from one row tile to the next.
             let left = steps * blocks * height * bytes / again;
             let right = steps * wide * run.step as f64 * TILE_BYTES as f64;
-            let far = left + if left + right > NEAR { right } else { 0.0 };
-            let far = far / steps / FAR_BYTES;
-            let step = products.max(loads).max(far).max(LATENCY + height) + 0.02 * (loads + far);
-            let write = blocks * (wide * STORE + height * vectors * 2.0 + 20.0);
-            steps * step + LATENCY + write
+            let far = left + if left + right > near { right } else { 0.0 };
+            let far = far / steps / machine.second().rate;
+            let step = products.max(loads).max(far).max(tiles::LATENCY + height) + 0.02 * (loads + far);
+            let write = blocks * (wide * tiles::STORE + height * vectors * 2.0 + 20.0);
+            steps * step + tiles::LATENCY + write
         };
         let whole = estimate(rows.size).ceil();
         let (tiles, rest) = ((whole / rows.tile as f64).floor(), whole % rows.tile as f64);
         let strip = tiles * tile_cost(rows.tile as f64) + if rest > 0.0 { tile_cost(rest) } else { 0.0 };
-        let mut total = self.extents(batch) * column_tiles * strip + CONFIGURED;
+        let mut total = self.extents(batch) * column_tiles * strip + tiles::CONFIGURED;
+        total = nim_machine::overlapped(total, self.streams(rows, columns, batch, &[registers.words.packed], true));
         let (words, dot) = (registers.words, registers.words.dot);
         let elements = |read: usize| -> f64 {
             let access = &self.reads[read];

@@ -3,26 +3,11 @@
 use super::contraction::{Contraction, INPUT, OUTPUT, WEIGHT};
 use super::slots::Slots;
 use super::{Dataflow, Walk, space};
+use crate::mlir::TargetInfo;
 use nim_ir::{Context, Expr};
 
 /// Size that a symbolic dimension is taken to have in estimates.
 pub const ASSUMED: i64 = 64;
-
-/// Sizes of caches in bytes, and what they and memory give in bytes a cycle.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hierarchy {
-    /// Bytes of the first and of the second level.
-    pub caches: [f64; 2],
-    /// Bytes a cycle from the second level and from what lies behind it.
-    pub bandwidth: [f64; 2],
-}
-
-impl Default for Hierarchy {
-    /// A server core of 2023: 48 KB and 2 MB, 50 and 7.5 bytes a cycle.
-    fn default() -> Self {
-        Hierarchy { caches: [48.0 * 1024.0, 2048.0 * 1024.0], bandwidth: [50.0, 7.5] }
-    }
-}
 
 /// Counts of one walk over the whole domain.
 #[derive(Clone, Debug)]
@@ -46,8 +31,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts a walk; a point of the contraction takes `operations` vector operations.
-    pub fn new(ctx: &Context, c: &Contraction, walk: &Walk, operations: f64, memory: &Hierarchy) -> Counts {
+    /// Counts a walk on a machine; a point of the contraction takes `operations` vector operations.
+    pub fn new(ctx: &Context, c: &Contraction, walk: &Walk, operations: f64, target: &TargetInfo) -> Counts {
         let all = visits(ctx, c, walk, walk.loops.len());
         let points = |counts: &[i64]| walk.points(c, counts).len() as f64;
         let steps: f64 = all.iter().map(|(times, counts)| times * points(counts)).sum();
@@ -58,7 +43,8 @@ impl Counts {
         let in_registers = walk.held[OUTPUT] < walk.loops.len();
         let stores = if in_registers { results } else { loads[OUTPUT] + 2.0 * results };
         loads[OUTPUT] = if in_registers { 0.0 } else { loads[OUTPUT] + results };
-        let moved = memory.caches.map(|size| moved(ctx, c, walk, size));
+        let [first, second, third] = target.machine.caches;
+        let moved = [first, second].map(|cache| moved(ctx, c, walk, cache.bytes));
         // Sums that wait for each other: four cycles from one to the next. Those of different boxes do not.
         let slots = walk.slots(c, OUTPUT);
         let chained = in_registers || walk.slide_of(c, OUTPUT).is_some();
@@ -66,8 +52,9 @@ impl Counts {
         let operations = operations * steps;
         let total: f64 = loads.iter().sum();
         let issued = (operations + total + 2.0 * stores) / 5.0;
-        let compute = [operations / 2.0, total / 2.0, stores, waits, issued].into_iter().fold(0.0, f64::max);
-        let transfers = moved.iter().zip(memory.bandwidth).map(|(m, b)| m / b);
+        let compute =
+            [operations / target.vector_rate(), total / 2.0, stores, waits, issued].into_iter().fold(0.0, f64::max);
+        let transfers = [moved[0] / second.rate, moved[1] / third.rate].into_iter();
         Counts {
             dataflow: walk.dataflow,
             auxiliaries: walk.auxiliaries(c),
@@ -82,9 +69,9 @@ impl Counts {
 }
 
 /// All points in vector registers, the fewest cycles first.
-pub fn rank(ctx: &Context, c: &Contraction, registers: i64, operations: f64, memory: &Hierarchy) -> Vec<Counts> {
+pub fn rank(ctx: &Context, c: &Contraction, registers: i64, operations: f64, target: &TargetInfo) -> Vec<Counts> {
     let walks = space(c, registers).into_iter().filter_map(|point| Walk::new(c, point));
-    let mut all: Vec<Counts> = walks.map(|walk| Counts::new(ctx, c, &walk, operations, memory)).collect();
+    let mut all: Vec<Counts> = walks.map(|walk| Counts::new(ctx, c, &walk, operations, target)).collect();
     sort(&mut all);
     all
 }

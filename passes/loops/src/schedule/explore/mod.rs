@@ -39,7 +39,7 @@ pub use walk::{Loop, Walk};
 
 use super::Env;
 use crate::point::Points;
-use count::{Counts, Hierarchy};
+use count::Counts;
 use nim_pass::Miss;
 use std::fmt;
 use std::str::FromStr;
@@ -152,14 +152,14 @@ fn bad(part: &str) -> String {
 ///
 /// # Errors
 /// Why it has none.
-pub fn ranked(points: &Points<'_>, env: &Env<'_>, memory: &Hierarchy) -> Result<Vec<Counts>, Miss> {
+pub fn ranked(points: &Points<'_>, env: &Env<'_>) -> Result<Vec<Counts>, Miss> {
     let contraction = Contraction::new(points, env)?;
     let target = &env.options.target;
     let operations = count::operations(points, &contraction, target.fma);
     let registers = i64::from(target.vector_registers);
-    let mut all = count::rank(points.ctx, &contraction, registers, operations, memory);
+    let mut all = count::rank(points.ctx, &contraction, registers, operations, target);
     if let Some(tiled) = Tiled::new(points, env, &contraction) {
-        all.extend(tiled.space().iter().map(|walk| tiled.count(points.ctx, walk, memory)));
+        all.extend(tiled.space().iter().map(|walk| tiled.count(points.ctx, walk, target)));
         count::sort(&mut all);
     }
     Ok(all)

@@ -8,14 +8,16 @@
 //! Blocks share out rows evenly, whatever their number ([`TileRegisters`]): the last one begins earlier where it would reach beyond the
 //! last row. Sums in memory lie block by block, so rows that two blocks have in common have a sum in each, and nothing is added twice.
 
-use super::super::tile_registers::{self as machine, Run, TileRegisters, WORDS, shared_rows};
+use super::super::tile_registers::{Run, TileRegisters, WORDS, shared_rows};
 use super::super::{Env, words};
 use super::contraction::{Contraction, INPUT, OUTPUT, WEIGHT};
-use super::count::{ASSUMED, Counts, Hierarchy};
+use super::count::{ASSUMED, Counts};
 use super::{Anchor, Dataflow, Walk};
+use crate::mlir::TargetInfo;
 use crate::point::Points;
 use nim_ir::{Context, Expr};
-use nim_loops::{TILE_REGISTERS, TILE_ROWS, TileShape};
+use nim_loops::{TILE_BYTES, TILE_REGISTERS, TILE_ROWS, TileShape};
+use nim_machine::tiles;
 
 /// Registers of rows, columns and steps in a box.
 const SIZES: [i64; 5] = [1, 2, 3, 4, 6];
@@ -154,9 +156,9 @@ impl Tiled {
     }
 
     /// What a walk loads and stores, in registers, and an estimate of its time.
-    pub fn count(&self, ctx: &Context, walk: &Walk, memory: &Hierarchy) -> Counts {
+    pub fn count(&self, ctx: &Context, walk: &Walk, target: &TargetInfo) -> Counts {
         let c = &self.contraction;
-        let counts = Counts::new(ctx, c, walk, 1.0, memory);
+        let counts = Counts::new(ctx, c, walk, 1.0, target);
         let banks = Banks::new(self, walk);
         let height = c.stride[self.blocks()] as f64;
         let step = self.registers.run.step as f64;
@@ -165,13 +167,14 @@ impl Tiled {
         let rows = counts.loads[INPUT] * height * self.registers.lines(ctx)
             + counts.loads[WEIGHT] * step
             + counts.loads[OUTPUT] * height;
-        let loaded = rows / machine::ROWS_LOADED;
-        let stored = counts.stores * machine::STORE;
+        let loaded = rows * TILE_BYTES as f64 / target.machine.first().rate;
+        let stored = counts.stores * tiles::STORE;
         // Products that add to one register wait for each other; those of sums that pass through memory do not.
         let held = walk.held[OUTPUT] < walk.loops.len();
         let sums = walk.slots(c, OUTPUT).0 as f64;
-        let waits = if held { counts.operations / sums * (machine::LATENCY + height) } else { 0.0 };
-        let moved: Vec<f64> = counts.moved.iter().zip(memory.bandwidth).map(|(m, b)| m / b).collect();
+        let waits = if held { counts.operations / sums * (tiles::LATENCY + height) } else { 0.0 };
+        let [_, second, third] = target.machine.caches;
+        let moved = [counts.moved[0] / second.rate, counts.moved[1] / third.rate];
         let slowest = moved.iter().copied().fold(products.max(loaded).max(waits), f64::max);
         // The epilogue follows each register of sums that was held, or comes last: vectors that are loaded and stored.
         let dims = c.batch.iter().chain(&c.rows).chain([&c.columns]);
@@ -179,7 +182,7 @@ impl Tiled {
         let vectors = (WORDS / self.vectors.1) as f64;
         let written = results * (height * vectors * 2.0 + 20.0);
         let (beside, after) = if held { (0.0, stored) } else { (stored, 0.0) };
-        let cycles = slowest.max(beside) + after + written + 0.02 * (loaded + moved[0]) + machine::CONFIGURED;
+        let cycles = slowest.max(beside) + after + written + 0.02 * (loaded + moved[0]) + tiles::CONFIGURED;
         Counts { registers: banks.all(), cycles, ..counts }
     }
 }

@@ -20,11 +20,6 @@ const MOST_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
 const MOST_TILES: i64 = 96;
 /// Blocks that threads find at least, where there is enough to do.
 const BLOCKS: i64 = 8;
-/// Bytes a cycle that come from the third-level cache and from memory, and the size of the former.
-const CACHE_RATE: f64 = 8.0;
-const MEMORY_RATE: f64 = 5.0;
-const CACHE_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
-
 /// How it is walked.
 pub struct Plan {
     pub algorithms: Vec<CookToom>,
@@ -55,7 +50,7 @@ impl Plan {
 
     /// Its cost with a surcharge: memory for all inputs is to be worth it.
     fn weight(&self) -> f64 {
-        self.cost * if self.shared { 1.2 } else { 1.0 }
+        self.cost * if self.shared { 1.1 } else { 1.0 }
     }
 }
 
@@ -83,7 +78,8 @@ pub fn plain(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> f64 {
     let results: f64 = found.rows.iter().filter(known).map(|&k| extent(k)).product();
     let per_group = found.channels as f64 * found.columns as f64;
     let groups: f64 = found.batch.iter().map(|&k| extent(k)).product();
-    time(groups * results * taps * per_group / lanes, 4.0 * groups * taps * per_group)
+    let work = groups * results * taps * per_group / lanes / env.options.target.vector_rate();
+    nim_machine::overlapped(work, env.weights_time(4.0 * groups * taps * per_group, 1.0, 1.0))
 }
 
 /// All algorithms within the tolerance, each with its inputs transformed block by block and all at once.
@@ -95,13 +91,6 @@ pub fn plans(points: &Points<'_>, env: &Env<'_>, found: &Convolution) -> Vec<Pla
         (error <= env.options.tolerance).then_some(algorithms)
     });
     algorithms.flat_map(|algorithms| plans_of(points, env, found, algorithms)).collect()
-}
-
-/// Cycles of so much work, one vector operation a cycle, and of so many bytes that stream through it.
-fn time(work: f64, bytes: f64) -> f64 {
-    let rate = if bytes > CACHE_BYTES { MEMORY_RATE } else { CACHE_RATE };
-    let stream = bytes / rate;
-    work.max(stream) + 0.25 * work.min(stream)
 }
 
 fn plans_of(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms: Vec<CookToom>) -> Vec<Plan> {
@@ -165,14 +154,16 @@ fn plans_of(points: &Points<'_>, env: &Env<'_>, found: &Convolution, algorithms:
         let sums = products as f64 * found.channels as f64 * columns * (1.0 + 0.15 * (wide as f64 + 3.0) / rows as f64);
         let results: f64 = algorithms.iter().map(|a| a.results() as f64).product();
         let times = if shared { 1.0 } else { chunks as f64 };
-        let each = sums
+        // Transforms load and store as much as they compute: a second unit does not help them.
+        let each = sums / env.options.target.vector_rate()
             + 0.7 * transform_ops(&algorithms, |a| &a.input) * channels * times
             + (0.7 * transform_ops(&algorithms, |a| &a.output) + 3.0 * results) * columns;
         let tiles_in_all = (blocks * block as f64).min(count * 1.1);
-        // Every block reads all weights: from memory the first time, then from a cache where they fit.
-        let again = if bytes > CACHE_BYTES { 1.0 } else { 0.5 };
         let copy = if shared { 2.0 * products as f64 * channels * count } else { 0.0 };
-        let cost = time(groups * (tiles_in_all * each + copy), bytes * (1.0 + again * (blocks - 1.0)));
+        // Every block reads all weights. Where they grow, those of the program's other convolutions do.
+        let growth = (products as f64 / plain).max(1.0);
+        let cost =
+            nim_machine::overlapped(groups * (tiles_in_all * each + copy), env.weights_time(bytes, blocks, growth));
         let (algorithms, tiles) = (algorithms.clone(), tiles.clone());
         Some(Plan { algorithms, tiles, block, rows, cols, column_tiles, block_tiles, chunks, shared, cost })
     };
