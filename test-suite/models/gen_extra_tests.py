@@ -327,6 +327,14 @@ CASES["qlinear_sigmoid"] = qlinear("QLinearSigmoid", ((4, 5),))
 CASES["qlinear_leaky_relu"] = qlinear("QLinearLeakyRelu", ((4, 5),), alpha=0.2)
 CASES["qlinear_global_average_pool"] = qlinear("QLinearGlobalAveragePool", ((1, 3, 4, 4),))
 CASES["qlinear_global_average_pool_last"] = qlinear("QLinearGlobalAveragePool", ((1, 4, 4, 3),), channels_last=1)
+AVERAGED = {
+    "": {}, "_pads": dict(pads=[1, 0, 2, 1]), "_included": dict(pads=[1, 0, 2, 1], count_include_pad=1), "_ceil": dict(strides=[2, 2], ceil_mode=1),
+    "_same": dict(strides=[2, 2], auto_pad="SAME_UPPER"), "_last": dict(channels_last=1, pads=[1, 1, 1, 1]),
+}
+for name, how in AVERAGED.items():
+    shape = (2, 7, 6, 3) if "channels_last" in how else (2, 3, 7, 6)
+    CASES[f"qlinear_average_pool{name}"] = qlinear("QLinearAveragePool", (shape,), kernel_shape=[3, 2], **how)
+CASES["qlinear_average_pool_signed"] = qlinear("QLinearAveragePool", ((1, 2, 5, 5),), np.int8, kernel_shape=[2, 2], strides=[1, 2])
 
 
 @case

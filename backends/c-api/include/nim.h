@@ -177,6 +177,56 @@ typedef struct {
   bool pinned;
 } nim_options;
 
+// The dimensions of an input.
+typedef struct {
+  // Number of dimensions.
+  size_t rank;
+  // As many sizes; they are there until the call returns.
+  const size_t *dims;
+} nim_shape;
+
+// Makes a program for inputs of just these dimensions, one shape an input: by `nim-compile --input-shape`, say, and
+// `nim_program_load`. It takes and gives what the program does, under the same names. The library takes it over and frees it.
+// Null where there is none; this shape is not asked for again.
+//
+// It is called from a thread of the library, one call at a time, while the program runs on others.
+typedef nim_program *(*nim_specialiser)(void *context, const nim_shape *shapes, size_t inputs);
+
+// When shapes are specialised, by whom, and what that may take. `nim_specialise_options_init` first, then the fields that shall be
+// different.
+typedef struct {
+  // Size of this structure as the caller was compiled with: set by `nim_specialise_options_init`.
+  size_t size;
+  // Runs with the same dimensions, of all sessions together, before a program is made for them. 100 unless set.
+  uint64_t after;
+  // Most shapes that have a program at a time. 4 unless set.
+  size_t programs;
+  // Most bytes of constants that one of them has for itself, besides those that the program has too. 64 MiB unless set.
+  size_t constants;
+  // Who makes the programs: has to be set.
+  nim_specialiser make;
+  // Called from any thread when nobody wants what is being made any more: `make` may give up. It is waited for. Null unless set.
+  nim_release cancel;
+  // Called once when neither `make` nor `cancel` will be called any more, also when `nim_program_specialise` fails. Null unless set.
+  nim_release release;
+  // What these are called with. Null unless set.
+  void *context;
+} nim_specialise_options;
+
+// What became of the shapes that a program was run with.
+typedef struct {
+  // Shapes that are counted.
+  size_t shapes;
+  // Of these, those that have a program.
+  size_t ready;
+  // Those that were refused one.
+  size_t refused;
+  // Runs of programs that were made.
+  uint64_t runs;
+  // Whether one is being made.
+  bool busy;
+} nim_specialised;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -434,6 +484,24 @@ nim_error *nim_session_copy_output(const nim_session *session,
 //
 // `session` is null or a session of this library.
 size_t nim_session_peak_bytes(const nim_session *session);
+
+// Sets all options to what they are by themselves.
+//
+// `options` is null or points to room for the structure.
+void nim_specialise_options_init(nim_specialise_options *options);
+
+// Has programs made for the shapes that a program is run with often, in the background: runs never wait for that, and what cannot
+// be made leaves all as it was. Sessions that are made of the program afterwards use them and share them. Results are then those of
+// the program that was made: sums may be in another order.
+//
+// `program` is a program of this library that no other thread uses meanwhile; `options` was set by `nim_specialise_options_init`.
+nim_error *nim_program_specialise(nim_program *program,
+                                  const nim_specialise_options *options);
+
+// What became of the shapes that a program was run with; all 0 of one that is not specialised.
+//
+// `program` is null or a program of this library.
+nim_specialised nim_program_specialised(const nim_program *program);
 
 #ifdef __cplusplus
 }  // extern "C"

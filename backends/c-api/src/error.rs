@@ -110,7 +110,7 @@ impl From<RunError> for nim_error {
             RunErrorKind::Depth(_) => NIM_ERROR_DEPTH,
             RunErrorKind::Runtime { .. } => NIM_ERROR_RUNTIME,
             // The library gives programs no device but the host.
-            RunErrorKind::Device(_) => NIM_ERROR_MACHINE,
+            RunErrorKind::Device(_) | RunErrorKind::Launch { .. } => NIM_ERROR_MACHINE,
             RunErrorKind::Program(_) => NIM_ERROR_PROGRAM,
         };
         let node = error.node.as_deref().map(c_text);

@@ -2,12 +2,14 @@
 
 use crate::{cache, threads};
 use nim_dataflow_passes::report::{KernelCost, kernel_cost};
-use nim_ir::{Context, Diagnostic, Expr, Loc, Module, OpId, Type};
+use nim_ir::{Body, Context, Diagnostic, Expr, Loc, Module, OpId, Type, TypeData};
 use nim_llvm::{CompileError, KernelSource, link::ObjectFile};
+use nim_loops::{TileKind, TileView};
 use nim_loops_passes::schedule::choice::Choice;
 use nim_loops_passes::{
     LoopsKernel, Options, Packing, TargetInfo, Weights, function_name, loops_to_mlir_text, lower_kernel_to_loops,
 };
+use nim_vm::Products;
 use nim_vm::code_image::CodeImage;
 
 /// What the host program has to know of a kernel to call it.
@@ -29,6 +31,8 @@ pub struct KernelInfo {
     pub choices: Vec<String>,
     /// What it computes and moves, by the maps that it was made of.
     pub cost: Option<KernelCost>,
+    /// What multiplies its factors.
+    pub products: Products,
 }
 
 /// What schedules and code generation look at: the facts of the machine, and what may be done to sums.
@@ -90,8 +94,23 @@ pub(crate) fn kernel_info(ctx: &Context, module: &Module, kernel: OpId, lowered:
         packing: lowered.packing.clone(),
         schedules: lowered.schedules.clone(),
         choices: lowered.choices.clone(),
+        products: products(ctx, &lowered.body),
         cost: None,
     }
+}
+
+/// The fastest instructions that loops multiply by.
+fn products(ctx: &Context, body: &Body) -> Products {
+    let of = |op: OpId| match TileView::new(ctx, body, op) {
+        Some(TileView::Dot { kind: TileKind::Bf16, .. }) => Products::Bf16Tiles,
+        Some(TileView::Dot { .. }) => Products::ByteTiles,
+        _ if !body.is(ctx, op, "loops.dot") => Products::Single,
+        _ => match ctx.type_data(body.ty(body.result(op))) {
+            TypeData::Integer { .. } => Products::Bytes,
+            _ => Products::Bf16,
+        },
+    };
+    body.walk().into_iter().map(of).max().unwrap_or_default()
 }
 
 /// The `loops.kernel`s of a module.

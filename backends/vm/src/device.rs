@@ -46,9 +46,12 @@ pub trait Device: Send + Sync + fmt::Debug {
 
     /// Runs a kernel, or begins to.
     ///
+    /// # Errors
+    /// Why it cannot run here. What it writes has no meaning then.
+    ///
     /// # Safety
     /// The compiler made the kernel for these buffers and symbols; the buffers are this device's.
-    unsafe fn launch(&self, call: &KernelCall<'_>);
+    unsafe fn launch(&self, call: &KernelCall<'_>) -> Result<(), String>;
 
     /// Waits until all is done that it was asked for.
     fn wait(&self);
@@ -59,8 +62,11 @@ pub trait Device: Send + Sync + fmt::Debug {
 pub struct KernelCall<'a> {
     /// Its name in the program.
     pub name: &'a str,
-    /// Its machine code, where it is the host's: buffers, symbols, and the part of the iterations to run.
+    /// Its machine code for the host's processor: buffers, symbols, and the part of the iterations to run.
     pub code: KernelFn,
+    /// Its IR: a `loops.kernel` as text, which takes the same buffers and symbols. What a device is, nobody knows when compiling: one
+    /// that is no processor of the host's kind makes its own of this.
+    pub source: &'a str,
     /// Where its buffers are.
     pub buffers: &'a [Address],
     /// Its symbols.
@@ -137,12 +143,13 @@ impl Device for CpuDevice {
         // SAFETY: as the caller says.
         unsafe { std::ptr::copy(pointer(from), pointer(to), bytes) };
     }
-    unsafe fn launch(&self, call: &KernelCall<'_>) {
+    unsafe fn launch(&self, call: &KernelCall<'_>) -> Result<(), String> {
         let buffers: Vec<*mut c_void> = call.buffers.iter().map(|&at| pointer(at).cast()).collect();
         if call.iterations > 0 {
             // SAFETY: as the caller says.
             unsafe { (call.code)(buffers.as_ptr(), call.symbols.as_ptr(), 0, call.iterations) };
         }
+        Ok(())
     }
     fn wait(&self) {}
 }

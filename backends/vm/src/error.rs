@@ -210,6 +210,15 @@ pub enum RunErrorKind {
     },
     /// The program wants a device that is not there.
     Device(String),
+    /// A device cannot run a kernel.
+    Launch {
+        /// The device.
+        device: String,
+        /// The kernel.
+        kernel: String,
+        /// Why.
+        message: String,
+    },
     /// The program itself is wrong: a register does not hold what an instruction needs.
     Program(String),
 }
@@ -290,7 +299,11 @@ impl fmt::Display for RunErrorKind {
             RunErrorKind::Depth(limit) => write!(f, "functions call each other more than {limit} levels deep"),
             RunErrorKind::Runtime { function, message } => write!(f, "{function}: {message}"),
             RunErrorKind::Device(name) => {
-                write!(f, "the program runs on a device `{name}`, and nobody said what that is here")
+                write!(f, "the program runs on a device `{name}`, and nobody said what that is here: ")?;
+                write!(f, "nim-run --device {name}=cpu does, or LoadOptions::devices")
+            }
+            RunErrorKind::Launch { device, kernel, message } => {
+                write!(f, "kernel `{kernel}` on device `{device}`: {message}")
             }
             RunErrorKind::Program(what) => write!(f, "the program is invalid: {what}"),
         }

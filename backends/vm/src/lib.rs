@@ -26,7 +26,7 @@ mod specialise;
 pub use error::{ConstantsProblem, LoadError, RunError, RunErrorKind};
 pub use machine::alone;
 pub use machine::pool::PoolStats;
-pub use machine::roof::{CACHE_BYTES, Roof};
+pub use machine::roof::{CACHE_BYTES, Products, Roof, multiply};
 pub use program::{
     AdtType, KernelCost, LoadOptions, NativeParts, Program, ProgramBuilder, Signature, SignatureValue, ValueType,
 };

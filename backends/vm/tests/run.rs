@@ -514,7 +514,16 @@ fn state() -> Program {
     b.push(Instr::Return { values: [Reg(1)].into() });
     let (operations, bytes) = (b.size("2*N"), b.size("16*N"));
     b.define(FunctionId(0), 2, 1, 1);
-    b.builder.cost(kernel, KernelCost { operations, bytes, nodes: vec!["Add_1".into()], choices: vec![] });
+    b.builder.cost(
+        kernel,
+        KernelCost {
+            products: nim_vm::Products::Bytes,
+            operations,
+            bytes,
+            nodes: vec!["Add_1".into()],
+            choices: vec![],
+        },
+    );
     b.builder.code(add_kernel());
     Program::from_bytes(b.builder.to_bytes()).unwrap()
 }

@@ -9,7 +9,7 @@ use nim_ir::{Attr, Body, Context, Diagnostic, OpId, Type, TypeData, verifier::Sy
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Device(Option<Attr>);
 
-/// What the host is called where a name has to stand.
+/// What the host is called where a name has to stand; `host` is read, too. No device can be called so.
 pub const HOST: &str = "cpu";
 
 impl Device {
@@ -18,13 +18,16 @@ impl Device {
 
     /// The device of a name.
     pub fn named(ctx: &Context, name: &str) -> Device {
-        Device((name != HOST).then(|| ctx.string_attr(name)))
+        Device((![HOST, "host"].contains(&name)).then(|| ctx.string_attr(name)))
     }
 
     /// Where buffers of a type are.
     pub fn of_type(ctx: &Context, ty: Type) -> Device {
         match ctx.type_data(ty) {
-            TypeData::MemRef { space, .. } | TypeData::UnrankedMemRef { space, .. } => Device(*space),
+            TypeData::MemRef { space, .. } | TypeData::UnrankedMemRef { space, .. } => {
+                let name = space.and_then(|attr| ctx.as_string(attr));
+                name.map_or(Device(*space), |name| Device::named(ctx, name))
+            }
             _ => Device::HOST,
         }
     }

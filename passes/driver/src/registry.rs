@@ -17,6 +17,8 @@ pub struct PassInfo {
     pub needs: &'static [&'static str],
     /// What holds afterwards.
     pub gives: &'static [&'static str],
+    /// What it works on, see [`Pass::works_on`](crate::Pass::works_on).
+    pub works_on: &'static [&'static str],
     /// Its rewrite rules.
     pub rules: Vec<RuleInfo>,
     /// Takes a text in parentheses: `mlir(cse)`.
@@ -38,6 +40,7 @@ impl PassInfo {
             options: pass.options(),
             needs: pass.needs(),
             gives: pass.gives(),
+            works_on: pass.works_on(),
             rules: pass.rules(),
             argument: none.argument_used,
             make,

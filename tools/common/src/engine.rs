@@ -2,12 +2,13 @@
 
 use crate::{Failure, Interface, Stage, flags::CompileFlags, source::verified};
 use clap::ValueEnum;
+pub use nim_interp::device::InterpreterDevice;
 use nim_ir::{Context, Diagnostic, Module};
 use nim_tensor::Value;
 pub use nim_vm::Program;
 pub use nim_vm::device::{CpuDevice, Device, Devices};
 use nim_vm::{LoadOptions, Session};
-pub use nim_vm::{Options as RunOptions, PoolStats, Profile, Roof, SiteTime};
+pub use nim_vm::{Options as RunOptions, PoolStats, Products, Profile, Roof, SiteTime};
 pub use nim_vm::{SpecialiseOptions, SpecialisedShape, Specialiser};
 use std::{fmt, path::Path, sync::Arc, time::Instant};
 
@@ -198,6 +199,14 @@ impl Engine {
         match &self.runner {
             Runner::Interpreter { .. } => None,
             Runner::Program(session) => Some(session.stats().memory),
+        }
+    }
+
+    /// Names of the devices that the program wants besides the host; the interpreter takes any.
+    pub fn devices(&self) -> &[String] {
+        match &self.runner {
+            Runner::Interpreter { .. } => &[],
+            Runner::Program(session) => session.program().devices(),
         }
     }
 

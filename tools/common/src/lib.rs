@@ -20,6 +20,6 @@ pub mod terminal;
 pub mod text;
 pub mod values;
 
-pub use engine::{Backend, Engine, EngineOptions, PoolStats, Profile, Roof, RunOptions, SiteTime};
+pub use engine::{Backend, Engine, EngineOptions, PoolStats, Products, Profile, Roof, RunOptions, SiteTime};
 pub use failure::{Failure, Stage};
 pub use interface::{Interface, Port, PortType};

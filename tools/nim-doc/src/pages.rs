@@ -35,7 +35,7 @@ pub fn pages(
 ) -> Result<Vec<Page>, Vec<String>> {
     let ctx = Context::new(dialects);
     let mut missing = vec![];
-    let mut pages = dialect_pages(&ctx, dialects, corpus, &mut missing);
+    let mut pages = dialect_pages(&ctx, dialects, registry, corpus, &mut missing);
     let dialects_count = pages.len();
     pages.push(Page { name: "types".into(), text: types(dialects, corpus, &mut missing) });
     pages.push(Page { name: "attributes".into(), text: attributes() });
@@ -66,6 +66,7 @@ fn show(out: &mut String, example: &Example) {
 fn dialect_pages(
     ctx: &Context,
     dialects: &[&'static DialectDef],
+    registry: &Registry,
     corpus: &Corpus,
     missing: &mut Vec<String>,
 ) -> Vec<Page> {
@@ -81,6 +82,12 @@ fn dialect_pages(
         }
         for def in &sorted {
             let _ = write!(text, "\n## `{}`\n\n{}", def.name, op(def));
+            let passes = registry.passes().filter(|pass| pass.works_on.contains(&def.name));
+            let link = |pass: &PassInfo| format!("[`{0}`](passes.md#{1})", pass.name, anchor(pass.name));
+            let passes: Vec<String> = passes.map(link).collect();
+            if !passes.is_empty() {
+                let _ = writeln!(text, "\nPasses that work on it: {}.", passes.join(", "));
+            }
             match examples.get(def.name) {
                 Some(example) => show(&mut text, example),
                 None => missing.push(format!("the op `{}` has no example in dialects/{}", def.name, dialect.name)),
@@ -171,6 +178,10 @@ fn passes(dialects: &[&'static DialectDef], registry: &Registry, corpus: &Corpus
         let rules = pass.rules.iter().map(|rule| [format!("`{}`", rule.name), rule.description.to_string()]);
         table(&mut out, ["rule", "what it does"], rules);
         let quoted = |list: &[&str]| list.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
+        if !pass.works_on.is_empty() {
+            let word = |name: &&str| if name.contains('.') { format!("`{name}`") } else { format!("all of `{name}`") };
+            let _ = writeln!(out, "\nWorks on {}.", pass.works_on.iter().map(word).collect::<Vec<_>>().join(", "));
+        }
         if !pass.needs.is_empty() {
             let _ = writeln!(out, "\nNeeds {}.", quoted(pass.needs));
         }

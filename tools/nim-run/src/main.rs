@@ -76,8 +76,8 @@ struct Cli {
     /// The file with the constants, of a .nimx that was compiled with --constants; else the one beside it.
     #[arg(long, value_name = "FILE")]
     constants: Option<PathBuf>,
-    /// What the program's device NAME is here: KIND is cpu, the processor with memory of its own. Programs have the devices that
-    /// --place gave them.
+    /// What the program's device NAME is here: KIND is cpu, the processor with memory of its own, or interp, the interpreter, which
+    /// runs kernels by their IR. Programs have the devices that --place gave them.
     #[arg(long, value_name = "NAME=KIND")]
     device: Vec<String>,
     /// Threads that compile, and that work on one kernel.

@@ -5,7 +5,7 @@ use crate::{Cli, specialise::Compiler};
 use nim_onnx::ImportOptions;
 use nim_tools::{
     Backend, Engine, Failure, RunOptions, Stage,
-    engine::{CpuDevice, Device, Devices, SpecialiseOptions},
+    engine::{CpuDevice, Device, Devices, InterpreterDevice, SpecialiseOptions},
     files::{self, Scratch},
     source::{Source, context},
 };
@@ -56,8 +56,25 @@ pub fn open(cli: &Cli) -> Result<Model, Failure> {
         }
         return program(cli, &cli.model, only, 0.0);
     }
-    if cli.specialise_after.is_some() && (backend != Backend::Cpu || files::is_stdio(&cli.model)) {
-        let message = "--specialise-after compiles the model again for --backend=cpu: it needs a file";
+    if cli.specialise_after.is_some() {
+        let why = match backend {
+            Backend::Cpu if !files::is_stdio(&cli.model) => None,
+            Backend::Cpu => {
+                Some("compiles the model again, and standard input is read once only: give a file".to_owned())
+            }
+            Backend::Native => {
+                Some("puts other bytecode in a program's place, and --backend=native has none".to_owned())
+            }
+            other => Some(format!("compiles shapes for themselves, and --backend={other} interprets the model")),
+        };
+        if let Some(why) = why {
+            return Err(Failure::new(Stage::Load, format!("--specialise-after {why}")));
+        }
+    }
+    if !cli.device.is_empty() && backend != Backend::Cpu {
+        let message = format!("--device is for programs in bytecode: --backend={backend} takes any name as a device");
+        let native = "--device is for programs in bytecode: --backend=native runs on the host only";
+        let message = if backend == Backend::Native { native.to_owned() } else { message };
         return Err(Failure::new(Stage::Load, message));
     }
     if !files::is_stdio(&cli.model) {
@@ -116,6 +133,7 @@ fn program(cli: &Cli, path: &Path, backend: Backend, compile_ms: f64) -> Result<
         ..unlimited
     };
     let engine = Engine::load(path, cli.constants.as_deref(), &devices(cli)?, options)?;
+    known_devices(cli, engine.devices())?;
     Ok(Model { engine, backend, load_ms: milliseconds(start), compile_ms })
 }
 
@@ -125,8 +143,10 @@ fn devices(cli: &Cli) -> Result<Devices, Failure> {
     for rule in &cli.device {
         let device: Arc<dyn Device> = match rule.split_once('=') {
             Some((name, "cpu")) if !name.is_empty() => Arc::new(CpuDevice),
+            Some((name, "interp")) if !name.is_empty() => Arc::new(InterpreterDevice::default()),
             Some((name, kind)) if !name.is_empty() => {
-                let message = format!("--device {rule}: there is no device of the kind `{kind}` here, only `cpu`");
+                let message =
+                    format!("--device {rule}: there is no device of the kind `{kind}` here, only `cpu` and `interp`");
                 return Err(Failure::new(Stage::Load, message));
             }
             _ => return Err(Failure::new(Stage::Load, format!("--device {rule}: NAME=KIND is wanted: npu=cpu"))),
@@ -135,6 +155,18 @@ fn devices(cli: &Cli) -> Result<Devices, Failure> {
         devices.insert(name, device);
     }
     Ok(devices)
+}
+
+/// Each `--device` is one that the program has.
+fn known_devices(cli: &Cli, known: &[String]) -> Result<(), Failure> {
+    let names = cli.device.iter().filter_map(|rule| Some(rule.split_once('=')?.0));
+    let Some(name) = names.into_iter().find(|name| !known.iter().any(|known| known == name)) else { return Ok(()) };
+    let has = match known {
+        [] => "it runs on the host; nim-compile --place puts kernels on devices".to_owned(),
+        [one] => format!("its device is `{one}`"),
+        more => format!("its devices are {}", more.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Err(Failure::new(Stage::Load, format!("--device: the program has no device `{name}`: {has}")))
 }
 
 fn interpreted(

@@ -1,12 +1,16 @@
 //! Programs for shapes that are run often: `nim-compile` makes them, beside this process, while the model runs.
 
+use nim_onnx::import::inventory;
 use nim_tools::engine::{Devices, Program, Specialiser};
-use nim_tools::flags::{CompileFlags, ImportFlags};
 use nim_tools::{
     Failure, engine,
     files::{Scratch, scratch},
+    flags::{CompileFlags, ImportFlags},
+    source::Source,
+    values::InputSource,
 };
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -28,14 +32,15 @@ pub struct Compiler {
     devices: Devices,
     flags: Vec<String>,
     scratch: Scratch,
-    /// What lay beside the model when it was compiled first.
+    /// What the model is made of, and how that was when it was compiled first.
+    files: Vec<PathBuf>,
     before: Vec<Stamp>,
     count: AtomicUsize,
     running: Mutex<Running>,
 }
 
-/// A file, its length and when it was changed.
-type Stamp = (PathBuf, u64, Option<SystemTime>);
+/// A file's length and when it was changed; nothing of a file that is not there.
+type Stamp = Option<(u64, Option<SystemTime>)>;
 
 #[derive(Default)]
 struct Running {
@@ -55,6 +60,7 @@ impl Compiler {
         compile: &CompileFlags,
         devices: &Devices,
     ) -> Result<Compiler, Failure> {
+        let files = sources(model, import, compile)?;
         // Shapes are given whole.
         let import = ImportFlags { symbolic_inputs: false, input_shape: vec![], ..import.clone() };
         Ok(Compiler {
@@ -64,7 +70,8 @@ impl Compiler {
             devices: devices.clone(),
             flags: import.to_args().into_iter().chain(compile.to_args()).collect(),
             scratch: scratch("nim-run")?,
-            before: stamps(model),
+            before: stamps(&files),
+            files,
             count: AtomicUsize::new(0),
             running: Mutex::default(),
         })
@@ -76,8 +83,7 @@ impl Compiler {
     }
 
     fn is_unchanged(&self) -> bool {
-        let now = stamps(&self.model);
-        self.before.iter().all(|stamp| now.binary_search(stamp).is_ok())
+        stamps(&self.files) == self.before
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -146,14 +152,79 @@ impl Specialiser for Compiler {
     }
 }
 
-/// The files in the model's folder, where its constants lie too.
-fn stamps(model: &Path) -> Vec<Stamp> {
+/// The files that a model is compiled from, wherever they are: its own, those of its constants, and those that flags name.
+fn sources(model: &Path, import: &ImportFlags, compile: &CompileFlags) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = vec![model.to_owned()];
     let folder = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let stamp = |entry: fs::DirEntry| {
-        let data = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
-        Some((entry.path(), data.len(), data.modified().ok()))
+    match Source::read(model)? {
+        Source::Onnx(onnx) => files.extend(inventory::external_files(&onnx)),
+        // Constants of a text lie beside it: it says `@FILE:OFFSET:LENGTH`.
+        Source::Text { text, .. } => {
+            let named: BTreeSet<&str> =
+                text.split('@').skip(1).filter_map(|rest| Some(rest.split_once(':')?.0)).collect();
+            files.extend(named.into_iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
+        }
+        Source::Bytecode { .. } => {}
+    }
+    let constants = import.constant.iter().filter_map(|constant| match &constant.from {
+        InputSource::File(file) => Some(PathBuf::from(file)),
+        _ => None,
+    });
+    files.extend(constants.chain(compile.tune_log.clone()));
+    Ok(files)
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |path: &PathBuf| {
+        let data = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((data.len(), data.modified().ok()))
     };
-    let mut all: Vec<Stamp> = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(stamp).collect();
-    all.sort();
-    all
+    files.iter().map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An initializer `w` of a model whose elements are in `weights/w.bin`, as protobuf.
+    fn model() -> Vec<u8> {
+        let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();
+        let entry = |key: &[u8], value: &[u8]| field(13, &[field(1, key), field(2, value)].concat());
+        // TensorProto: dims 2, FLOAT, name, external_data, data_location EXTERNAL.
+        let tensor =
+            [vec![8, 2, 16, 1], field(8, b"w"), entry(b"location", b"weights/w.bin"), vec![14 << 3, 1]].concat();
+        // ModelProto: ir_version 8, a graph with this initializer.
+        [vec![8, 8], field(7, &field(5, &tensor))].concat()
+    }
+
+    #[test]
+    fn a_change_of_any_file_of_the_model_is_seen() {
+        let folder = scratch("nim-run-test").expect("a folder");
+        let (path, weights) = (folder.file("model.onnx"), folder.file("weights"));
+        let (log, constant) = (folder.file("log.tune"), folder.file("c.npy"));
+        fs::create_dir_all(&weights).expect("a folder in it");
+        let all = [path.clone(), weights.join("w.bin"), constant.clone(), log.clone()];
+        fs::write(&all[0], model()).expect("the model");
+        all[1..].iter().for_each(|file| fs::write(file, b"12345678").expect("a file"));
+        let import = ImportFlags {
+            constant: vec![format!("c=@{}", constant.display()).parse().expect("an input")],
+            ..ImportFlags::default()
+        };
+        let compile = CompileFlags { tune_log: Some(log), ..CompileFlags::default() };
+        let files = sources(&path, &import, &compile).expect("the model is read");
+        assert_eq!(files, all);
+        for file in &all[1..] {
+            let before = stamps(&files);
+            fs::write(file, b"123456789").expect("a file");
+            assert_ne!(stamps(&files), before, "{}", file.display());
+        }
+        fs::remove_file(&all[1]).expect("it was there");
+        assert_eq!(stamps(&files)[1], None);
+
+        let (text, blobs) = (folder.file("model.nir"), folder.file("model.blobs"));
+        fs::write(&text, "func.func @main(%x: i64)\n{-# builtin: { w: \"@model.blobs:0:8\" } #-}").expect("a text");
+        fs::write(&blobs, b"12345678").expect("its constants");
+        let files = sources(&text, &ImportFlags::default(), &CompileFlags::default()).expect("the text is read");
+        assert_eq!(files, [text, blobs]);
+    }
 }

@@ -6,7 +6,7 @@
 use nim_builtin::func::Func;
 use nim_dyn::Alloc;
 use nim_graph_passes::fold::FoldOptions;
-use nim_ir::{Body, Context, Diagnostic, Expr, Module};
+use nim_ir::{Body, Builder, Context, Diagnostic, Expr, Module};
 use nim_onnx::{
     ImportOptions, LoadedModel,
     import::inventory::{self, OperatorUse},
@@ -194,8 +194,12 @@ fn lower(ctx: &Context, module: &mut Module) -> Lowered {
         nim_transforms::dce::remove_dead_ops(ctx, body);
     });
     let reports = nim_dataflow_passes::report::report(ctx, module);
+    nim_dataflow_passes::simplify_numbers(ctx, module);
+    nim_dataflow_passes::split_residues(ctx, module);
+    nim_dataflow_passes::choose_layouts(ctx, module);
     nim_dataflow_passes::fuse_blocks(ctx, module, Default::default());
     nim_dataflow_passes::outline(ctx, module);
+    found.extend(schedule_kernels(ctx, module));
     found.extend(nim_dyn_passes::graph_to_dyn(ctx, module).1);
     let storage = |module: &Module| -> Vec<Expr> {
         let bodies = module.ops().filter(|&op| Func::is(ctx, &module.body, op)).filter_map(|op| module.body.nested(op));
@@ -222,6 +226,22 @@ fn lower(ctx: &Context, module: &mut Module) -> Lowered {
         memory,
         found,
     }
+}
+
+/// Gives kernels their loops, whose copies of operands are memory of the host's. They depend on the machine: here it is x86-64-v3.
+fn schedule_kernels(ctx: &Context, module: &mut Module) -> Vec<Diagnostic> {
+    let mut found = vec![];
+    for kernel in module.ops().filter(|&op| module.body.is(ctx, op, "dataflow.kernel")).collect::<Vec<_>>() {
+        match nim_loops_passes::lower_kernel_to_loops(ctx, &module.body, kernel, &Default::default()) {
+            Ok(lowered) => {
+                let state = lowered.into_state(ctx);
+                Builder::before(ctx, &mut module.body, kernel).insert(state);
+                module.body.erase(kernel);
+            }
+            Err(diagnostic) => found.push(diagnostic),
+        }
+    }
+    found
 }
 
 fn each_function(ctx: &Context, module: &mut Module, mut f: impl FnMut(&mut Body)) {

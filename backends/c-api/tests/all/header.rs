@@ -23,7 +23,7 @@ typedef struct nim_native nim_native;";
 fn header() -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut builder = cbindgen::Builder::new();
-    for file in ["error.rs", "value.rs", "program.rs", "session.rs"] {
+    for file in ["error.rs", "value.rs", "program.rs", "session.rs", "specialise.rs"] {
         builder = builder.with_src(source.join(file));
     }
     let mut config = cbindgen::Config {

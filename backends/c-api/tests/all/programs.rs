@@ -1,6 +1,6 @@
 //! Programs in C.
 
-use crate::support::{Link, build, model, root, run, scratch};
+use crate::support::{Link, build, model, model_for, root, run, scratch};
 use std::path::Path;
 use std::process::Command;
 
@@ -61,4 +61,23 @@ func.func @main(%x: tensor<[N]x[D]xf32>) -> (tensor<[N]x[D]xf32>, tensor<[D]xf32
     let model = model(&folder, text);
     let program = build(&own("threads.c"), &folder, Link::Shared);
     assert_eq!(run(Command::new(program).arg(&model)), "80000 calls equal the serial ones\n");
+}
+
+/// The maker in C has a program for one of the two shapes that are hot, and none for the other.
+#[test]
+fn hot_shapes_get_programs_of_their_own() {
+    let folder = scratch("specialise");
+    let text = r#"
+func.func @main(%x: tensor<[N]x4xf32>, %w: tensor<4x[M]xf32>) -> tensor<[N]x[M]xf32> {
+  %y = graph.matmul %x, %w : (tensor<[N]x4xf32>, tensor<4x[M]xf32>) -> tensor<[N]x[M]xf32>
+  return %y : tensor<[N]x[M]xf32>
+}"#;
+    let model = model(&folder, text);
+    model_for(&folder, text, Some(&[&[8, 4], &[4, 3]]));
+    let program = build(&own("specialise.c"), &folder, Link::Shared);
+    let found = run(Command::new(program).arg(&model));
+    assert_eq!(
+        found,
+        "asked for 8x4,4x3\nasked for 5x4,4x3\n2 shapes, 1 ready, 1 refused, 4 runs of it\nreleased 2 times\n"
+    );
 }

@@ -20,14 +20,25 @@ pub fn scratch(test: &str) -> PathBuf {
 
 /// A model of this text as a `.nimx` file.
 pub fn model(folder: &Path, text: &str) -> PathBuf {
+    model_for(folder, text, None)
+}
+
+/// The same for inputs of just these dimensions, beside it.
+pub fn model_for(folder: &Path, text: &str, shapes: Option<&[&[i64]]>) -> PathBuf {
     let ctx = Context::new(DIALECTS);
     let source = ctx.add_source("model.nir", text);
     let (mut module, found) = nim_text::parse_module(&ctx, source, &nim_text::ParseOptions::default());
     assert!(found.is_empty(), "{}", nim_text::render_all(&ctx, &found, &Default::default()));
+    if let Some(shapes) = shapes {
+        let wanted: Vec<Option<Vec<i64>>> = shapes.iter().map(|dims| Some(dims.to_vec())).collect();
+        nim_graph_passes::set_shapes(&ctx, &mut module, "main", &wanted).expect("the model can have these shapes");
+    }
     let options = Options { threads: 1, ..Options::default() };
     let compiled = compile(&ctx, &mut module, &options);
     let compiled = compiled.unwrap_or_else(|e| panic!("{}", nim_text::render_all(&ctx, &e, &Default::default())));
-    let path = folder.join("model.nimx");
+    let text = |dims: &&[i64]| dims.iter().map(i64::to_string).collect::<Vec<_>>().join("x");
+    let shapes = shapes.map(|shapes| shapes.iter().map(text).collect::<Vec<_>>().join(","));
+    let path = folder.join(shapes.map_or("model.nimx".into(), |shapes| format!("model-{shapes}.nimx")));
     compiled.program.write_nimx(&path).expect("the program can be written");
     path
 }

@@ -11,6 +11,8 @@ pub(super) struct KernelFacts {
     pub(super) symbols: Vec<Symbol>,
     /// Where it runs.
     pub(super) device: nim_dyn::Device,
+    /// Its text, if that is not the host: who runs it there may have no use for the host's machine code.
+    pub(super) source: String,
     /// Iterations of its phases, over its symbols.
     pub(super) phases: Vec<Expr>,
     /// Number of innermost iterations of all loops, over its symbols: an estimate.
@@ -25,9 +27,15 @@ pub(super) fn of_module(ctx: &Context, module: &Module) -> FxHashMap<Name, Kerne
         let (Some(name), Some(body)) = (module.symbol_name(ctx, op), module.body.nested(op)) else { continue };
         let Some(entry) = body.entry().filter(|_| module.body.is(ctx, op, "loops.kernel")) else { continue };
         let symbols = nim_dataflow::kernel_symbols(ctx, &module.body, op);
+        let device = nim_dyn::device_attr(ctx, &module.body, op).unwrap_or_default();
+        let source = match device == nim_dyn::Device::HOST {
+            true => String::new(),
+            false => nim_text::print_op(ctx, &module.body, op, &nim_text::PrintOptions::default()),
+        };
         let facts = KernelFacts {
             symbols: symbols.into_iter().map(|s| ctx.exprs.symbol(s)).collect(),
-            device: nim_dyn::device_attr(ctx, &module.body, op).unwrap_or_default(),
+            device,
+            source,
             phases: nim_loops_passes::phases(ctx, body),
             work: work(ctx, body, entry),
             arguments: func::signature(ctx, &module.body, op).map(|(args, _)| args.to_vec()).unwrap_or_default(),

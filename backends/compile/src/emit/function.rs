@@ -327,8 +327,10 @@ impl<'s, 'a> Emitter<'s, 'a> {
         let (phases, work) = (self.size_list(Some(op), &phases), self.size(Some(op), work));
         let (ins, outs) = (self.reg_list(&operands[..ins]), self.reg_list(&operands[ins..]));
         let kernel = self.shared.builder.kernel(ctx.str(name));
-        let device = self.named(runs_on);
-        self.shared.builder.run_on(kernel, device);
+        if runs_on != d::Device::HOST {
+            let device = self.named(runs_on);
+            self.shared.builder.run_on(kernel, device, &self.shared.kernels[&name].source);
+        }
         self.push(Instr::Invoke { kernel, ins, outs, symbols, phases, work });
     }
 

@@ -112,8 +112,8 @@ fn cost(ctx: &Context, builder: &mut ProgramBuilder, kernel: &KernelInfo) {
     // A formula that the kernel's own symbols do not determine is left out: nothing depends on it.
     if let (Some(operations), Some(bytes)) = (size(cost.operations), size(cost.bytes)) {
         let id = builder.kernel(&kernel.name);
-        let (nodes, choices) = (cost.nodes.clone(), kernel.choices.clone());
-        builder.cost(id, nim_vm::KernelCost { operations, bytes, nodes, choices });
+        let (nodes, choices, products) = (cost.nodes.clone(), kernel.choices.clone(), kernel.products);
+        builder.cost(id, nim_vm::KernelCost { operations, bytes, products, nodes, choices });
     }
 }
 

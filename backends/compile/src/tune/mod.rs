@@ -93,7 +93,8 @@ impl fmt::Display for Origin {
         f.write_str(match self {
             Origin::Estimate => "by estimate",
             Origin::Tuned => "tuned",
-            Origin::Replayed => "replayed",
+            // Nothing in a log is believed, and nothing of it was measured now.
+            Origin::Replayed => "replayed; times as the log says",
             Origin::ByHand => "by hand",
         })
     }

@@ -4,6 +4,7 @@ mod blocks;
 mod bytes;
 mod codes;
 mod dataflows;
+mod devices;
 mod emulator;
 mod malformed;
 mod precision;

@@ -5,9 +5,10 @@
 use crate::{emulator, parse, random::rng::Rng};
 use nim_compiler::{Level, Options, Precision, compile, lower, lower_precision_of};
 use nim_ir::{Context, Module};
+use nim_llvm::Target;
 use nim_tensor::{DType, Tensor, Value};
 use nim_text::render_all;
-use nim_vm::Session;
+use nim_vm::{Products, Session};
 
 /// What two factors may be.
 pub const KINDS: [(DType, DType); 5] = [
@@ -332,4 +333,52 @@ fn a_small_quantised_net() {
     let x = numbers(&mut Rng::new(5), &[3, 8, 10, 10], DType::BF16).to_f64s().unwrap();
     let x = Tensor::new(&[3, 8, 10, 10], x.into_iter().map(|v| v as f32).collect::<Vec<_>>());
     check(&text, &[x.into()], 1, Precision::F32, 0.0);
+}
+
+/// What profiles are held against is measured with the instructions that kernels have, and leaves the registers as they were.
+#[test]
+fn the_peak_of_tile_registers_is_measured_in_them() {
+    if emulator::target().is_none() {
+        return;
+    }
+    let before = emulator::products();
+    // Four products of tiles in 16 steps, of 16 by 16 sums each.
+    for (of, factors) in [(Products::Bf16Tiles, 32), (Products::ByteTiles, 64)] {
+        assert_eq!(16.0 * nim_vm::multiply(of, 160), f64::from(4 * 16 * 16 * factors * 2));
+    }
+    if emulator::is_in_use() {
+        assert!(emulator::products() >= before + 80 && emulator::is_released());
+    }
+}
+
+/// A program says what multiplies in its kernels, whatever machine it is for.
+#[test]
+fn kernels_say_what_multiplies_in_them() {
+    let text = |kind: &str, sum: &str| {
+        let left = if kind == "i8" { "ui8" } else { kind };
+        format!(
+            "func.func @main(%x: tensor<64x64x{left}>, %w: tensor<64x64x{kind}>) -> tensor<64x64x{sum}> {{
+  %a = graph.cast %x {{to = {sum}}} : (tensor<64x64x{left}>) -> tensor<64x64x{sum}>
+  %b = graph.cast %w {{to = {sum}}} : (tensor<64x64x{kind}>) -> tensor<64x64x{sum}>
+  %y = graph.matmul %a, %b : (tensor<64x64x{sum}>, tensor<64x64x{sum}>) -> tensor<64x64x{sum}>
+  return %y : tensor<64x64x{sum}>
+}}"
+        )
+    };
+    for (kind, sum, target, expected) in [
+        ("f32", "f32", emulator::TARGETS[0], Products::Single),
+        ("bf16", "f32", "x86-64-v4+avx512bf16", Products::Bf16),
+        ("i8", "i32", "x86-64-v4+avx512vnni", Products::Bytes),
+        ("bf16", "f32", emulator::TARGETS[0], Products::Bf16Tiles),
+        ("i8", "i32", emulator::TARGETS[0], Products::ByteTiles),
+    ] {
+        let (ctx, mut module) = parse(&text(kind, sum));
+        let target = Target::parse(target).expect("a target");
+        let tiles = target.has("amx-tile");
+        let options = Options { threads: 1, target, tiles, ..Options::default() };
+        let compiled = compile(&ctx, &mut module, &options);
+        let compiled = compiled.unwrap_or_else(|found| panic!("{}", render_all(&ctx, &found, &Default::default())));
+        let found = compiled.kernels.iter().map(|kernel| kernel.products).max();
+        assert_eq!(found, Some(expected), "{kind} on {}", options.target);
+    }
 }

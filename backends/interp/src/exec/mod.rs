@@ -16,7 +16,8 @@ mod tiles;
 use crate::kernels::error::KernelError;
 use buffer::{Buffer, Storage};
 use nim_ir::{Body, Context, Diagnostic, Dim, Expr, Module, OpId, RegionId, Symbol, Type, TypeData, ValueId};
-use nim_tensor::{Tensor, Value};
+use nim_loops::KernelView;
+use nim_tensor::{DType, Tensor, Value};
 use rustc_hash::FxHashMap;
 
 /// Runs the function `name` of a module on inputs in order.
@@ -28,6 +29,44 @@ pub fn run(ctx: &Context, module: &Module, name: &str, inputs: &[Value]) -> Resu
         .lookup(ctx, ctx.name(name))
         .ok_or_else(|| Diagnostic::error("N0761", module.loc, format!("there is no function `@{name}`")))?;
     Interpreter { ctx, module, depth: 0 }.call(op, inputs, &FxHashMap::default())
+}
+
+/// Reads the buffer of a kernel's argument: of this number, element type and dimensions.
+pub type ReadBuffer<'a> = dyn FnMut(usize, DType, &[usize]) -> Result<Tensor, String> + 'a;
+
+/// Runs a `loops.kernel` of a module by itself. `symbols` are its symbols in order; `buffer` says what is in the buffer of an argument
+/// now, by its number, element type and dimensions. Gives back what is in those that it writes, the last ones, afterwards.
+///
+/// # Errors
+/// What is no complete kernel, symbols that do not suffice, what `buffer` refuses, accesses outside of buffers.
+pub fn run_kernel(
+    ctx: &Context,
+    module: &Module,
+    kernel: OpId,
+    symbols: &[i64],
+    buffer: &mut ReadBuffer<'_>,
+) -> Result<Vec<Tensor>, Diagnostic> {
+    let fail = |message: String| Diagnostic::error("N0765", module.body.loc(kernel), message);
+    let view = KernelView::new(ctx, &module.body, kernel).zip(module.body.nested(kernel));
+    let (view, body) = view.ok_or_else(|| fail("the kernel is malformed".into()))?;
+    if view.symbols.len() != symbols.len() {
+        return Err(fail(format!("takes {} symbols, {} are given", view.symbols.len(), symbols.len())));
+    }
+    let symbols: FxHashMap<Symbol, i64> =
+        view.symbols.iter().map(|name| ctx.exprs.symbol(name)).zip(symbols.iter().copied()).collect();
+    let mut tensors = vec![];
+    for (number, &arg) in view.args.iter().enumerate() {
+        let ty = body.ty(arg);
+        let size = |e: Expr| usize::try_from(ctx.exprs.eval(e, &|s| symbols.get(&s).copied()).ok()?).ok();
+        let dims = ctx.dim_exprs(ty).and_then(|dims| dims.into_iter().map(size).collect::<Option<Vec<usize>>>());
+        let (dtype, dims) = ctx
+            .dtype_of(ty)
+            .zip(dims)
+            .ok_or_else(|| fail(format!("argument {number}: {} has no size here", ctx.display_type(ty))))?;
+        tensors.push(buffer(number, dtype, &dims).map_err(|why| fail(format!("argument {number}: {why}")))?);
+    }
+    let outputs: Vec<Option<Tensor>> = tensors.split_off(view.inputs().len()).into_iter().map(Some).collect();
+    loops::run(&Interpreter { ctx, module, depth: 0 }, kernel, &tensors, &outputs, &symbols)
 }
 
 /// Evaluates one pure op on constant operands: what constant folding needs.

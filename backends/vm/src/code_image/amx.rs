@@ -78,7 +78,7 @@ pub(super) fn is_needed(name: &str) -> bool {
 }
 
 /// Asks the system, once a process, for leave to use tiles, if code with these features does; whether it may.
-pub(super) fn permitted(features: &[String]) -> bool {
+pub(crate) fn permitted(features: &[String]) -> bool {
     static PERMITTED: OnceLock<bool> = OnceLock::new();
     let needed = features.iter().any(|name| is_needed(name));
     !needed || EMULATED.load(Ordering::Relaxed) || *PERMITTED.get_or_init(ask)

@@ -3,15 +3,51 @@
 //! The model is the roofline (Williams, Waterman and Patterson, 2009): a kernel of so many operations and bytes takes at
 //! least the time that either takes alone.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+/// What multiplies the factors of a kernel. Processors do it at different rates, the later ones mostly faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Products {
+    /// Single numbers in `f32`, or whatever has no instruction of its own.
+    #[default]
+    Single,
+    /// Words of two `bf16`.
+    Bf16,
+    /// Words of four bytes.
+    Bytes,
+    /// Tile registers of `bf16`.
+    Bf16Tiles,
+    /// Tile registers of bytes.
+    ByteTiles,
+}
+
+impl Products {
+    /// All, in the order of their numbers.
+    pub const ALL: [Products; 5] =
+        [Products::Single, Products::Bf16, Products::Bytes, Products::Bf16Tiles, Products::ByteTiles];
+
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Products::Single => "single numbers",
+            Products::Bf16 => "bf16",
+            Products::Bytes => "bytes",
+            Products::Bf16Tiles => "bf16 in tile registers",
+            Products::ByteTiles => "bytes in tile registers",
+        }
+    }
+}
+
 /// Rates of some threads together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roof {
-    /// Floating-point operations in f32 a second; a fused multiply-add is two.
-    pub operations: f64,
+    /// Operations a second on factors of each kind, by its number; a product and its sum are two.
+    pub operations: [f64; Products::ALL.len()],
     /// Bytes a second read from memory that no cache holds.
     pub memory: f64,
     /// Bytes a second read from what fits into a second-level cache.
@@ -28,9 +64,11 @@ impl Roof {
     pub fn measure(threads: usize) -> Roof {
         let threads = threads.max(1);
         let memory: Vec<u64> = vec![1; MEMORY_BYTES / 8];
-        let operations = together(threads, &|_| {
-            const STEPS: usize = 100_000;
-            (STEPS as f64) * multiply_adds(black_box(STEPS))
+        let operations = Products::ALL.map(|of| {
+            together(threads, &|_| {
+                const STEPS: usize = 100_000;
+                (STEPS as f64) * multiply_adds(of, black_box(STEPS))
+            })
         });
         let part = memory.len() / threads;
         let memory_rate = together(threads, &|i| read(&memory[i * part..(i + 1) * part]));
@@ -42,10 +80,15 @@ impl Roof {
         Roof { operations, memory: memory_rate, cache }
     }
 
-    /// The least time for these operations and bytes, where buffers of `buffer_bytes` in sum say what holds them.
-    pub fn least_time(&self, operations: f64, bytes: f64, buffer_bytes: f64) -> Duration {
+    /// Operations a second on factors of this kind.
+    pub fn rate(&self, of: Products) -> f64 {
+        self.operations[of as usize]
+    }
+
+    /// The least time for these operations on factors of a kind and bytes, where buffers of `buffer_bytes` in sum say what holds them.
+    pub fn least_time(&self, (operations, of): (f64, Products), bytes: f64, buffer_bytes: f64) -> Duration {
         let bandwidth = if buffer_bytes <= CACHE_BYTES { self.cache } else { self.memory };
-        let seconds = (operations / self.operations).max(bytes / bandwidth);
+        let seconds = (operations / self.rate(of)).max(bytes / bandwidth);
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 }
@@ -70,18 +113,21 @@ fn together(threads: usize, work: &(dyn Fn(usize) -> f64 + Sync)) -> f64 {
     })
 }
 
-/// Runs `steps` steps of independent multiply-adds; the operations of one step.
-fn multiply_adds(steps: usize) -> f64 {
+/// For tests: as much of what is measured as they want.
+#[doc(hidden)]
+pub fn multiply(of: Products, steps: usize) -> f64 {
+    multiply_adds(of, steps)
+}
+
+/// Runs `steps` steps of independent sums of products; the operations of one step. What the processor has no instruction for, it does with
+/// those of the other kinds.
+fn multiply_adds(of: Products, steps: usize) -> f64 {
     #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the machine has what the function is compiled for.
-            return unsafe { x86::multiply_adds_512(steps) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: as above.
-            return unsafe { x86::multiply_adds_256(steps) };
-        }
+    if let Some(operations) = x86::multiply_adds(of, steps) {
+        return operations;
+    }
+    if of != Products::Single {
+        return multiply_adds(Products::Single, steps);
     }
     let mut sums = [1f32; 32];
     let (a, b) = (black_box(0.999f32), black_box(0.001f32));
@@ -104,55 +150,6 @@ fn read(block: &[u64]) -> f64 {
     size_of_val(block) as f64
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-    use std::hint::black_box;
-
-    /// Enough independent sums to hide the latency of an instruction.
-    const SUMS: usize = 12;
-
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn multiply_adds_512(steps: usize) -> f64 {
-        let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
-        let mut sums = [b; SUMS];
-        for _ in 0..steps {
-            for sum in &mut sums {
-                *sum = _mm512_fmadd_ps(*sum, a, b);
-            }
-        }
-        black_box(sums);
-        (SUMS * 16 * 2) as f64
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn multiply_adds_256(steps: usize) -> f64 {
-        let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
-        let mut sums = [b; SUMS];
-        for _ in 0..steps {
-            for sum in &mut sums {
-                *sum = _mm256_fmadd_ps(*sum, a, b);
-            }
-        }
-        black_box(sums);
-        (SUMS * 8 * 2) as f64
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn sum_256(block: &[u64]) -> i64 {
-        let mut sums = [_mm256_setzero_si256(); 4];
-        for chunk in block.chunks_exact(16) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the chunk has 16 words, of which four from 4 i on are read.
-                let words = unsafe { _mm256_loadu_si256(chunk.as_ptr().add(4 * i).cast()) };
-                *sum = _mm256_add_epi64(*sum, words);
-            }
-        }
-        let sum = sums.into_iter().fold(_mm256_setzero_si256(), |a, b| _mm256_add_epi64(a, b));
-        _mm256_extract_epi64::<0>(sum)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,12 +157,19 @@ mod tests {
     #[test]
     fn rates_are_possible_and_bound_times() {
         let roof = Roof::measure(1);
-        for rate in [roof.operations, roof.memory, roof.cache] {
+        for rate in roof.operations.into_iter().chain([roof.memory, roof.cache]) {
             assert!(rate.is_finite() && rate > 1e7, "{roof:?}");
         }
-        let roof = Roof { operations: 1e9, memory: 1e9, cache: 1e10 };
-        assert_eq!(roof.least_time(2e9, 1e9, 1e9), Duration::from_secs(2));
-        assert_eq!(roof.least_time(0.0, 3e9, 1e9), Duration::from_secs(3));
-        assert_eq!(roof.least_time(0.0, 1e10, 1e3), Duration::from_secs(1));
+        // An instruction that multiplies more at a time is there to be faster.
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512vnni") {
+            assert!(roof.rate(Products::Bytes) > 1.5 * roof.rate(Products::Single), "{roof:?}");
+        }
+        let roof = Roof { operations: [1e9, 2e9, 4e9, 1e9, 1e9], memory: 1e9, cache: 1e10 };
+        let single = |n| (n, Products::Single);
+        assert_eq!(roof.least_time(single(2e9), 1e9, 1e9), Duration::from_secs(2));
+        assert_eq!(roof.least_time((8e9, Products::Bytes), 1e9, 1e9), Duration::from_secs(2));
+        assert_eq!(roof.least_time(single(0.0), 3e9, 1e9), Duration::from_secs(3));
+        assert_eq!(roof.least_time(single(0.0), 1e10, 1e3), Duration::from_secs(1));
     }
 }

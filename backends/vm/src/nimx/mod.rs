@@ -26,7 +26,7 @@ pub(crate) use write::{emit, emit_constants, to_bytes, write_file};
 /// First bytes of a file.
 pub const MAGIC: [u8; 8] = *b"NIMX\r\n\x1a\n";
 /// The version that this crate writes and reads.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 const HEADER: usize = 32;
 const ENTRY: usize = 32;

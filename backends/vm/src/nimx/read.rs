@@ -6,6 +6,7 @@ use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, VERSION, beside, kind};
 use crate::bytecode::{self, DeviceId, Function, Origin, Size, Text, field::dtype_of_code, size::SizeExpr};
 use crate::code_image::LoadedCode;
 use crate::error::{ConstantsProblem, LoadError};
+use crate::machine::roof::Products;
 use crate::program::{AdtType, Contents, KernelCost, LoadOptions, Signature, SignatureValue, ValueType};
 use nim_tensor::{Blob, DType, Tensor, tensor::little_endian};
 use std::fs::File;
@@ -161,6 +162,7 @@ fn contents(
     let devices = r.list(Reader::string).ok_or_else(damaged)?;
     let mut ids = || Some(r.words()?.into_iter().map(DeviceId).collect());
     let (kernel_devices, constant_devices) = (ids().ok_or_else(damaged)?, ids().ok_or_else(damaged)?);
+    let kernel_sources = r.list(Reader::string).ok_or_else(damaged)?;
     let section = open(&beside)?;
     let entries = r.list(|r| entry(r, &section.all)).ok_or_else(damaged)?;
     // Before anything in them is looked at.
@@ -184,6 +186,7 @@ fn contents(
         constants,
         devices,
         kernel_devices,
+        kernel_sources,
         constant_devices,
         code: None,
     })
@@ -208,8 +211,9 @@ fn cost(r: &mut Reader<'_>) -> Option<Option<KernelCost>> {
         0 => Some(None),
         1 => {
             let (operations, bytes) = (Size(r.u32()?), Size(r.u32()?));
+            let products = *Products::ALL.get(r.u32()? as usize)?;
             let (nodes, choices) = (r.list(Reader::string)?, r.list(Reader::string)?);
-            Some(Some(KernelCost { operations, bytes, nodes, choices }))
+            Some(Some(KernelCost { operations, bytes, products, nodes, choices }))
         }
         _ => None,
     }

@@ -259,6 +259,7 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
         if let Some(cost) = cost {
             w.u32(cost.operations.0);
             w.u32(cost.bytes.0);
+            w.u32(cost.products as u32);
             w.u32(cost.nodes.len() as u32);
             cost.nodes.iter().for_each(|n| w.string(n));
             w.u32(cost.choices.len() as u32);
@@ -285,6 +286,8 @@ fn tables(contents: &Contents, constants: &[(u64, u64)]) -> Vec<u8> {
     for list in [&contents.kernel_devices, &contents.constant_devices] {
         w.words(&list.iter().map(|id| id.0).collect::<Vec<u32>>());
     }
+    w.u32(contents.kernel_sources.len() as u32);
+    contents.kernel_sources.iter().for_each(|source| w.string(source));
     w.u32(contents.constants.len() as u32);
     for (tensor, &(at, len)) in contents.constants.iter().zip(constants) {
         w.u32(dtype_code(tensor.dtype()).into());

@@ -11,6 +11,7 @@ use crate::machine::threads::Threads;
 use crate::program::{Inner, KernelFn};
 use crate::runtime::Call;
 use nim_tensor::{DType, Value, f64_of, i64_of};
+use smallvec::SmallVec;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,6 +58,24 @@ impl Launch<'_> {
             threads.run(begin..begin + n, &|part| call(part.start, part.end));
             begin += n;
         }
+    }
+
+    /// Has a device run it, which has all its iterations.
+    ///
+    /// # Safety
+    /// The kernel is the program's of this number; its buffers are the device's.
+    pub(super) unsafe fn run_on(&self, program: &Inner, device: &Arc<dyn Device>, kernel: usize) -> Step {
+        let contents = &program.contents;
+        let buffers: SmallVec<[u64; 8]> = self.buffers.iter().map(|at| at.0 as u64).collect();
+        let (name, source) = (&*contents.kernels[kernel], &*contents.kernel_sources[kernel]);
+        let (code, symbols, iterations) = (self.kernel, self.symbols, self.total);
+        let call = KernelCall { name, code, source, buffers: &buffers, symbols, iterations };
+        // SAFETY: as the caller says.
+        unsafe { device.launch(&call) }.map_err(|message| {
+            let device = contents.kernel_devices[kernel].index().checked_sub(1).and_then(|at| contents.devices.get(at));
+            let (device, kernel) = (device.cloned().unwrap_or_default(), name.to_owned());
+            RunErrorKind::Launch { device, kernel, message }.into()
+        })
     }
 }
 
@@ -321,12 +340,8 @@ impl Session {
         match site.program.inner.device_of(kernel) {
             None => launch.run(&mut self.threads),
             Some(device) => {
-                let buffers: Vec<u64> = launch.buffers.iter().map(|at| at.0 as u64).collect();
-                let name = &site.program.inner.contents.kernels[kernel.index()];
-                let (code, iterations) = (launch.kernel, launch.total);
-                let call = KernelCall { name, code, buffers: &buffers, symbols, iterations };
                 // SAFETY: the compiler made the kernel for this; the buffers are the device's, as was looked at.
-                unsafe { device.launch(&call) };
+                unsafe { launch.run_on(&site.program.inner, device, kernel.index())? };
                 if start.is_some() {
                     device.wait();
                 }
@@ -360,7 +375,7 @@ impl Session {
 
 impl Inner {
     /// The device that a kernel runs on; nothing for the host.
-    fn device_of(&self, kernel: KernelId) -> Option<&Arc<dyn Device>> {
+    pub(super) fn device_of(&self, kernel: KernelId) -> Option<&Arc<dyn Device>> {
         self.device(*self.contents.kernel_devices.get(kernel.index())?)
     }
     /// A device that is there; nothing for the host.

@@ -2,6 +2,7 @@
 
 use super::explain::Site;
 use crate::bytecode::{DeviceId, Instr, KernelId, Size, Text};
+use crate::machine::roof::Products;
 use crate::program::Inner;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct SiteTime {
     pub time: Duration,
     /// Scalar operations of all calls, by the kernel's formula; `None` where it has none.
     pub operations: Option<f64>,
+    /// What multiplies the factors of a kernel.
+    pub products: Products,
     /// Bytes that the accesses of its maps must move in all calls, by formula.
     pub bytes: Option<f64>,
     /// Bytes of the buffers that the calls were given: what would move if each were read or written once.
@@ -116,6 +119,7 @@ impl Recorder {
             is_kernel: true,
             nodes: cost.map(|c| c.nodes.clone()).unwrap_or_default(),
             operations: cost.map(|_| 0.0),
+            products: cost.map(|c| c.products).unwrap_or_default(),
             bytes: cost.map(|_| 0.0),
             ..SiteTime::default()
         });

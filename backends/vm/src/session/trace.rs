@@ -8,7 +8,7 @@
 
 use super::Session;
 use super::ops::{Address, Launch};
-use crate::bytecode::{Function, Instr, Reg, Size};
+use crate::bytecode::{DeviceId, Function, Instr, KernelId, Reg, Size};
 use crate::machine::pool::{ALIGN, Block};
 use crate::machine::slot::{Dims, Slot, TensorRef, byte_size};
 use crate::program::{Inner, Program};
@@ -65,6 +65,7 @@ enum Step {
     Take {
         block: usize,
         bytes: usize,
+        device: DeviceId,
     },
     Give {
         block: usize,
@@ -73,8 +74,13 @@ enum Step {
         at: (Base, usize),
         bytes: Box<[u8]>,
     },
+    Copy {
+        from: (DeviceId, (Base, usize)),
+        to: (DeviceId, (Base, usize)),
+        bytes: usize,
+    },
     Launch {
-        kernel: usize,
+        kernel: KernelId,
         places: (usize, usize),
         symbols: (usize, usize),
         phases: (usize, usize),
@@ -102,7 +108,7 @@ impl Session {
     pub(super) fn replay(&mut self, program: &Program, args: &[Slot]) -> Option<Vec<Slot>> {
         let inner = &*program.inner;
         let function = inner.functions.first().filter(|_| inner.native.is_none() && self.profile.is_none())?;
-        if !*self.known.traces.straight.get_or_insert_with(|| inner.devices.is_empty() && is_straight(function)) {
+        if !*self.known.traces.straight.get_or_insert_with(|| is_straight(function)) {
             return None;
         }
         let mut key = Key::new();
@@ -151,7 +157,7 @@ impl Session {
         let mut buffers = std::mem::take(&mut self.scratch.buffers);
         for step in &trace.steps {
             match *step {
-                Step::Take { block, bytes } => match self.pool.allocate(bytes) {
+                Step::Take { block, bytes, device } => match self.allocate(bytes, device) {
                     Ok(memory) => blocks[block] = Some(memory),
                     Err(_) => {
                         self.scratch.buffers = buffers;
@@ -164,17 +170,35 @@ impl Session {
                     // SAFETY: the writer proved that so many bytes lie in the block from there on.
                     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.0.cast::<u8>(), bytes.len()) };
                 }
+                Step::Copy { from, to, bytes } => {
+                    let [source, target] = [from, to].map(|(device, at)| (device, address(&blocks, at).0.cast::<u8>()));
+                    // SAFETY: the writer proved that so many bytes lie in both from there on.
+                    let done = unsafe { inner.transfer((source.0, source.1.cast_const()), target, bytes) };
+                    if done.is_err() {
+                        self.scratch.buffers = buffers;
+                        return None;
+                    }
+                }
                 Step::Launch { kernel, places, symbols, phases, total, parallel } => {
                     buffers.clear();
                     buffers.extend(trace.places[places.0..places.1].iter().map(|&at| address(&blocks, at)));
                     let launch = Launch {
-                        kernel: inner.kernels[kernel],
+                        kernel: inner.kernels[kernel.index()],
                         buffers: &buffers,
                         symbols: &trace.numbers[symbols.0..symbols.1],
                         phases: if parallel { &trace.numbers[phases.0..phases.1] } else { &[] },
                         total,
                     };
-                    launch.run(&mut self.threads);
+                    let Some(device) = inner.device_of(kernel) else {
+                        launch.run(&mut self.threads);
+                        continue;
+                    };
+                    // SAFETY: the compiler made the kernel for this; the writer looked whether the buffers are the device's.
+                    let done = unsafe { launch.run_on(inner, device, kernel.index()) };
+                    if done.is_err() {
+                        self.scratch.buffers = buffers;
+                        return None;
+                    }
                 }
             }
         }
@@ -206,6 +230,7 @@ fn is_straight(function: &Function) -> bool {
                 | I::Reshape { .. }
                 | I::Move { .. }
                 | I::Kill { .. }
+                | I::Copy { .. }
                 | I::Invoke { .. }
                 | I::Dim { .. }
                 | I::Eval { .. }
@@ -241,6 +266,14 @@ impl Held {
     }
 }
 
+/// A block that a run has taken.
+struct Written {
+    bytes: usize,
+    /// Registers that refer to it.
+    holders: usize,
+    device: DeviceId,
+}
+
 /// Writes a run down.
 struct Writer<'a> {
     inner: &'a Inner,
@@ -249,8 +282,7 @@ struct Writer<'a> {
     parallel_work: i64,
     regs: Vec<Held>,
     symbols: Vec<i64>,
-    /// For each block its size, and how many registers refer to it.
-    blocks: Vec<(usize, usize)>,
+    blocks: Vec<Written>,
     trace: Trace,
 }
 
@@ -297,26 +329,37 @@ impl<'a> Writer<'a> {
     /// A register gets something else; a block that no register refers to any more is given back.
     fn set(&mut self, reg: Reg, held: Held) {
         if let Some(new) = held.block() {
-            self.blocks[new].1 += 1;
+            self.blocks[new].holders += 1;
         }
         let old = std::mem::replace(&mut self.regs[reg.index()], held);
         if let Some(block) = old.block() {
-            self.blocks[block].1 -= 1;
-            if self.blocks[block].1 == 0 {
+            self.blocks[block].holders -= 1;
+            if self.blocks[block].holders == 0 {
                 self.trace.steps.push(Step::Give { block });
             }
         }
     }
-    fn take(&mut self, bytes: usize) -> usize {
+    fn take(&mut self, bytes: usize, device: DeviceId) -> usize {
         let block = self.blocks.len();
-        self.blocks.push((bytes, 0));
-        self.trace.steps.push(Step::Take { block, bytes });
+        self.blocks.push(Written { bytes, holders: 0, device });
+        self.trace.steps.push(Step::Take { block, bytes, device });
         block
+    }
+    /// Whose memory it is; inputs are the host's.
+    fn device(&self, base: Base) -> DeviceId {
+        match base {
+            Base::Block(k) => self.blocks[k].device,
+            Base::Input(_) => DeviceId::HOST,
+            Base::Constant(id) => match &self.inner.constants[id] {
+                Slot::Tensor(tensor) => tensor.device(),
+                _ => DeviceId::HOST,
+            },
+        }
     }
     /// A tensor in a block; nothing when it does not lie inside.
     fn part(&self, block: usize, offset: usize, dtype: DType, dims: Dims) -> Option<Held> {
         let end = offset.checked_add(byte_size(dtype, &dims)?)?;
-        let fits = end <= self.blocks[block].0 && offset.is_multiple_of(dtype.size().max(1));
+        let fits = end <= self.blocks[block].bytes && offset.is_multiple_of(dtype.size().max(1));
         fits.then_some(Held::Tensor { at: (Base::Block(block), offset), dtype, dims })
     }
     fn numbers(&mut self, sizes: &[Size], least: i64) -> Option<(usize, usize)> {
@@ -373,7 +416,7 @@ impl<'a> Writer<'a> {
                 let held = self.held(Reg::constant(*constant));
                 self.set(*out, held);
             }
-            Instr::Alloc { out, sizes, apart, offsets, .. } => {
+            Instr::Alloc { out, device, sizes, apart, offsets } => {
                 let bytes = if offsets.is_empty() {
                     sizes.first().map_or(Some(0), |&bytes| self.extent(bytes))?
                 } else {
@@ -385,7 +428,7 @@ impl<'a> Writer<'a> {
                     }
                     usize::try_from(packing.size).ok()?
                 };
-                let block = self.take(bytes);
+                let block = self.take(bytes, *device);
                 self.set(*out, Held::Storage(block));
             }
             Instr::View { out, storage, offset, dtype, dims } => {
@@ -393,9 +436,9 @@ impl<'a> Writer<'a> {
                 let held = self.part(block, self.extent(*offset)?, *dtype, self.dims(dims)?)?;
                 self.set(*out, held);
             }
-            Instr::New { out, dtype, dims, .. } => {
+            Instr::New { out, device, dtype, dims } => {
                 let dims = self.dims(dims)?;
-                let block = self.take(byte_size(*dtype, &dims)?);
+                let block = self.take(byte_size(*dtype, &dims)?, *device);
                 let held = self.part(block, 0, *dtype, dims)?;
                 self.set(*out, held);
             }
@@ -419,7 +462,8 @@ impl<'a> Writer<'a> {
                 let (at, dtype, dims) = self.tensor(*to)?;
                 let fits = byte_size(dtype, &dims)? == values.len() * dtype.size();
                 let plain = dtype.is_integer() || dtype == DType::Bool;
-                let (Base::Block(_), true, true) = (at.0, fits, plain) else { return None };
+                let host = self.device(at.0) == DeviceId::HOST;
+                let (Base::Block(_), true, true, true) = (at.0, fits, plain, host) else { return None };
                 let mut bytes = vec![];
                 for &value in values {
                     bytes.extend_from_slice(nim_tensor::encode_i64(dtype, self.size(value)?).as_ref());
@@ -435,11 +479,20 @@ impl<'a> Writer<'a> {
                     && dims.iter().zip(&shape).all(|(&size, &dim)| self.size(size) == Some(dim));
                 return same.then_some(());
             }
+            Instr::Copy { from, to, offset } => {
+                let ((from, dtype, dims), (to, other, room)) = (self.tensor(*from)?, self.tensor(*to)?);
+                let (bytes, offset) = (byte_size(dtype, &dims)?, self.extent(*offset)?);
+                let fits = offset.checked_add(bytes)? <= byte_size(other, &room)?;
+                let (Base::Block(_), true, true) = (to.0, fits, dtype == other) else { return None };
+                let (from, to) = ((self.device(from.0), from), (self.device(to.0), (to.0, to.1 + offset)));
+                self.trace.steps.push(Step::Copy { from, to, bytes });
+            }
             Instr::Invoke { kernel, ins, outs, symbols, phases, work } => {
+                let device = *self.inner.contents.kernel_devices.get(kernel.index())?;
                 let from = self.trace.places.len();
                 for (i, &reg) in ins.iter().chain(outs).enumerate() {
                     let (at, ..) = self.tensor(reg)?;
-                    if i >= ins.len() && !matches!(at.0, Base::Block(_)) {
+                    if i >= ins.len() && !matches!(at.0, Base::Block(_)) || self.device(at.0) != device {
                         return None;
                     }
                     self.trace.places.push(at);
@@ -450,7 +503,7 @@ impl<'a> Writer<'a> {
                 let total = list.iter().try_fold(0i64, |sum, &n| sum.checked_add(n))?;
                 let shared = self.threads > 1 && list.iter().any(|&n| n > 1);
                 let parallel = shared && self.size(*work)? >= self.parallel_work;
-                let kernel = kernel.index();
+                let kernel = *kernel;
                 self.trace.steps.push(Step::Launch { kernel, places, symbols, phases, total, parallel });
             }
             _ => return None,

@@ -182,7 +182,7 @@ impl<'a> Domains<'a> {
         for (function, called) in called.into_iter().enumerate() {
             let (name, op) = self.functions[function];
             if !called || self.ctx.str(name) == "main" {
-                self.pin_signature(module, op, function, "the program's caller gives or takes it");
+                self.pin_signature(module, op, function, "given or taken by the program's caller");
             }
         }
     }
@@ -219,7 +219,7 @@ impl<'a> Domains<'a> {
                 self.read(site, 0..ins, device);
                 for &out in &operands[ins..] {
                     let kernel = name.map(|name| ctx.str(name)).unwrap_or_default();
-                    self.pin(site, out, device, format!("@{kernel} writes it"));
+                    self.pin(site, out, device, format!("written by @{kernel}"));
                     self.write(site, out);
                 }
             }
@@ -233,7 +233,9 @@ impl<'a> Domains<'a> {
                 self.read(site, 0..1, Device::HOST);
                 for &region in body.regions(op) {
                     let args = body.entry_block(region).map(|b| body.block_args(b).to_vec()).unwrap_or_default();
-                    args.into_iter().for_each(|v| self.pin(site, v, Device::HOST, "a value holds it".into()));
+                    args.into_iter().for_each(|v| {
+                        self.pin(site, v, Device::HOST, "held by a value of a data type, or a function".into())
+                    });
                     if let Some(end) = terminator(ctx, body, region) {
                         self.flow(&site.at(end), 0, results);
                     }
@@ -321,7 +323,7 @@ impl<'a> Domains<'a> {
     fn on_host(&mut self, site: &Site<'_>, name: &str) {
         self.read(site, 0..site.body.operand_count(site.op), Device::HOST);
         let results = site.body.results(site.op).to_vec();
-        results.into_iter().for_each(|v| self.pin(site, v, Device::HOST, format!("`{name}` makes it")));
+        results.into_iter().for_each(|v| self.pin(site, v, Device::HOST, format!("made by `{name}`")));
     }
     fn same(&mut self, site: &Site<'_>, a: ValueId, b: ValueId) {
         let (a, b) = (self.node(Key::Value(site.function, a)), self.node(Key::Value(site.function, b)));
@@ -436,7 +438,7 @@ impl<'a> Domains<'a> {
             let rank = |&(device, sum): &(Device, u64)| (sum, device == Device::HOST, Reverse(device.name(self.ctx)));
             let best = list.iter().copied().max_by_key(rank);
             if let Some((device, _)) = best {
-                let why = "most of what it comes from, and is read by, is there".to_owned();
+                let why = "that is where most of the sources and readers are".to_owned();
                 self.homes.entry(root).or_insert(Home { device, why });
             }
         }

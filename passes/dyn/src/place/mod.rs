@@ -124,11 +124,15 @@ fn place_kernels(
         let is_kernel = ["loops.kernel", "dataflow.kernel"].iter().any(|name| module.body.is(ctx, op, name));
         let Some(name) = module.symbol_name(ctx, op).map(str::to_owned).filter(|_| is_kernel) else { continue };
         let rule = rules.iter().position(|rule| matches(&rule.pattern, &name));
-        let mut given = (device_attr(ctx, &module.body, op).unwrap_or_default(), "the kernel says so".to_owned());
+        let mut given = match device_attr(ctx, &module.body, op) {
+            None => (Device::HOST, "nothing says otherwise".to_owned()),
+            Some(device) => (device, "the kernel says so".to_owned()),
+        };
         if let Some(rule) = rule {
             used[rule] = true;
-            given = (Device::named(ctx, &rules[rule].device), format!("`{}` was asked for", rules[rule]));
-            module.body.set_attr(ctx, op, "device", ctx.string_attr(&rules[rule].device));
+            let device = Device::named(ctx, &rules[rule].device);
+            given = (device, format!("`{}` was asked for", rules[rule]));
+            module.body.set_attr(ctx, op, "device", ctx.string_attr(device.name(ctx)));
         }
         kernels.insert(ctx.name(&name), given);
     }
@@ -196,13 +200,18 @@ fn signature(
     module.body.set_attr(ctx, op, "function_type", ctx.type_attr(ty));
 }
 
+/// `a`; `a and b`; `a, b and c`; `a, b, c, d, e, f and 3 more`.
 fn some_of(names: &[impl AsRef<str>]) -> String {
     const MOST: usize = 6;
-    let mut text = names.iter().take(MOST).map(|n| n.as_ref()).collect::<Vec<_>>().join(", ");
-    if names.len() > MOST {
-        text += &format!(" and {} more", names.len() - MOST);
+    let mut list: Vec<&str> = names.iter().map(|n| n.as_ref()).collect();
+    let more = format!("{} more", list.len().saturating_sub(MOST));
+    if list.len() > MOST {
+        list.splice(MOST.., [more.as_str()]);
     }
-    text
+    match list.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => list.concat(),
+    }
 }
 
 /// Where the buffers of a function are and why, and what is copied.
@@ -226,7 +235,6 @@ fn explain(
         let known = callee.and_then(|callee| Some((callee, kernels.get(&callee)?)));
         if let Some((callee, (device, why))) = known.filter(|(callee, _)| !invoked.contains(callee)) {
             invoked.push(callee);
-            let why = if *device == Device::HOST { "nothing says otherwise" } else { why };
             notes.push(format!("@{} runs on {}: {why}", ctx.str(callee), device.describe(ctx)));
         }
     }
@@ -258,8 +266,8 @@ fn explain(
             let from = copy.from.describe(ctx);
             let loops = match copy.hoisted {
                 0 => String::new(),
-                1 => ", out of a loop".into(),
-                n => format!(", out of {n} loops"),
+                1 => ", hoisted out of a loop".into(),
+                n => format!(", hoisted out of {n} loops"),
             };
             let before = ctx.op_str(body.op_name(copy.before));
             format!("{value} is copied from {from} to {to} before `{before}`{loops}{uses}")
@@ -288,6 +296,9 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
+        assert_eq!(some_of(&["a"]), "a");
+        assert_eq!(some_of(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(some_of(&["a"; 8]), "a, a, a, a, a, a and 2 more");
         assert!("matmul".parse::<Rule>().is_err() && ":npu".parse::<Rule>().is_err() && "a:".parse::<Rule>().is_err());
         assert_eq!("a*:npu".parse::<Rule>().unwrap().to_string(), "a*:npu");
     }

@@ -151,7 +151,7 @@ pub fn prepare(
     }
     env.repeats |= best.repeats();
     let shown = points.shown(best.plan.rows.size);
-    env.chosen(shares::explain(points.ctx, shown, &best.plan.rows, &best.plan.columns, &env.assumed));
+    env.chosen(shares::explain(points.ctx, shown, &best.plan.rows, &env.assumed));
     // Only packed copies have something behind the last column: a tile may reach there when it reads nothing else along it.
     let along = |r: usize| {
         let access = access::read(points, &points.map.view.reads[r]);

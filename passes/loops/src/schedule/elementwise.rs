@@ -1,6 +1,7 @@
 //! Maps without reductions: one loop where dimensions collapse, vectors along the contiguous dimension.
 
 use super::access::{self, Access, element_bits, estimate};
+use super::choice::Choice;
 use super::tile::collapsed;
 use super::{Env, IN_MEMORY, Tried, VECTORS, naive};
 use crate::nest::{Kind, Nest};
@@ -132,6 +133,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     if let Err(why) = env.may(points, VECTORS) {
         return Ok(Err(why));
     }
+    env.taken = Some(Choice::Vectors);
     naive::fill_starts(points, nest)?;
     let (reads, writes) = (access::reads(points), access::writes(points));
     let all: Vec<&Access> = reads.iter().chain(&writes).collect();

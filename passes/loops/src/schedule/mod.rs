@@ -78,7 +78,7 @@ pub struct Env<'a> {
     pub packing: Vec<Packing>,
     /// Whether some results are made twice, so that what they are made of must stay.
     pub repeats: bool,
-    /// What is chosen when the kernel runs, in words.
+    /// What is chosen when the kernel runs, in words: of each schedule as [`Choice`] is written, and what it leaves open.
     pub choices: Vec<String>,
     /// The schedule that somebody wants for the map; every search is restricted to it.
     pub wanted: Option<Choice>,
@@ -114,10 +114,11 @@ impl Env<'_> {
             + bytes * (times - 1.0) / machine.rate_of(bytes)
     }
 
-    /// Says once what is chosen when the kernel runs.
+    /// Says once what the schedule that was taken leaves to be chosen when the kernel runs.
     fn chosen(&mut self, what: Option<String>) {
-        if let Some(what) = what.filter(|what| !self.choices.contains(what)) {
-            self.choices.push(what);
+        let line = self.taken.as_ref().zip(what).map(|(choice, what)| format!("{choice}: {what}"));
+        if let Some(line) = line.filter(|line| !self.choices.contains(line)) {
+            self.choices.push(line);
         }
     }
 
@@ -303,13 +304,7 @@ fn walk(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, rule: R
             Err(why) => Err(why),
         }),
         WINOGRAD => winograd::emit(points, nest, env),
-        ROWS => {
-            env.taken = Some(Choice::Rows);
-            rows::emit(points, nest, env, &fixed)
-        }
-        _ => {
-            env.taken = Some(Choice::Vectors);
-            elementwise::emit(points, nest, env, &fixed)
-        }
+        ROWS => rows::emit(points, nest, env, &fixed),
+        _ => elementwise::emit(points, nest, env, &fixed),
     }
 }

@@ -3,6 +3,7 @@
 //! Sums of floats are taken in another order here, which the toolkit's default rules allow inside of reductions.
 
 use super::access::{self, Access, element_bits};
+use super::choice::Choice;
 use super::elementwise::{Rest, masked, rest};
 use super::tile::collapsed;
 use super::{Env, IN_MEMORY, ROWS, Tried, naive};
@@ -24,6 +25,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
         Ok(reduced) => reduced,
         Err(why) => return Ok(Err(why)),
     };
+    env.taken = Some(Choice::Rows);
     let pool = &ctx.exprs;
     naive::fill_starts(points, nest)?;
     let is_reduction = points.map.reductions(ctx);

@@ -173,20 +173,20 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
 }
 
 /// In words how rows are shared out when their number, which is to be `shown` so, is known, where it is not known before.
-pub fn explain(ctx: &Context, shown: Expr, rows: &Group, columns: &Group, facts: &Facts) -> Option<String> {
+pub fn explain(ctx: &Context, shown: Expr, rows: &Group, facts: &Facts) -> Option<String> {
     let pool = &ctx.exprs;
     if pool.as_const(rows.size).is_some() || rows.tile == 1 {
         return None;
     }
     let sizes: Vec<String> = sizes(ctx, rows, facts).iter().map(i64::to_string).collect();
     let how = match rows.tail {
-        Tail::Exact => format!("tiles of {}, a divisor of it", rows.tile),
-        Tail::Overlap => format!("tiles of {}, the last of which repeats results of the one before", rows.tile),
-        Tail::Even => format!("even tiles of {}", sizes.join(", ")),
-        Tail::Guard => format!("tiles of {}, what is left in tiles of {}", sizes[0], sizes[1..].join(", ")),
+        Tail::Exact => format!("full tiles only, {} divides them", rows.tile),
+        Tail::Overlap => "full tiles, the last of which repeats results of the one before".into(),
+        Tail::Even => format!("shared out evenly to tiles of {}", sizes.join(", ")),
+        Tail::Guard => format!("full tiles, what is left in tiles of {}", sizes[1..].join(", ")),
     };
     let likely = pool.likely_value(rows.size, facts).map_or(String::new(), |rows| format!("; {rows} is likely"));
-    Some(format!("{} rows by {} columns: {how}{likely}", pool.display(shown), columns.tile))
+    Some(format!("{} rows, {how}{likely}", pool.display(shown)))
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub fn prepare(
         Some(registers) => registers.explain(ctx, &best.plan.columns),
         None => {
             let shown = points.shown(best.plan.rows.size);
-            shares::explain(ctx, shown, &best.plan.rows, &best.plan.columns, &env.assumed)
+            shares::explain(ctx, shown, &best.plan.rows, &env.assumed)
         }
     });
     Ok(Ok(best.plan))

@@ -3,10 +3,15 @@
 use super::{canonical_domain, node_name, rules};
 use crate::{
     LoadedModel,
-    proto::{AttributeProto, GraphProto, NodeProto, TensorProto},
+    external::Location,
+    proto::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataLocation},
 };
 use nim_ir::{Context, Diagnostic, Loc};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// An operator that a model uses.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,18 +59,9 @@ pub fn operators(model: &LoadedModel) -> Vec<OperatorUse> {
         functions.iter().find(same).is_some()
     };
     let mut found: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    let mut nodes: Vec<&NodeProto> = functions.iter().flat_map(|f| &f.node).collect();
-    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
-    loop {
-        while let Some(node) = nodes.pop() {
-            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
-            if !own(node) {
-                let key = (canonical_domain(&node.domain), node.op_type.as_str());
-                found.entry(key).or_default().push(node_name(node).to_string());
-            }
-        }
-        let Some(graph) = graphs.pop() else { break };
-        nodes.extend(graph.node.iter().rev());
+    for node in everything(model).1.into_iter().filter(|node| !own(node)) {
+        let key = (canonical_domain(&node.domain), node.op_type.as_str());
+        found.entry(key).or_default().push(node_name(node).to_string());
     }
     let made = |((domain, name), nodes): ((&str, &str), Vec<String>)| OperatorUse {
         domain: domain.to_string(),
@@ -106,22 +102,46 @@ pub struct Parameters {
 /// Counts the initializers and the tensors of `Constant` nodes, of a model, its subgraphs and its functions.
 pub fn parameters(model: &LoadedModel) -> Parameters {
     let mut sum = Parameters::default();
-    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
-    let mut nodes: Vec<&NodeProto> = model.proto.functions.iter().flat_map(|f| &f.node).collect();
-    loop {
-        while let Some(node) = nodes.pop() {
-            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
-            if node.op_type == "Constant" && canonical_domain(&node.domain).is_empty() {
-                let sparse = |a: &AttributeProto| a.sparse_tensor.as_ref().and_then(|s| s.values.clone());
-                node.attribute.iter().for_each(|a| sum.add(a.t.as_ref().or(sparse(a).as_ref())));
-            }
-        }
-        let Some(graph) = graphs.pop() else { break };
-        nodes.extend(&graph.node);
+    let (graphs, nodes) = everything(model);
+    for node in nodes.into_iter().filter(|n| n.op_type == "Constant" && canonical_domain(&n.domain).is_empty()) {
+        let sparse = |a: &AttributeProto| a.sparse_tensor.as_ref().and_then(|s| s.values.clone());
+        node.attribute.iter().for_each(|a| sum.add(a.t.as_ref().or(sparse(a).as_ref())));
+    }
+    for graph in graphs {
         let stored = graph.sparse_initializer.iter().filter_map(|s| s.values.as_ref());
         graph.initializer.iter().chain(stored).for_each(|t| sum.add(Some(t)));
     }
     sum
+}
+
+/// The graphs and nodes of a model, of its subgraphs and of its functions.
+fn everything(model: &LoadedModel) -> (Vec<&GraphProto>, Vec<&NodeProto>) {
+    let mut nodes: Vec<&NodeProto> = model.proto.functions.iter().flat_map(|f| &f.node).collect();
+    let mut graphs: Vec<&GraphProto> = model.proto.graph.iter().collect();
+    let (mut all_graphs, mut all_nodes) = (vec![], vec![]);
+    loop {
+        while let Some(node) = nodes.pop() {
+            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
+            all_nodes.push(node);
+        }
+        let Some(graph) = graphs.pop() else { return (all_graphs, all_nodes) };
+        nodes.extend(graph.node.iter().rev());
+        all_graphs.push(graph);
+    }
+}
+
+/// The files besides its own that a model's tensors say they lie in, whether they are there or not.
+pub fn external_files(model: &LoadedModel) -> BTreeSet<PathBuf> {
+    let (graphs, nodes) = everything(model);
+    let attributes = || nodes.iter().flat_map(|node| &node.attribute);
+    let sparse = graphs.iter().flat_map(|g| &g.sparse_initializer);
+    let sparse = sparse.chain(attributes().flat_map(|a| a.sparse_tensor.iter().chain(&a.sparse_tensors)));
+    let tensors = graphs.iter().flat_map(|g| &g.initializer);
+    let tensors = tensors.chain(attributes().flat_map(|a| a.t.iter().chain(&a.tensors)));
+    let tensors = tensors.chain(sparse.flat_map(|s| s.values.iter().chain(&s.indices)));
+    let folder = model.path.parent().unwrap_or(Path::new(""));
+    let outside = tensors.filter(|t| t.data_location == DataLocation::External as i32);
+    outside.filter_map(|t| Some(folder.join(Location::of(&t.external_data).ok()?.location))).collect()
 }
 
 impl Parameters {

@@ -79,7 +79,8 @@ fn plot(out: &mut String, measured: &Measured, rows: &[Row<'_>]) {
         .filter_map(|row| row.rates.as_ref().map(|r| (row, r.intensity, r.gflops)))
         .filter(|(_, x, y)| *x > 0.0 && *y > 0.0)
         .collect();
-    let peak = measured.roof.operations / 1e9;
+    let peaks: Vec<(&str, f64)> = measured.peaks().into_iter().map(|(of, rate)| (of.describe(), rate / 1e9)).collect();
+    let peak = peaks.iter().map(|p| p.1).fold(0.0, f64::max);
     let xs = points.iter().map(|p| p.1);
     let (left, right) = (xs.clone().fold(0.1, f64::min).log10().floor(), xs.fold(100.0, f64::max).log10().ceil());
     let low = points.iter().map(|p| p.2).fold(peak / 100.0, f64::min).log10().floor();
@@ -117,6 +118,12 @@ fn plot(out: &mut String, measured: &Measured, rows: &[Row<'_>]) {
             x(start) + 8.0,
             y(start * rate) - 4.0
         );
+    }
+    for (name, rate) in peaks.iter().filter(|_| peaks.len() > 1) {
+        let (from, to, at) = (x(10f64.powf(left)), x(10f64.powf(right)), y(*rate));
+        let _ =
+            write!(out, "<path stroke=\"#868e96\" stroke-dasharray=\"6 4\" d=\"M{from:.1} {at:.1}L{to:.1} {at:.1}\"/>");
+        let _ = write!(out, "<text x={:.1} y={:.1} text-anchor=end fill=\"#868e96\">{name}</text>", to - 4.0, at - 4.0);
     }
     for (row, intensity, gflops) in points {
         let radius = 3.0 + 30.0 * row.share.max(0.0).sqrt();

@@ -3,7 +3,7 @@
 mod html;
 mod trace;
 
-use nim_tools::{Backend, Failure, Profile, Roof, SiteTime, Stage};
+use nim_tools::{Backend, Failure, Products, Profile, Roof, SiteTime, Stage};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
@@ -57,7 +57,8 @@ impl Measured {
     fn rates(&self, site: &SiteTime, seconds: f64) -> Option<Rates> {
         let (operations, bytes) = (site.operations?, site.bytes?);
         let calls = site.calls.max(1) as f64;
-        let least = self.roof.least_time(operations, bytes, site.buffer_bytes / calls).as_secs_f64();
+        let operations_of = (operations, site.products);
+        let least = self.roof.least_time(operations_of, bytes, site.buffer_bytes / calls).as_secs_f64();
         let seconds = seconds.max(1e-12);
         Some(Rates {
             gflops: operations / seconds / 1e9,
@@ -76,14 +77,24 @@ impl Measured {
     /// The machine in one line.
     fn machine(&self) -> String {
         let giga = |rate: f64| rate / 1e9;
+        let others = self.peaks().into_iter().filter(|(of, _)| *of != Products::Single);
+        let others: Vec<String> =
+            others.map(|(of, rate)| format!(", {:.1} of {}", giga(rate), of.describe())).collect();
         format!(
-            "roof with {} thread{}: {:.1} GFLOP/s, {:.1} GB/s from memory, {:.1} GB/s from cache",
+            "roof with {} thread{}: {:.1} GFLOP/s{}, {:.1} GB/s from memory, {:.1} GB/s from cache",
             self.threads,
             if self.threads == 1 { "" } else { "s" },
-            giga(self.roof.operations),
+            giga(self.roof.rate(Products::Single)),
+            others.concat(),
             giga(self.roof.memory),
             giga(self.roof.cache)
         )
+    }
+
+    /// Operations a second on single numbers, and on factors of all other kinds that some kernel multiplies.
+    fn peaks(&self) -> Vec<(Products, f64)> {
+        let used = |of: Products| of == Products::Single || self.profile.sites.iter().any(|site| site.products == of);
+        Products::ALL.into_iter().filter(|&of| used(of)).map(|of| (of, self.roof.rate(of))).collect()
     }
 }
 
@@ -140,16 +151,18 @@ pub fn json(measured: &Measured) -> Json {
             "calls": row.calls, "ms": row.ms,
             "operations": row.site.operations.map(each), "bytes": row.site.bytes.map(each),
             "buffer_bytes": each(row.site.buffer_bytes),
-            "gflops": row.rates.as_ref().map(|r| r.gflops), "roof_share": row.rates.as_ref().map(|r| r.roof),
+            "products": row.site.products.describe(), "gflops": row.rates.as_ref().map(|r| r.gflops), "roof_share": row.rates.as_ref().map(|r| r.roof),
         })
     };
+    let peaks = measured.peaks().into_iter().map(|(of, rate)| (of.describe().to_string(), json!(rate)));
+    let peaks: serde_json::Map<String, Json> = peaks.collect();
     let counts: serde_json::Map<String, Json> =
         measured.profile.instructions.iter().map(|(name, n)| (name.to_string(), json!(*n as f64 / runs))).collect();
     json!({
         "runs": measured.profile.runs,
         "ms": 1e3 * measured.profile.time.as_secs_f64() / runs,
         "other_ms": measured.rest_ms(),
-        "roof": {"flops": measured.roof.operations, "memory": measured.roof.memory, "cache": measured.roof.cache},
+        "roof": {"flops": measured.roof.rate(Products::Single), "products": peaks, "memory": measured.roof.memory, "cache": measured.roof.cache},
         "sites": measured.rows().iter().map(row).collect::<Vec<_>>(),
         "instructions": counts,
     })

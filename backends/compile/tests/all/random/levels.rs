@@ -3,6 +3,7 @@
 use super::generate::Case;
 use nim_compiler::{DIALECTS, Level, Options, compile, lower};
 use nim_dyn_passes::place::Rule;
+use nim_interp::device::InterpreterDevice;
 use nim_ir::{Context, Diagnostic, Module, verifier::verify_module};
 use nim_llvm::Target;
 use nim_tensor::{Tensor, Tolerance, Value, compare};
@@ -65,7 +66,12 @@ pub fn check(case: &Case) -> Result<(), String> {
         }
     }
     let mut devices = Devices::default();
-    ["npu", "dsp"].into_iter().for_each(|name| devices.insert(name, Arc::new(CpuDevice)));
+    // What has no machine code runs by the IR that the program has of its kernels.
+    devices.insert("dsp", Arc::new(InterpreterDevice::default()));
+    match case.seed % 4 {
+        1 => devices.insert("npu", Arc::new(InterpreterDevice::default())),
+        _ => devices.insert("npu", Arc::new(CpuDevice)),
+    }
     let placed = Options { place: placed(case, &one_thread)?, ..one_thread.clone() };
     for (name, options) in [("machine code", &one_thread), ("machine code, naive", &plain), ("on devices", &placed)] {
         let (ctx, mut module) = parse(&case.text)?;

@@ -13,6 +13,7 @@ pub(super) const RULES: Family = &[
     ("NhwcMaxPool", nhwc_max_pool),
     ("QGemm", qgemm),
     ("QLinearAdd", |im, n| qlinear_binary(im, n, "add")),
+    ("QLinearAveragePool", qlinear_average_pool),
     ("QLinearConcat", qlinear_concat),
     ("QLinearGlobalAveragePool", qlinear_global_average_pool),
     ("QLinearLeakyRelu", qlinear_leaky_relu),
@@ -74,6 +75,17 @@ fn qlinear_global_average_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     Ok(vec![quantized(im, y, y_scale, n.opt(4), dtype)?])
 }
 
+fn qlinear_average_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
+    let (x, scale, y_scale) = (n.input(im, 0)?, n.input(im, 1)?, n.input(im, 3)?);
+    let dtype = im.dtype(x)?;
+    let x = real(im, x, scale, n.opt(2))?;
+    let y = match n.flag("channels_last", false) {
+        true => channels_first(im, x, |im, x| window::average(im, n, x))?,
+        false => window::average(im, n, x)?,
+    };
+    Ok(vec![quantized(im, y, y_scale, n.opt(4), dtype)?])
+}
+
 fn qlinear_concat(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let (y_scale, y_zero) = (n.input(im, 0)?, n.input(im, 1)?);
     let mut parts = vec![];
@@ -92,18 +104,28 @@ fn qlinear_concat(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 fn nhwc_max_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
     let Some(kernel) = n.ints("kernel_shape") else { return Err(im.error("N0610", "`kernel_shape` is missing")) };
+    let y = channels_first(im, x, |im, x| {
+        let win = window::window(im, n, x, kernel)?;
+        window::pool(im, n, x, "max", &win)
+    })?;
+    Ok(vec![y])
+}
+
+/// What is computed with channels as the second dimension, of a picture that has them last, and gives one.
+fn channels_first<'c>(
+    im: &mut Importer<'c>,
+    x: ValueId,
+    compute: impl FnOnce(&mut Importer<'c>, ValueId) -> Built,
+) -> Built {
     let rank = im.rank(x)?;
     if rank < 3 {
-        return Err(
-            im.error("N0615", format!("a window of {} axes does not fit an input of rank {rank}", kernel.len()))
-        );
+        return Err(im.error("N0615", format!("a window over an input of rank {rank}, which has no axes for it")));
     }
     let first: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
     let last: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
     let x = im.transpose(x, &first)?;
-    let win = window::window(im, n, x, kernel)?;
-    let y = window::pool(im, n, x, "max", &win)?;
-    Ok(vec![im.transpose(y, &last)?])
+    let y = compute(im, x)?;
+    im.transpose(y, &last)
 }
 
 /// `alpha * a_scale * b_scale * ((A - a0)' (B - b0)' + C)`, with exact integer products; real where no scale of the

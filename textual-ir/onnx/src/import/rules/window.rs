@@ -429,13 +429,18 @@ fn causal_conv(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
 
 fn average_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
     let x = n.input(im, 0)?;
+    Ok(vec![average(im, n, x)?])
+}
+
+/// The mean of the elements under each window that the node describes.
+pub(super) fn average(im: &mut Importer<'_>, n: &Node<'_>, x: ValueId) -> Built {
     let Some(kernel) = n.ints("kernel_shape") else { return Err(im.error("N0610", "`kernel_shape` is missing")) };
     let win = window(im, n, x, kernel)?;
     let sum = pool(im, n, x, "sum", &win)?;
     let ceil = n.flag("ceil_mode", false);
     let include = n.flag("count_include_pad", false);
     if win.pads.iter().all(|&p| p == 0) && !ceil {
-        return Ok(vec![im.with_scalar("div", sum, win.kernel.iter().product::<i64>() as f64)?]);
+        return im.with_scalar("div", sum, win.kernel.iter().product::<i64>() as f64);
     }
     // Elsewhere the number of elements under a window varies: the same pooling of ones.
     let mut dims = im.dims(x)?;
@@ -458,10 +463,10 @@ fn average_pool(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         let sizes = im.dims(sum)?[2..].to_vec();
         attrs.push(("output", im.ctx().exprs_attr(&sizes)));
         let count = im.value("graph.pool", &[ones], &attrs)?;
-        return Ok(vec![im.binary("div", sum, count)?]);
+        return im.binary("div", sum, count);
     }
     let count = pool(im, n, ones, "sum", &window_of_ones)?;
-    Ok(vec![im.binary("div", sum, count)?])
+    im.binary("div", sum, count)
 }
 
 fn global(im: &mut Importer<'_>, n: &Node<'_>, kind: &str) -> Out {
