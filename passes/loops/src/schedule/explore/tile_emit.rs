@@ -4,6 +4,7 @@
 //! Sums that are held are stored on the stack, from where the epilogue takes them as vectors; others pass through a buffer, which the
 //! epilogue reads last.
 
+use super::super::choice::Choice;
 use super::super::tile::{Group, Tail, collapsed};
 use super::super::tile_registers::WORDS;
 use super::super::{Env, Tried, copies, elementwise, naive, word_copies};
@@ -57,6 +58,7 @@ pub fn emit(
     };
     naive::fill_starts(points, nest)?;
     let columns = copy_factors(points, nest, env, &tiled, &walk)?;
+    env.taken = Some(Choice::Dataflow(dataflow));
     env.chosen(tiled.registers.explain(ctx, &columns));
     let held = walk.held[OUTPUT] < walk.loops.len();
     let sums = if held { None } else { Some(sums(points, nest, env, &tiled)) };
