@@ -23,6 +23,7 @@ pub struct Measure {
     pub vector_bits: u32,
     /// Measures a kernel under schedules, each with a name for each map. The median of each; none of one that does not fit the kernel,
     /// or is the same code as an earlier one.
+    #[allow(clippy::type_complexity)]
     pub run: Arc<dyn Fn(&Context, &mut Module, OpId, &[Vec<String>], Request) -> Measured + Send + Sync>,
 }
 
