@@ -157,9 +157,11 @@ fn one(case: Case, options: &Options) -> Result<(), Failed> {
     let all = case.space(options)?;
     let mut tried = vec![];
     for anchor in Anchor::ALL {
-        let own = || all.iter().filter(|c| c.dataflow.anchor == anchor);
-        tried.extend(own().filter(|c| c.dataflow.is_basic()).map(|c| ("basic", c)).take(1));
-        tried.extend(own().filter(|c| !c.dataflow.is_basic()).map(|c| ("extended", c)).take(TRIED));
+        let own = |tiles| all.iter().filter(move |c| c.dataflow.anchor == anchor && c.dataflow.tiles == tiles);
+        tried.extend(own(false).filter(|c| c.dataflow.is_basic()).map(|c| ("basic", c)).take(1));
+        tried.extend(own(false).filter(|c| !c.dataflow.is_basic()).map(|c| ("extended", c)).take(TRIED));
+        // The paper knows vectors only.
+        tried.extend(own(true).map(|c| ("tiles", c)).take(TRIED));
     }
     let points: Vec<Dataflow> = tried.iter().map(|(_, counts)| counts.dataflow).collect();
     let times = case.run(options, &points)?;

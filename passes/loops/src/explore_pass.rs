@@ -3,8 +3,8 @@
 use crate::lower::Options;
 use crate::schedule::candidates::each_map;
 use crate::schedule::choice;
-use crate::schedule::explore::Contraction;
-use crate::schedule::explore::count::{self, Counts, short};
+use crate::schedule::explore::count::{Counts, short};
+use crate::schedule::explore::ranked;
 use nim_ir::{Context, Diagnostic, Loc, Module, OpId, Severity};
 use nim_pass::{Pass, PassContext, PassOption, PassReport};
 use std::fmt::Write as _;
@@ -23,6 +23,7 @@ pub struct Measure {
     pub vector_bits: u32,
     /// Measures a kernel under schedules, each with a name for each map. The median of each; none of one that does not fit the kernel,
     /// or is the same code as an earlier one.
+    #[allow(clippy::type_complexity)]
     pub run: Arc<dyn Fn(&Context, &mut Module, OpId, &[Vec<String>], Request) -> Measured + Send + Sync>,
 }
 
@@ -51,14 +52,9 @@ pub fn explore_kernel(
     kernel: OpId,
     options: &Options,
 ) -> Result<Vec<(Loc, Explored)>, Diagnostic> {
-    let registers = i64::from(options.target.vector_registers);
     let mut out = vec![];
     each_map(ctx, &module.body, kernel, options, &mut |points, env| {
-        let found = Contraction::new(points, env).map_err(|why| why.0).map(|c| {
-            let operations = count::operations(points, &c, options.target.fma);
-            count::rank(ctx, &c, registers, operations, &options.target)
-        });
-        out.push((points.map.loc, found));
+        out.push((points.map.loc, ranked(points, env).map_err(|why| why.0)));
     })?;
     Ok(out)
 }
@@ -161,6 +157,7 @@ impl Pass for ExploreDataflow {
             PassOption::new("target", crate::register::TARGET, &self.target),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
+            PassOption::new("tile-registers", crate::register::TILES, target.byte_tiles),
         ]
     }
     fn needs(&self) -> &'static [&'static str] {

@@ -13,11 +13,8 @@ pub fn register(registry: &mut Registry, measure: Option<Measure>) {
     registry.module_pass(|o| {
         let (name, target) = target(o)?;
         let schedule = o.choice("schedule", "auto", &SCHEDULES)?;
-        let tiles = o.bool("tile-registers", target.byte_tiles)?;
         let mut target = TargetInfo {
             reassociate: o.bool("reassociate", target.reassociate)?,
-            byte_tiles: tiles,
-            bf16_tiles: tiles,
             // how sums and products are rounded is a matter of code generation
             ..target
         };
@@ -54,14 +51,19 @@ pub fn register(registry: &mut Registry, measure: Option<Measure>) {
     });
 }
 
-/// The machine that options name, with what they say of its vectors.
+/// The option of that name.
+pub(crate) const TILES: &str = "whether there are tile registers (AMX) for bytes and bf16";
+/// The machine that options name, with what they say of its vectors and tile registers.
 fn target(o: &mut nim_pass::Options) -> Result<(String, TargetInfo), OptionError> {
     let name = o.string("target", &Target::default().name);
     let unknown = |error: UnknownTarget| OptionError { name: "target".into(), message: error.to_string() };
     let target = TargetInfo::of(&Target::parse(&name).map_err(unknown)?, false, false);
+    let tiles = o.bool("tile-registers", target.byte_tiles)?;
     let target = TargetInfo {
         vector_bits: o.parsed("vector-bits", target.vector_bits)?,
         vector_registers: o.parsed("vector-registers", target.vector_registers)?,
+        byte_tiles: tiles,
+        bf16_tiles: tiles,
         ..target
     };
     Ok((name, target))
@@ -100,11 +102,7 @@ impl Pass for ToLoops {
             PassOption::new("target", TARGET, &self.1),
             PassOption::new("vector-bits", "width of a vector register in bits", target.vector_bits),
             PassOption::new("vector-registers", "number of vector registers", target.vector_registers),
-            PassOption::new(
-                "tile-registers",
-                "whether there are tile registers (AMX) for bytes and bf16",
-                target.byte_tiles,
-            ),
+            PassOption::new("tile-registers", TILES, target.byte_tiles),
             PassOption::new("l2-kib", "second-level cache of a core in KiB", target.machine.second().bytes / 1024.0),
             PassOption::new(
                 "weights-mib",

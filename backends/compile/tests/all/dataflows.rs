@@ -181,7 +181,7 @@ fn run(ctx: &Context, module: &Module, inputs: &[Value]) -> Vec<Value> {
 }
 
 /// The points of the space of the module's only contraction.
-fn space(text: &str, options: &Options) -> Vec<Dataflow> {
+pub fn space(text: &str, options: &Options) -> Vec<Dataflow> {
     let (ctx, mut module) = parse(text);
     lower(&ctx, &mut module, options, Level::Dataflow).expect("lowers");
     let settings = nim_loops_passes::Options { target: target_info(options), ..Default::default() };

@@ -14,6 +14,7 @@ mod residues;
 mod signs;
 mod specialise;
 mod threads;
+mod tile_dataflows;
 mod tiles;
 mod tune;
 mod weights;

@@ -11,7 +11,7 @@ use nim_text::render_all;
 use nim_vm::{Products, Session};
 
 /// What two factors may be.
-const KINDS: [(DType, DType); 5] = [
+pub const KINDS: [(DType, DType); 5] = [
     (DType::U8, DType::I8),
     (DType::I8, DType::U8),
     (DType::I8, DType::I8),
@@ -19,7 +19,7 @@ const KINDS: [(DType, DType); 5] = [
     (DType::BF16, DType::BF16),
 ];
 
-fn name(dtype: DType) -> &'static str {
+pub fn name(dtype: DType) -> &'static str {
     match dtype {
         DType::U8 => "ui8",
         DType::I8 => "i8",
@@ -28,7 +28,7 @@ fn name(dtype: DType) -> &'static str {
 }
 
 /// Numbers of both signs; bytes are often the extreme ones.
-fn numbers(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {
+pub fn numbers(rng: &mut Rng, dims: &[usize], dtype: DType) -> Tensor {
     let count = dims.iter().product::<usize>();
     if dtype == DType::BF16 {
         // The upper half of an f32 between 1/4 and 4.
@@ -58,7 +58,7 @@ fn constant(name: &str, t: &Tensor) -> String {
 }
 
 /// The body that multiplies two factors of such types, and the type and first value of the sum.
-fn product(a: DType, b: DType) -> (String, &'static str, &'static str) {
+pub fn product(a: DType, b: DType) -> (String, &'static str, &'static str) {
     let widen = |v: &str, w: &str, dtype: DType| match dtype {
         DType::U8 => format!("    {w} = arith.extui {v} : i8 to i32\n"),
         DType::I8 => format!("    {w} = arith.extsi {v} : i8 to i32\n"),
@@ -132,10 +132,16 @@ fn size(rng: &mut Rng, most: usize) -> usize {
     if rng.below(2) == 0 && near <= most { near } else { 1 + rng.below(most) }
 }
 
-/// Rows, columns and reductions of all sizes, known and not, in batches, of all kinds of numbers; one factor constant or none.
-#[test]
-fn matrices() {
-    for seed in 0..15 {
+/// A program, what it is run on, and how many products one sum has.
+pub struct Program {
+    pub text: String,
+    pub inputs: Vec<Value>,
+    pub terms: usize,
+}
+
+impl Program {
+    /// Rows, columns and reductions of all sizes, known and not, in batches, of all kinds of numbers; one factor constant or none.
+    pub fn matrices(seed: u64) -> Program {
         let mut rng = Rng::new(seed);
         let (a, b) = KINDS[seed as usize % KINDS.len()];
         let (m, k, n) = (size(&mut rng, 70), 2 + size(&mut rng, 150), 1 + size(&mut rng, 70));
@@ -162,14 +168,11 @@ fn matrices() {
         );
         let mut inputs: Vec<Value> = vec![x.into()];
         inputs.extend((!fixed).then(|| w.into()));
-        check(&text, &inputs, k, Precision::F32, 0.0);
+        Program { text, inputs, terms: k }
     }
-}
 
-/// Convolutions with strides, dilations, groups and borders, images and weights in different orders, an epilogue.
-#[test]
-fn convolutions() {
-    for seed in 0..15 {
+    /// Convolutions with strides, dilations, groups and borders, images and weights in different orders, an epilogue.
+    pub fn convolution(seed: u64) -> Program {
         let mut rng = Rng::new(1000 + seed);
         let (a, b) = KINDS[seed as usize % KINDS.len()];
         let groups = [1, 1, 2][rng.below(3)];
@@ -205,7 +208,21 @@ fn convolutions() {
                return %y : {result}\n}}\n",
             constant("w", &weights)
         );
-        check(&text, &[image.into()], c * r * s, Precision::F32, 0.0);
+        Program { text, inputs: vec![image.into()], terms: c * r * s }
+    }
+}
+
+#[test]
+fn matrices() {
+    for Program { text, inputs, terms } in (0..15).map(Program::matrices) {
+        check(&text, &inputs, terms, Precision::F32, 0.0);
+    }
+}
+
+#[test]
+fn convolutions() {
+    for Program { text, inputs, terms } in (0..15).map(Program::convolution) {
+        check(&text, &inputs, terms, Precision::F32, 0.0);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::choice::{Choice, Tiling};
 use super::contraction::{self, Candidate};
-use super::explore::{Contraction, count};
-use super::{Env, access, elementwise, naive, rows, winograd, words};
+use super::{Env, access, elementwise, explore, naive, rows, winograd, words};
 use crate::lower::{Options, constant_args};
 use crate::map::Map;
 use crate::point::Points;
@@ -190,16 +189,14 @@ fn variants(points: &Points<'_>, env: &mut Env<'_>, best: &Scored) -> Vec<Scored
     out
 }
 
-/// The points of the exploration space that its counts put first, of each anchor.
+/// The points of the exploration space that its counts put first, of each anchor, in vector and in tile registers.
 fn dataflows(points: &Points<'_>, env: &Env<'_>, most: usize) -> Vec<Scored> {
-    let Ok(contraction) = Contraction::new(points, env) else { return vec![] };
-    let operations = count::operations(points, &contraction, env.options.target.fma);
-    let registers = i64::from(env.options.target.vector_registers);
-    let ranked = count::rank(points.ctx, &contraction, registers, operations, &env.options.target);
+    let Ok(ranked) = explore::ranked(points, env) else { return vec![] };
     let mut out: Vec<Scored> = vec![];
-    for anchor in super::explore::Anchor::ALL {
-        let own = ranked.iter().filter(|c| c.dataflow.anchor == anchor).take(most.div_ceil(3));
-        out.extend(own.map(|c| Scored { choice: Choice::Dataflow(c.dataflow), estimate: Some(c.cycles) }));
+    for (anchor, tiles) in explore::Anchor::ALL.into_iter().flat_map(|anchor| [(anchor, false), (anchor, true)]) {
+        let own = ranked.iter().filter(|c| c.dataflow.anchor == anchor && c.dataflow.tiles == tiles);
+        let best = own.take(most.div_ceil(3));
+        out.extend(best.map(|c| Scored { choice: Choice::Dataflow(c.dataflow), estimate: Some(c.cycles) }));
     }
     out.sort_by(|a, b| a.estimate.unwrap_or(f64::MAX).total_cmp(&b.estimate.unwrap_or(f64::MAX)));
     out

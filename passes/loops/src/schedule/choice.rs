@@ -17,7 +17,8 @@ pub const AUTO: &str = "auto";
 /// The schedule of one map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// A contraction under a point of the exploration space: `output:rows4:columns2:window1:depth1`.
+    /// A contraction under a point of the exploration space: `output:rows4:columns2:window1:depth1`, or in tile registers
+    /// `output:rows2:columns2:depth1:tiles`.
     Dataflow(Dataflow),
     /// Results in register tiles: `tiles:rows6=$0,$1:columns2=$2:even:block4:outside:packs1`.
     Tiles(Tiling),
@@ -222,6 +223,7 @@ mod tests {
             "vectors",
             "plain",
             "weight:rows1:columns1:window0:depth1:slide",
+            "input:rows2:columns1:depth2:tiles",
         ] {
             let choice: Choice = text.parse().expect("parses");
             assert_eq!(choice.to_string(), text);

@@ -19,12 +19,12 @@ use super::word_copies;
 use super::words::{self, Words};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
-use nim_ir::{Context, Diagnostic, Expr, ValueId};
+use nim_ir::{Context, Diagnostic, Expr, Facts, ValueId};
 use nim_loops::{TILE_BYTES, TILE_REGISTERS, TILE_ROWS, TileKind, TileShape};
 use nim_machine::tiles;
 
 /// Words of 32 bits in a row of a register.
-const WORDS: i64 = TILE_BYTES / 4;
+pub(super) const WORDS: i64 = TILE_BYTES / 4;
 /// Most steps along the reduction that are written out.
 const UNROLLED: i64 = 4;
 
@@ -38,15 +38,15 @@ const COPIED: f64 = 0.3;
 #[derive(Clone, Debug)]
 pub struct TileRegisters {
     /// The factors.
-    words: Words,
+    pub(super) words: Words,
     /// What they are, the spread one left.
-    kind: TileKind,
+    pub(super) kind: TileKind,
     /// Rows of results in a register: 1 to 16.
     pub rows: Expr,
     /// The dimensions that rows of a register run along as one index, a suffix of those of the plan's rows.
-    along: Vec<usize>,
+    pub(super) along: Vec<usize>,
     /// Their points.
-    extent: Expr,
+    pub(super) extent: Expr,
     /// The reduction.
     pub run: Run,
 }
@@ -57,13 +57,13 @@ pub struct Run {
     /// The dimensions, that of the words last.
     pub dims: Vec<usize>,
     /// Words of a step.
-    step: i64,
+    pub(super) step: i64,
     /// Steps.
-    steps: Expr,
+    pub(super) steps: Expr,
     /// Whether the spread factor is read from a copy, filled up to whole steps.
     pub copied: bool,
     /// Elements of the spread factor, as it is read, from one point to the next along each dimension.
-    strides: Vec<Option<Expr>>,
+    pub(super) strides: Vec<Option<Expr>>,
 }
 
 impl Run {
@@ -77,8 +77,8 @@ impl Run {
     }
 
     /// The ways to take steps along the reduction of words, alone and with those in front of it that it follows in memory.
-    fn all(search: &Search<'_, '_>, words: Words) -> Vec<Run> {
-        let (points, dot) = (search.points, words.dot);
+    pub(super) fn all(points: &Points<'_>, reductions: &[usize], words: Words) -> Vec<Run> {
+        let dot = words.dot;
         let pool = &points.ctx.exprs;
         let domain = &points.map.view.domain;
         let Some(sides) = copies::overhang(points, words.spread) else { return vec![] };
@@ -90,7 +90,7 @@ impl Run {
                     let copy = word_copies::Regrouped::new(points, words.spread, dot, multiple, &sides);
                     access::of(points, &copy.indices, &copy.sizes).strides
                 }
-                false => search.reads[words.spread].strides.clone(),
+                false => access::read(points, &points.map.view.reads[words.spread]).strides,
             };
             (copied, strides)
         };
@@ -121,7 +121,7 @@ impl Run {
         let strides = read(dot.width).1;
         let (mut dims, mut all) = (vec![dot.dim], count);
         let mut next = pool.constant(count * dot.width);
-        while let Some(&k) = search.reductions.iter().rev().find(|&&k| !dims.contains(&k) && strides[k] == Some(next))
+        while let Some(&k) = reductions.iter().rev().find(|&&k| !dims.contains(&k) && strides[k] == Some(next))
             && let Some(extent) = pool.as_const(domain[k])
         {
             dims.insert(0, k);
@@ -134,7 +134,7 @@ impl Run {
     }
 
     /// The point's indices along the run at a word of it.
-    fn place(&self, points: &Points<'_>, words: Words, word: Expr, point: &mut [Expr]) {
+    pub(super) fn place(&self, points: &Points<'_>, words: Words, word: Expr, point: &mut [Expr]) {
         let pool = &points.ctx.exprs;
         let mut rest = word;
         for (i, &k) in self.dims.iter().enumerate().rev() {
@@ -156,6 +156,18 @@ fn beside(blocks: i64, wide: i64) -> Option<(i64, i64)> {
     (free > held).then(|| (held, other.min(free - held)))
 }
 
+/// Rows of a register where so many follow each other: shared out evenly to as few registers as there can be.
+pub(super) fn shared_rows(ctx: &Context, facts: &Facts, extent: Expr) -> Expr {
+    let pool = &ctx.exprs;
+    let most = pool.constant(TILE_ROWS);
+    if pool.divisor(extent, facts) % TILE_ROWS == 0 {
+        return most;
+    }
+    // None at all count as one, so that the registers have a shape.
+    let some = pool.max(extent, Expr::ONE);
+    pool.simplify(pool.ceildiv(some, pool.ceildiv(some, most)), facts)
+}
+
 impl Search<'_, '_> {
     /// Register tiles of tile registers, with these dimensions as rows.
     pub(super) fn try_tile_registers(&self, rows: &[usize], columns: &[usize], batch: &[usize], best: &mut Best) {
@@ -165,7 +177,7 @@ impl Search<'_, '_> {
         if rows.is_empty() || rows.iter().any(|&k| self.reads[words.packed].uses[k]) {
             return;
         }
-        for run in Run::all(self, words) {
+        for run in Run::all(self.points, &self.reductions, words) {
             let same = |outer: usize, inner: usize| match (run.strides[outer], run.strides[inner]) {
                 (Some(o), Some(i)) => o == pool.mul(i, domain[inner]) && self.collapses(outer, inner),
                 _ => false,
@@ -214,21 +226,12 @@ impl Search<'_, '_> {
     /// Numbers of rows that registers may have where so many follow each other: shared out evenly, and the largest divisor.
     fn rows_of_registers(&self, extent: Expr) -> Vec<Expr> {
         let pool = &self.points.ctx.exprs;
-        let most = pool.constant(TILE_ROWS);
-        if let Some(extent) = pool.as_const(extent) {
-            let tiles = (extent + TILE_ROWS - 1) / TILE_ROWS;
-            let even = (extent + tiles - 1) / tiles.max(1);
-            let divisor = (1..=TILE_ROWS).rev().find(|rows| extent % rows == 0).unwrap_or(1);
-            let mut all = vec![TILE_ROWS.min(extent), even, divisor];
-            all.dedup();
-            return all.into_iter().map(|rows| pool.constant(rows)).collect();
-        }
-        if pool.divisor(extent, &self.env.assumed) % TILE_ROWS == 0 {
-            return vec![most];
-        }
-        // None at all count as one, so that the registers have a shape.
-        let some = pool.max(extent, Expr::ONE);
-        vec![pool.simplify(pool.ceildiv(some, pool.ceildiv(some, most)), &self.env.assumed)]
+        let even = shared_rows(self.points.ctx, &self.env.assumed, extent);
+        let Some(extent) = pool.as_const(extent) else { return vec![even] };
+        let divisor = (1..=TILE_ROWS).rev().find(|rows| extent % rows == 0).unwrap_or(1);
+        let mut all = vec![pool.constant(TILE_ROWS.min(extent)), even, pool.constant(divisor)];
+        all.dedup();
+        all
     }
 
     /// Cycles, roughly.
@@ -241,12 +244,9 @@ impl Search<'_, '_> {
         let steps = outer * estimate(run.steps);
         let vectors = (columns.tile / self.lanes) as f64;
         let column_tiles = (estimate(columns.size) / columns.tile as f64).ceil();
-        // Rows that are read across two lines of the cache.
         let bytes = 4.0 * run.step as f64;
-        let bits = 32 / registers.words.dot.width;
-        let stride = run.strides[registers.along[registers.along.len() - 1]].and_then(|s| ctx.exprs.as_const(s));
-        let aligned = stride.is_some_and(|s| s * bits / 8 % TILE_BYTES == 0) && (4 * run.step) % TILE_BYTES == 0;
-        let lines = if aligned { 1.0 } else { 1.0 + bytes / TILE_BYTES as f64 };
+        let stride = ctx.exprs.as_const(registers.stride());
+        let lines = registers.lines(ctx);
         // Steps along a window read again what rows beside had: how often.
         let row = stride.map_or(f64::INFINITY, |s| s.abs() as f64);
         let again: f64 = self
@@ -327,6 +327,29 @@ impl TileRegisters {
         Some(format!("{extent} rows by {} columns: tile registers of {rows} rows", columns.tile))
     }
 
+    /// Elements of the left factor from one row of a register to the next.
+    pub(super) fn stride(&self) -> Expr {
+        self.along.last().and_then(|&k| self.run.strides[k]).unwrap_or(Expr::ZERO)
+    }
+
+    /// Lines of the cache that a row of the left factor lies in.
+    pub(super) fn lines(&self, ctx: &Context) -> f64 {
+        let (bytes, bits) = (4 * self.run.step, 32 / self.words.dot.width);
+        let stride = ctx.exprs.as_const(self.stride());
+        let aligned = stride.is_some_and(|s| s * bits / 8 % TILE_BYTES == 0) && bytes % TILE_BYTES == 0;
+        if aligned { 1.0 } else { 1.0 + bytes as f64 / TILE_BYTES as f64 }
+    }
+
+    /// Where the block begins whose first own row this is: earlier, where it would reach beyond the last one.
+    pub(super) fn start(&self, ctx: &Context, begin: Expr) -> Expr {
+        let pool = &ctx.exprs;
+        let exact = pool.divisor(self.extent, &Facts::default());
+        match pool.as_const(self.rows) {
+            Some(rows) if exact % rows == 0 => begin,
+            _ => pool.min(begin, pool.sub(self.extent, self.rows)),
+        }
+    }
+
     fn block(&self, points: &Points<'_>, plan: &tile::Plan, number: Expr, point: &[Expr]) -> Block {
         let ctx = points.ctx;
         let (pool, domain) = (&ctx.exprs, &points.map.view.domain);
@@ -341,16 +364,12 @@ impl TileRegisters {
             }
         };
         let begin = pool.mul(self.rows, number);
-        let exact = pool.divisor(self.extent, &nim_ir::Facts::default());
-        let start = match pool.as_const(self.rows) {
-            Some(rows) if exact % rows == 0 => begin,
-            _ => pool.min(begin, pool.sub(self.extent, self.rows)),
-        };
+        let start = self.start(ctx, begin);
         self.split(points, start, &mut first);
         Block { first, start, before: pool.sub(begin, start) }
     }
 
-    fn split(&self, points: &Points<'_>, index: Expr, point: &mut [Expr]) {
+    pub(super) fn split(&self, points: &Points<'_>, index: Expr, point: &mut [Expr]) {
         let domain = &points.map.view.domain;
         Group::new(points.ctx, domain, self.along.clone()).split(points.ctx, domain, index, point);
     }
@@ -436,8 +455,7 @@ impl Tile<'_> {
         let first = plan.rows.tile * wide;
         let (held, other) = beside(plan.rows.tile, wide).unwrap_or((1, 1));
         let (blocks, hold_right) = (lefts.len() as i64, wide <= plan.rows.tile);
-        let along = registers.along[registers.along.len() - 1];
-        let stride = registers.run.strides[along].unwrap_or(Expr::ZERO);
+        let stride = registers.stride();
         let (buffer, indices) = points.read_from(words.spread)?;
         let load_left = |nest: &mut Nest<'_>, register: i64, i: i64| {
             nest.tile_load(register, buffer, &points.map.all_at(points.ctx, indices, &lefts[i as usize]), stride);
@@ -502,16 +520,16 @@ impl Nest<'_> {
         }
         self.builder().op(name, operands, &[], &attrs);
     }
-    fn tile_zero(&mut self, tile: i64) {
+    pub(super) fn tile_zero(&mut self, tile: i64) {
         self.tile_op("loops.tile_zero", &[], &[("tile", tile)], None);
     }
-    fn tile_load(&mut self, tile: i64, buffer: ValueId, indices: &[Expr], stride: Expr) {
+    pub(super) fn tile_load(&mut self, tile: i64, buffer: ValueId, indices: &[Expr], stride: Expr) {
         self.tile_op("loops.tile_load", &[buffer], &[("tile", tile)], Some((indices, stride)));
     }
-    fn tile_store(&mut self, tile: i64, buffer: ValueId, indices: &[Expr], stride: Expr) {
+    pub(super) fn tile_store(&mut self, tile: i64, buffer: ValueId, indices: &[Expr], stride: Expr) {
         self.tile_op("loops.tile_store", &[buffer], &[("tile", tile)], Some((indices, stride)));
     }
-    fn tile_dot(&mut self, kind: TileKind, [sum, left, right]: [i64; 3]) {
+    pub(super) fn tile_dot(&mut self, kind: TileKind, [sum, left, right]: [i64; 3]) {
         let kind = self.ctx.string_attr(kind.name());
         let number = |n: i64| self.ctx.i64_attr(n);
         let attrs = [("kind", kind), ("sum", number(sum)), ("left", number(left)), ("right", number(right))];

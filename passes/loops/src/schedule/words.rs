@@ -143,9 +143,7 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
     if width == 2 && !env.reorders(points) {
         return Err(Miss("its sums may not be taken in another order"));
     }
-    let target = &env.options.target;
-    // What a block makes has room for whole words, not for whole rows of tiles.
-    let in_tiles = points.block.is_none() && if width == 2 { target.bf16_tiles } else { target.byte_tiles };
+    let in_tiles = has_tiles(points, env, width);
     let mut best: Option<(Words, Candidate)> = None;
     for (packed, spread) in [(factors[1].0, factors[0].0), (factors[0].0, factors[1].0)] {
         let Some(dot) = dot_of_any(points, packed, spread) else { continue };
@@ -189,6 +187,19 @@ fn summed_along(points: &Points<'_>, reductions: &[usize], packed: usize, spread
 /// How a map that sums up narrow products does so in vectors of words, with this factor packed and the other spread.
 pub fn dot(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> {
     dot_of_any(points, packed, spread).filter(|&dot| Words { dot, packed, spread, in_tiles: false }.in_vectors())
+}
+
+/// Whether numbers of which so many are a word are multiplied in tile registers.
+fn has_tiles(points: &Points<'_>, env: &Env<'_>, width: i64) -> bool {
+    let target = &env.options.target;
+    // What a block makes has room for whole words, not for whole rows of tiles.
+    points.block.is_none() && if width == 2 { target.bf16_tiles } else { target.byte_tiles }
+}
+
+/// As [`dot`], in tile registers, where the machine has them for these numbers.
+pub fn in_tile_registers(points: &Points<'_>, env: &Env<'_>, packed: usize, spread: usize) -> Option<Words> {
+    let dot = dot_of_any(points, packed, spread)?;
+    has_tiles(points, env, dot.width).then_some(Words { dot, packed, spread, in_tiles: true })
 }
 
 /// As [`dot`], whatever bytes have a sign.

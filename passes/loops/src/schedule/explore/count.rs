@@ -16,7 +16,7 @@ pub struct Counts {
     pub dataflow: Dataflow,
     /// Operands that are held beside the anchor, and the registers that they take.
     pub auxiliaries: Vec<(&'static str, i64)>,
-    /// Vector registers of all operands.
+    /// Registers of all operands: vectors, or tiles; so are loads, stores and operations counted.
     pub registers: i64,
     /// Loads of vectors, and of numbers for all lanes, by operand.
     pub loads: [f64; 3],
@@ -68,16 +68,21 @@ impl Counts {
     }
 }
 
-/// All points of the space, the fewest cycles first.
+/// All points in vector registers, the fewest cycles first.
 pub fn rank(ctx: &Context, c: &Contraction, registers: i64, operations: f64, target: &TargetInfo) -> Vec<Counts> {
     let walks = space(c, registers).into_iter().filter_map(|point| Walk::new(c, point));
     let mut all: Vec<Counts> = walks.map(|walk| Counts::new(ctx, c, &walk, operations, target)).collect();
+    sort(&mut all);
+    all
+}
+
+/// Puts the fewest cycles first.
+pub fn sort(all: &mut [Counts]) {
     let moves = |c: &Counts| c.loads.iter().sum::<f64>() + 2.0 * c.stores;
     all.sort_by(|a, b| {
         let order = a.cycles.total_cmp(&b.cycles).then(moves(a).total_cmp(&moves(b)));
         order.then(a.registers.cmp(&b.registers)).then(a.dataflow.cmp(&b.dataflow))
     });
-    all
 }
 
 /// Steps along a dimension, points where `in_points`.
@@ -88,7 +93,7 @@ fn extent(ctx: &Context, c: &Contraction, walk: &Walk, k: usize, in_points: bool
 }
 
 /// Steps that a size takes.
-fn steps_of(ctx: &Context, size: Expr, step: i64) -> f64 {
+pub(super) fn steps_of(ctx: &Context, size: Expr, step: i64) -> f64 {
     let size = ctx.exprs.eval(size, &|_| Some(ASSUMED)).unwrap_or(ASSUMED).max(1);
     ((size + step - 1) / step) as f64
 }

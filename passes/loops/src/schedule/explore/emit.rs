@@ -5,7 +5,7 @@ use super::super::{Env, Tried, copies, naive, word_copies, words};
 use super::contraction::{Contraction, INPUT, OUTPUT, WEIGHT};
 use super::slots::{Slots, offset};
 use super::walk::plus;
-use super::{Dataflow, Walk};
+use super::{Dataflow, Walk, tile_emit};
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use nim_ir::{Diagnostic, Expr, Type, ValueId};
@@ -48,6 +48,9 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, dat
         Ok(c) => c,
         Err(why) => return Ok(Err(why)),
     };
+    if dataflow.tiles {
+        return tile_emit::emit(points, nest, env, &c, dataflow);
+    }
     let Some(walk) = Walk::new(&c, dataflow) else {
         return Ok(Err(Miss("the dataflow that was asked for has no meaning for this map")));
     };
@@ -70,9 +73,7 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, dat
         sums,
         failed: None,
     };
-    if sums.is_some() {
-        emit.each_result(nest, true);
-    }
+    emit.start_sums(nest);
     // Results that no two iterations share may be made at the same time.
     let apart = walk.loops.first().is_some_and(|l| !c.reductions().contains(&l.dim) && walk.margin(&c, l.dim) == 0);
     let inside = walk.held.contains(&0);
@@ -80,10 +81,13 @@ pub fn emit(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, dat
         true => emit.level(nest, 0),
         false => nest.for_loop(Expr::ZERO, Expr::ONE, 1, Kind::Seq, |nest, _| emit.level(nest, 0)),
     }
-    if sums.is_some() {
-        emit.each_result(nest, false);
+    if let Some(failed) = emit.failed.take() {
+        return Err(failed);
     }
-    emit.failed.map_or(Ok(Ok(())), Err)
+    if let Some(sums) = sums {
+        finish_sums(emit.points, &c, nest, sums, &|point| emit.place(point))?;
+    }
+    Ok(Ok(()))
 }
 
 /// A copy of the input with its border, as far as the walk reads, and with narrow numbers in words.
@@ -177,6 +181,72 @@ fn results(c: &Contraction) -> impl Iterator<Item = usize> + '_ {
     c.batch.iter().chain(&c.rows).copied()
 }
 
+/// Runs the closure for each lane of the vector at a point; it gets the lane, and the point of the lane.
+fn lanes(
+    points: &Points<'_>,
+    c: &Contraction,
+    nest: &mut Nest<'_>,
+    point: &[Expr],
+    f: impl FnOnce(&mut Nest<'_>, Expr, &[Expr]),
+) {
+    let pool = &points.ctx.exprs;
+    let mut point = point.to_vec();
+    nest.for_loop(Expr::ZERO, pool.constant(c.lanes), 1, Kind::Vector, |nest, lane| {
+        point[c.columns] = pool.add(point[c.columns], lane);
+        f(nest, lane, &point);
+    });
+}
+
+/// Runs the closure for the lanes of all vectors of results.
+fn each_vector(points: &Points<'_>, c: &Contraction, nest: &mut Nest<'_>, f: &mut dyn FnMut(&mut Nest<'_>, &[Expr])) {
+    let pool = &points.ctx.exprs;
+    let width = pool.constant(c.lanes);
+    let dims: Vec<usize> = results(c).collect();
+    let mut counts: Vec<Expr> = dims.iter().map(|&k| c.domain[k]).collect();
+    counts.push(pool.ceildiv(c.domain[c.columns], width));
+    collapsed(nest, &counts, Kind::Parallel, &mut |nest, at| {
+        let mut point = vec![Expr::ZERO; c.domain.len()];
+        for (&k, &i) in dims.iter().zip(at) {
+            point[k] = i;
+        }
+        point[c.columns] = pool.mul(width, at[dims.len()]);
+        lanes(points, c, nest, &point, |nest, _, point| f(nest, point));
+    });
+}
+
+/// What must be at least 0 for a result to exist.
+fn exists(points: &Points<'_>, c: &Contraction, point: &[Expr]) -> Vec<Expr> {
+    let pool = &points.ctx.exprs;
+    let size = c.domain[c.columns];
+    match pool.as_const(size).is_some_and(|n| n % c.lanes == 0) {
+        true => vec![],
+        false => vec![pool.sub(pool.sub(size, Expr::ONE), point[c.columns])],
+    }
+}
+
+/// The epilogue of all results, over sums that lie in memory at these places.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn finish_sums(
+    points: &Points<'_>,
+    c: &Contraction,
+    nest: &mut Nest<'_>,
+    sums: ValueId,
+    place: &dyn Fn(&[Expr]) -> Vec<Expr>,
+) -> Result<(), Diagnostic> {
+    let mut done = Ok(());
+    each_vector(points, c, nest, &mut |nest, point| {
+        nest.guard(&exists(points, c, point), |nest| {
+            let sum = nest.load(sums, &place(point), &[]);
+            if let Err(e) = points.finish(nest, point, &[sum]) {
+                done = Err(e);
+            }
+        });
+    });
+    done
+}
+
 impl Emit<'_, '_> {
     fn constant(&self, value: i64) -> Expr {
         self.points.ctx.exprs.constant(value)
@@ -199,57 +269,25 @@ impl Emit<'_, '_> {
 
     /// Runs the closure for each lane of the vector at a point; it gets the lane, and the point of the lane.
     fn lanes(&self, nest: &mut Nest<'_>, point: &[Expr], f: impl FnOnce(&mut Nest<'_>, Expr, &[Expr])) {
-        let pool = &self.points.ctx.exprs;
-        let mut point = point.to_vec();
-        nest.for_loop(Expr::ZERO, self.constant(self.c.lanes), 1, Kind::Vector, |nest, lane| {
-            point[self.c.columns] = pool.add(point[self.c.columns], lane);
-            f(nest, lane, &point);
-        });
+        lanes(self.points, self.c, nest, point, f);
     }
 
-    /// All results once: sums get their start, or are finished.
-    fn each_result(&mut self, nest: &mut Nest<'_>, first: bool) {
-        let pool = &self.points.ctx.exprs;
-        let lanes = self.constant(self.c.lanes);
-        let dims: Vec<usize> = results(self.c).collect();
-        let mut counts: Vec<Expr> = dims.iter().map(|&k| self.c.domain[k]).collect();
-        counts.push(pool.ceildiv(self.c.domain[self.c.columns], lanes));
+    /// Gives all sums their start.
+    fn start_sums(&mut self, nest: &mut Nest<'_>) {
         let Some(buffer) = self.sums else { return };
-        collapsed(nest, &counts, Kind::Parallel, &mut |nest, at| {
-            let mut point = vec![Expr::ZERO; self.c.domain.len()];
-            for (&k, &i) in dims.iter().zip(at) {
-                point[k] = i;
-            }
-            point[self.c.columns] = pool.mul(lanes, at[dims.len()]);
-            let mut done = Ok(());
-            self.lanes(nest, &point, |nest, _, point| {
-                let place = self.place(point);
-                if first {
-                    match self.points.start(nest, 0, point) {
-                        Ok(start) => nest.store(start, buffer, &place, &[]),
-                        Err(e) => done = Err(e),
-                    }
-                    return;
-                }
-                nest.guard(&self.exists(point), |nest| {
-                    let sum = nest.load(buffer, &place, &[]);
-                    done = self.points.finish(nest, point, &[sum]);
-                });
-            });
-            if let Err(e) = done {
-                self.failed = Some(e);
-            }
+        let mut done = Ok(());
+        each_vector(self.points, self.c, nest, &mut |nest, point| match self.points.start(nest, 0, point) {
+            Ok(start) => nest.store(start, buffer, &self.place(point), &[]),
+            Err(e) => done = Err(e),
         });
+        if let Err(e) = done {
+            self.failed = Some(e);
+        }
     }
 
     /// What must be at least 0 for a result to exist.
     fn exists(&self, point: &[Expr]) -> Vec<Expr> {
-        let pool = &self.points.ctx.exprs;
-        let size = self.c.domain[self.c.columns];
-        match pool.as_const(size).is_some_and(|n| n % self.c.lanes == 0) {
-            true => vec![],
-            false => vec![pool.sub(pool.sub(size, Expr::ONE), point[self.c.columns])],
-        }
+        exists(self.points, self.c, point)
     }
 
     /// The loops from number `i` on, and the registers that are held inside of so many.

@@ -19,6 +19,8 @@
 //! `q = y + floor(d*r/s)`, for which all `r` read inputs `s*q ..`, so that results around `q` are added to where they lie. With
 //! `slide` the columns go outermost instead; the window's results are then held, and move along.
 //!
+//! Tile registers have the same walks, whose elements are matrices: [`tiles`].
+//!
 //! Vectors run along the *columns*, a dimension of the results that the input does not depend on (in depthwise convolutions one
 //! that it does), so results need no sum across lanes and are the same as under any other schedule.
 
@@ -26,12 +28,19 @@ mod contraction;
 pub mod count;
 mod emit;
 mod slots;
+mod tile_emit;
+mod tiles;
 mod walk;
 
 pub use contraction::Contraction;
 pub use emit::emit;
+pub use tiles::Tiled;
 pub use walk::{Loop, Walk};
 
+use super::Env;
+use crate::point::Points;
+use count::Counts;
+use nim_pass::Miss;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,7 +69,8 @@ impl Anchor {
     }
 }
 
-/// One point of the space. As text: `output:rows4:columns2:window1:depth1`, with `:slide` behind where it slides.
+/// One point of the space. As text: `output:rows4:columns2:window1:depth1`, with `:slide` behind where it slides; in tile registers
+/// `output:rows2:columns2:depth1:tiles`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Dataflow {
     /// The operand that is held longest.
@@ -75,6 +85,9 @@ pub struct Dataflow {
     pub depth: i64,
     /// Whether the loop over rows keeps what its next step needs too.
     pub slide: bool,
+    /// Whether registers are [tile registers](tiles): rows, columns and depth then count blocks of rows, of 16 columns and of what a row
+    /// of a register holds of the reduction.
+    pub tiles: bool,
 }
 
 impl Dataflow {
@@ -91,8 +104,12 @@ impl Dataflow {
 
 impl fmt::Display for Dataflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dataflow { anchor, rows, columns, window, depth, slide } = self;
-        write!(f, "{}:rows{rows}:columns{columns}:window{window}:depth{depth}", anchor.name())?;
+        let Dataflow { anchor, rows, columns, window, depth, slide, tiles } = self;
+        write!(f, "{}:rows{rows}:columns{columns}", anchor.name())?;
+        if *tiles {
+            return write!(f, ":depth{depth}:tiles");
+        }
+        write!(f, ":window{window}:depth{depth}")?;
         f.write_str(if *slide { ":slide" } else { "" })
     }
 }
@@ -105,7 +122,7 @@ impl FromStr for Dataflow {
         let name = parts.next().unwrap_or_default();
         let anchor = Anchor::ALL.into_iter().find(|a| a.name() == name);
         let anchor = anchor.ok_or_else(|| format!("`{name}` is no anchor: output, weight, input"))?;
-        let mut out = Dataflow { anchor, rows: 1, columns: 1, window: 0, depth: 1, slide: false };
+        let mut out = Dataflow { anchor, rows: 1, columns: 1, window: 0, depth: 1, slide: false, tiles: false };
         for part in parts {
             let digits = part.find(|c: char| c.is_ascii_digit()).unwrap_or(part.len());
             let (key, number) = part.split_at(digits);
@@ -116,18 +133,39 @@ impl FromStr for Dataflow {
                 "window" => out.window = count()? as usize,
                 "depth" => out.depth = count()?.max(1),
                 "slide" if number.is_empty() => out.slide = true,
+                "tiles" if number.is_empty() => out.tiles = true,
                 _ => return Err(bad(part)),
             }
         }
-        Ok(out)
+        match out.tiles && (out.window > 0 || out.slide) {
+            true => Err("`tiles` goes with rowsN, columnsN and depthN only".into()),
+            false => Ok(out),
+        }
     }
 }
 
 fn bad(part: &str) -> String {
-    format!("`{part}` is no part of a dataflow: rowsN, columnsN, windowN, depthN with N up to 64, slide")
+    format!("`{part}` is no part of a dataflow: rowsN, columnsN, windowN, depthN with N up to 64, slide, tiles")
 }
 
-/// All points whose operands fit the registers.
+/// All points of a map's space, in vector and in tile registers, the fewest predicted cycles first.
+///
+/// # Errors
+/// Why it has none.
+pub fn ranked(points: &Points<'_>, env: &Env<'_>) -> Result<Vec<Counts>, Miss> {
+    let contraction = Contraction::new(points, env)?;
+    let target = &env.options.target;
+    let operations = count::operations(points, &contraction, target.fma);
+    let registers = i64::from(target.vector_registers);
+    let mut all = count::rank(points.ctx, &contraction, registers, operations, target);
+    if let Some(tiled) = Tiled::new(points, env, &contraction) {
+        all.extend(tiled.space().iter().map(|walk| tiled.count(points.ctx, walk, target)));
+        count::sort(&mut all);
+    }
+    Ok(all)
+}
+
+/// All points whose operands fit the vector registers.
 pub fn space(contraction: &Contraction, registers: i64) -> Vec<Dataflow> {
     const ROWS: [i64; 9] = [1, 2, 3, 4, 6, 7, 8, 12, 14];
     const COLUMNS: [i64; 5] = [1, 2, 3, 4, 6];
@@ -139,7 +177,7 @@ pub fn space(contraction: &Contraction, registers: i64) -> Vec<Dataflow> {
                 for window in 0..=contraction.windows.len() {
                     for depth in DEPTH {
                         for slide in [false, true] {
-                            let point = Dataflow { anchor, rows, columns, window, depth, slide };
+                            let point = Dataflow { anchor, rows, columns, window, depth, slide, tiles: false };
                             if let Some(walk) = Walk::new(contraction, point)
                                 && walk.registers(contraction) <= registers
                             {
@@ -160,11 +198,17 @@ mod tests {
 
     #[test]
     fn text_comes_back() {
-        for text in ["output:rows4:columns2:window1:depth2", "input:rows1:columns1:window2:depth1:slide"] {
+        for text in [
+            "output:rows4:columns2:window1:depth2",
+            "input:rows1:columns1:window2:depth1:slide",
+            "weight:rows2:columns3:depth1:tiles",
+        ] {
             let point: Dataflow = text.parse().expect("parses");
             assert_eq!(point.to_string(), text);
         }
-        for wrong in ["", "rows", "output:rows", "output:rows99", "output:slide2", "output:depth-1", "weight::"] {
+        let wrong = ["", "rows", "output:rows", "output:rows99", "output:slide2", "output:depth-1", "weight::"];
+        let tiles = ["output:tiles2", "output:window1:tiles", "input:slide:tiles"];
+        for wrong in wrong.into_iter().chain(tiles) {
             assert!(wrong.parse::<Dataflow>().is_err(), "{wrong}");
         }
     }

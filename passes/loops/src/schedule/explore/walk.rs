@@ -36,9 +36,10 @@ pub struct Walk {
 impl Walk {
     /// The walk of a dataflow; `None` where it has no meaning of its own, or its box is too large.
     pub fn new(c: &Contraction, point: Dataflow) -> Option<Walk> {
-        let Dataflow { anchor, rows, columns, window, depth, slide } = point;
+        let Dataflow { anchor, rows, columns, window, depth, slide, tiles } = point;
         let least = if anchor == Anchor::Input { c.windows.len() } else { 0 };
-        if window < least
+        if tiles
+            || window < least
             || window > c.windows.len()
             || (rows > 1 && c.rows.is_empty())
             || (depth > 1 && c.depth.is_empty())
