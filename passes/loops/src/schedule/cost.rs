@@ -76,16 +76,23 @@ impl Search<'_, '_> {
         let step = |k: usize| access.strides[k].and_then(|s| pool.as_const(s));
         let row = step(*rows.dims.last()?)?;
         let taps = written.iter().filter(|r| r.1 && access.uses[r.0]);
-        let taps: Vec<(i64, i64)> =
-            taps.map(|&(k, _)| Some((step(k)?, pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
-        let distinct = |steps: &[(i64, i64)]| {
-            let mut at: Vec<i64> = (0..tile).map(|i| i * row).collect();
+        let taps: Vec<(Option<i64>, i64)> =
+            taps.map(|&(k, _)| Some((step(k), pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
+        let distinct = |steps: &[(Option<i64>, i64)]| {
+            let (mut at, mut apart): (Vec<i64>, i64) = ((0..tile).map(|i| i * row).collect(), 1);
             for &(step, count) in steps {
-                at = (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect();
+                match step {
+                    Some(step) => {
+                        at =
+                            (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect()
+                    }
+                    // The lines of an image of any width: no element is in two of them.
+                    None => apart *= count,
+                }
             }
             at.sort_unstable();
             at.dedup();
-            at.len() as i64
+            at.len() as i64 * apart
         };
         let all = distinct(&taps);
         let uses = tile * taps.iter().map(|t| t.1).product::<i64>();
@@ -176,9 +183,10 @@ impl Search<'_, '_> {
                 }
             }
             let work = m * wide;
-            // Numbers for all lanes are loaded while vectors come from afar.
-            let all = loads + fetched * (1.0 - 1.0 / from_far);
-            let step = (work / rate).max(fetched / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
+            // Whole vectors are loaded as fast as they are computed with, numbers twice a cycle, also while vectors come from afar.
+            let fetch = fetched / rate.min(2.0);
+            let all = loads + 2.0 * fetch - fetched / from_far;
+            let step = (work / rate).max(fetch).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
             let write: f64 =
                 self.writes
                     .iter()
