@@ -86,7 +86,7 @@ class Bench:
         names = [one.name for one in ort.session.get_inputs()]
         peers = {"ort": lambda feed: ort.session.run(None, feed)}
         try:
-            vino = OpenVino(model, names, 1)
+            vino = OpenVino(model, names, 1, "f32")
             peers["ov"] = lambda feed: vino.request.infer([feed[n] for n in names], share_inputs=True)
         except Exception as why:  # it is not there, or refuses the model
             print(f"bench: no OpenVINO for {name}: {str(why).splitlines()[0]}", file=sys.stderr)
@@ -276,8 +276,9 @@ class Bench:
                     # Those that a buffer must not overlap live when it is made.
                     alive += max(size + sum(bytes[k] for k in others) for size, others in zip(bytes, eval(apart)))
                 at, peak = "x".join(map(str, sizes)), session.peak()
-                self.row(f"{name.split('/')[-1]}, {at}", [peak / 1e3], {"apart": [own / 1e3]}, 0.6, "kB", note="buffers of their own")
-                self.row("", [peak / 1e3], {"alive": [alive / 1e3]}, 1.1, "kB", note="what lives at a time")
+                name_at = f"peak of {name.split('/')[-1]}, {at}"
+                self.row(f"{name_at}, each buffer its own", [peak / 1e3], {"apart": [own / 1e3]}, 0.6, "kB")
+                self.row(f"{name_at}, what lives at a time", [peak / 1e3], {"alive": [alive / 1e3]}, 1.1, "kB")
             path.unlink()
 
 
