@@ -5,7 +5,8 @@
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
 #   make bench-gemm   matrix products beside MKL and the machine's peak
 #   make bench-precisions   the same in bf16, and of quantised models, with errors
-#   make bench-dynamic   models of many shapes beside their peers and beside themselves compiled for one (WORKLOADS="..." picks some)
+#   make bench-dynamic   models of many shapes beside their peers and beside themselves compiled for one: docs/benchmarks/dynamic.md
+#                        (WORKLOADS="..." measures some and only prints them)
 #   make check-models   every fetched model: compiled once, run at both shape settings, compared; time and memory of the compiler
 #   make bench-overhead   what the runtime itself costs: a call, a kernel, an instruction
 #   make bench-dataflow   dataflows of convolutions: basic and extended, bytes and bits (QUICK=1: a small part)
@@ -64,10 +65,16 @@ bench-precisions: build
 	"$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --precision int8 --report docs/benchmarks $(QUANTISED_MODELS)
 
 bench-dynamic: build
+	$(CARGO) build --release --workspace --all-features --example overhead
 	@test-suite/models/fetch.sh resnet18 mobilenet_v2 bert_base rapidocr-onnxruntime/ch_PP-OCRv4_det_infer --goldens
 	test -x "$(TARGET)/bench-venv/bin/python" || python3 -m venv "$(TARGET)/bench-venv"
 	"$(TARGET)/bench-venv/bin/pip" install --quiet --disable-pip-version-check -r test-suite/bench/dynamic/requirements.txt
-	"$(TARGET)/bench-venv/bin/python" test-suite/bench/dynamic/dynamic.py --tools "$(abspath $(TARGET))/release" $(WORKLOADS)
+	rows="$(TARGET)/dynamic.json"
+	$(if $(WORKLOADS),,rm -f "$$rows")
+	status=0
+	"$(TARGET)/bench-venv/bin/python" test-suite/bench/dynamic/dynamic.py --tools "$(abspath $(TARGET))/release" --rows "$$rows" $(WORKLOADS) || status=$$?
+	$(if $(WORKLOADS),,test-suite/bench/dynamic/table.py "$$rows" docs/benchmarks)
+	exit "$$status"
 
 check-models: build
 	@test-suite/models/check_models.py --tools "$(abspath $(TARGET))/release" $(MODELS)

@@ -1,10 +1,10 @@
-//! What the runtime itself costs: a program of kernels that do nothing, and loops of single instructions.
+//! What the runtime itself costs: a program of kernels that do nothing, and loops of single instructions, each of the set.
 //! `cargo run --release -p nim-vm --example overhead` prints the medians of many rounds, which are short enough not to be
 //! interrupted; `-- ROUNDS` does so many.
 
 use nim_expr::ExprPool;
 use nim_tensor::{DType, Tensor, Value};
-use nim_vm::bytecode::{DeviceId, Function, FunctionId, Instr, Label, Reg, Size, Sym};
+use nim_vm::bytecode::{Callee, DeviceId, Function, FunctionId, Instr, Label, Maker, Reg, Relation, Size, Sym};
 use nim_vm::code_image::{CodeImage, ImageInfo, Layout, PAGE};
 use nim_vm::{Options, Program, ProgramBuilder, Session, Signature, SignatureValue, ValueType};
 use std::collections::BTreeMap;
@@ -47,10 +47,13 @@ impl Build {
             node: None,
         };
         self.builder.signature(Signature { inputs: vec![value("x")], outputs: vec![value("y")], types: vec![] });
-        let nodes = vec![None; self.code.len()];
-        let symbols = vec!["batch".into(), "i".into()];
-        let function = Function { name: "main".into(), regs, symbols, inputs: 1, outputs: 1, code: self.code, nodes };
-        self.builder.define(FunctionId(0), function);
+        let back = vec![Instr::Return { values: [Reg(0)].into() }];
+        for (id, name, regs, code) in [(0, "main", regs, self.code), (1, "back", 1, back)] {
+            let nodes = vec![None; code.len()];
+            let symbols = vec!["batch".into(), "i".into()];
+            let function = Function { name: name.into(), regs, symbols, inputs: 1, outputs: 1, code, nodes };
+            self.builder.define(FunctionId(id), function);
+        }
         self.builder.code(nothing());
         Program::from_bytes(self.builder.to_bytes()).expect("the program loads")
     }
@@ -59,6 +62,7 @@ impl Build {
 fn start() -> Build {
     let mut builder = ProgramBuilder::new("overhead");
     builder.declare("main");
+    builder.declare("back");
     Build { builder, pool: ExprPool::new(), code: vec![] }
 }
 
@@ -104,30 +108,36 @@ fn chain(batch: &str) -> Program {
     b.finish(next, batch)
 }
 
+/// What loops find in registers: storage, a tensor, a number, another tensor, a value of a data type; and where they put what they make.
+const STORAGE: Reg = Reg(1);
+const TENSOR: Reg = Reg(2);
+const NUMBER: Reg = Reg(3);
+const OTHER: Reg = Reg(4);
+const VALUE: Reg = Reg(5);
+const OUT: Reg = Reg(6);
+
 /// A loop of so many steps around instructions.
 fn around(steps: usize, make: impl Fn(&mut Build) -> Vec<Instr>) -> Program {
     let mut b = start();
     let (zero, most, i, next) = (b.size("0"), b.size(&steps.to_string()), b.size("i"), b.size("i + 1"));
-    let dims = b.sizes(&["4", "4"]);
-    let bytes = b.size("1024");
-    b.code.push(Instr::Alloc {
-        device: DeviceId::HOST,
-        out: Reg(1),
-        sizes: [bytes].into(),
-        apart: [].into(),
-        offsets: [].into(),
-    });
-    b.code.push(Instr::New { device: DeviceId::HOST, out: Reg(2), dtype: DType::F32, dims });
+    let (bytes, dims) = (b.size("1024"), b.sizes(&["4", "4"]));
+    let fresh = |out, dtype, dims: &[Size]| Instr::New { device: DeviceId::HOST, out, dtype, dims: dims.into() };
+    let (sizes, none) = ([bytes].into(), [].into());
+    b.code.push(Instr::Alloc { device: DeviceId::HOST, out: STORAGE, sizes, apart: [].into(), offsets: none });
+    b.code.push(fresh(TENSOR, DType::F32, &dims));
+    b.code.push(fresh(NUMBER, DType::I64, &[]));
+    b.code.push(fresh(OTHER, DType::F32, &dims));
+    b.code.push(Instr::Make { out: VALUE, maker: Maker::Constructor(0), fields: [TENSOR].into() });
     b.code.push(Instr::Eval { symbol: Sym(1), value: zero });
-    let body = make(&mut b);
     let head = b.code.len() as u32;
-    let end = Label(head + body.len() as u32 + 3);
-    b.code.push(Instr::JumpUnlessLess { lhs: i, rhs: most, target: end });
+    b.code.push(Instr::JumpUnlessLess { lhs: i, rhs: most, target: Label(0) });
+    let body = make(&mut b);
     b.code.extend(body);
     b.code.push(Instr::Eval { symbol: Sym(1), value: next });
     b.code.push(Instr::Jump { target: Label(head) });
+    b.code[head as usize] = Instr::JumpUnlessLess { lhs: i, rhs: most, target: Label(b.code.len() as u32) };
     b.code.push(Instr::Return { values: [Reg(0)].into() });
-    b.finish(8, "batch")
+    b.finish(7, "batch")
 }
 
 /// Median nanoseconds of a run.
@@ -159,27 +169,70 @@ fn main() {
         );
     }
     const STEPS: usize = 200;
-    let empty = nanoseconds(&around(STEPS, |_| vec![]), 1) / STEPS as f64;
+    let a_step = |make: &dyn Fn(&mut Build) -> Vec<Instr>| nanoseconds(&around(STEPS, make), 1) / STEPS as f64;
+    let empty = a_step(&|_| vec![]);
     println!("a step of a loop (3 instructions): {empty:.1} ns");
-    let each = |name: &str, make: &dyn Fn(&mut Build) -> Vec<Instr>| {
-        let time = nanoseconds(&around(STEPS, make), 1) / STEPS as f64;
-        println!("{name}: {:.1} ns", time - empty);
+    // Some need others around them, whose time is not theirs.
+    let each = |name: &str, others: &dyn Fn(&mut Build) -> Vec<Instr>, make: &dyn Fn(&mut Build) -> Vec<Instr>| {
+        let together = a_step(&|b| [others(b), make(b)].concat());
+        println!("{name}: {:.1} ns", together - a_step(others));
     };
-    each("move", &|_| vec![Instr::Move { out: Reg(3), from: Reg(2) }]);
-    each("view", &|b| {
+    let nothing: &dyn Fn(&mut Build) -> Vec<Instr> = &|_| vec![];
+    let moved: &dyn Fn(&mut Build) -> Vec<Instr> = &|_| vec![Instr::Move { out: OUT, from: TENSOR }];
+    let next = |b: &Build, before: usize| Label((b.code.len() + before + 1) as u32);
+    each("const", moved, &|b| {
+        let constant = b.builder.constant(&Tensor::new(&[4], vec![0f32; 4]));
+        vec![Instr::Const { out: OUT, constant }]
+    });
+    each("alloc of a changing size", nothing, &|b| {
+        let sizes = b.sizes(&["16*i + 16"]);
+        vec![Instr::Alloc { device: DeviceId::HOST, out: OUT, sizes, apart: [].into(), offsets: [].into() }]
+    });
+    each("view at a changing offset", nothing, &|b| {
         let (offset, dims) = (b.size("64*mod(i, 2)"), b.sizes(&["4", "4"]));
-        vec![Instr::View { out: Reg(3), storage: Reg(1), offset, dtype: DType::F32, dims }]
+        vec![Instr::View { out: OUT, storage: STORAGE, offset, dtype: DType::F32, dims }]
     });
-    each("new", &|b| {
-        vec![Instr::New { device: DeviceId::HOST, out: Reg(3), dtype: DType::F32, dims: b.sizes(&["4", "i + 1"]) }]
+    each("new of a changing size", nothing, &|b| {
+        vec![Instr::New { device: DeviceId::HOST, out: OUT, dtype: DType::F32, dims: b.sizes(&["4", "i + 1"]) }]
     });
-    each("index", &|b| {
-        vec![
-            Instr::New { device: DeviceId::HOST, out: Reg(3), dtype: DType::I64, dims: [].into() },
-            Instr::Index { to: Reg(3), values: b.sizes(&["i"]) },
-        ]
+    each("reshape", nothing, &|b| vec![Instr::Reshape { out: OUT, from: TENSOR, dims: b.sizes(&["2", "8"]) }]);
+    each("move", nothing, moved);
+    each("kill", moved, &|_| vec![Instr::Kill { regs: [OUT].into() }]);
+    each("copy of 64 bytes", nothing, &|b| vec![Instr::Copy { from: TENSOR, to: OTHER, offset: b.size("0") }]);
+    each("invoke", nothing, &|b| {
+        let (kernel, symbols, phases) = (b.builder.kernel("nothing"), b.sizes(&["i"]), b.sizes(&["1"]));
+        let (ins, outs, work) = ([Reg(0), TENSOR].into(), [OTHER].into(), b.size("64*i"));
+        vec![Instr::Invoke { kernel, ins, outs, symbols, phases, work }]
     });
-    each("eval of min(3*i + 7, floordiv(i, 2))", &|b| {
+    // The instruction, not what functions do.
+    each("runtime (optional.none)", nothing, &|b| {
+        let function = b.builder.text("optional.none");
+        vec![Instr::Runtime { function, ints: [].into(), sizes: [].into(), ins: [].into(), outs: [OUT].into() }]
+    });
+    each("bind", nothing, &|_| vec![Instr::Bind { from: NUMBER, symbols: [Sym(0)].into() }]);
+    each("dim", nothing, &|_| vec![Instr::Dim { symbol: Sym(0), from: TENSOR, axis: 1 }]);
+    each("eval of min(3*i + 7, floordiv(i, 2))", nothing, &|b| {
         vec![Instr::Eval { symbol: Sym(0), value: b.size("min(3*i + 7, floordiv(i, 2))") }]
+    });
+    each("index", nothing, &|b| vec![Instr::Index { to: NUMBER, values: b.sizes(&["i"]) }]);
+    each("guard", nothing, &|b| {
+        let (lhs, rhs, message) = (b.size("i"), b.size("1000"), b.builder.text("too many"));
+        vec![Instr::Guard { kind: Relation::LessOrEqual, lhs, rhs, message }]
+    });
+    each("check", nothing, &|b| {
+        vec![Instr::Check { from: TENSOR, dims: b.sizes(&["4", "4"]), what: b.builder.text("it") }]
+    });
+    each("jump", nothing, &|b| vec![Instr::Jump { target: next(b, 0) }]);
+    each("jump_unless", nothing, &|b| vec![Instr::JumpUnless { condition: NUMBER, target: next(b, 0) }]);
+    each("jump_unless_less", nothing, &|b| {
+        vec![Instr::JumpUnlessLess { lhs: b.size("i"), rhs: b.size("0"), target: next(b, 0) }]
+    });
+    each("push of 64 bytes", nothing, &|_| vec![Instr::Push { to: OUT, from: TENSOR }]);
+    each("call and return (2 instructions)", nothing, &|_| {
+        vec![Instr::Call { callee: Callee::Function(FunctionId(1)), ins: [TENSOR].into(), outs: [OUT].into() }]
+    });
+    each("make", nothing, &|_| vec![Instr::Make { out: OUT, maker: Maker::Constructor(0), fields: [TENSOR].into() }]);
+    each("match", nothing, &|b| {
+        vec![Instr::Match { value: VALUE, targets: [next(b, 0)].into(), fields: [[OUT].into()].into() }]
     });
 }

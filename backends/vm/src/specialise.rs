@@ -222,7 +222,7 @@ fn copy(tensor: &TensorRef) -> Option<TensorRef> {
     let block = Pool::new(usize::MAX).allocate(tensor.byte_len()).ok()?;
     // SAFETY: a fresh block that has as many bytes.
     unsafe { std::ptr::copy_nonoverlapping(tensor.read_ptr(), block.as_ptr(), tensor.byte_len()) };
-    let shared = TensorRef::in_block(block, 0, tensor.dtype(), tensor.dims().into())?.to_tensor();
+    let shared = TensorRef::in_block(block, 0, tensor.dtype(), tensor.dims())?.to_tensor();
     // Nobody may write to it.
     TensorRef::shared(&shared)
 }

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Dynamic models beside their peers and beside the same models compiled for one shape, in one run.
 
-    dynamic.py [--tools DIR] [--rounds N] [--full] [--cpu-time] [--json] [WORKLOAD...]
+    dynamic.py [--tools DIR] [--rounds N] [--full] [--cpu-time] [--json] [--rows FILE] [WORKLOAD...]
 
-Workloads: lstm, tree, forest (DyNet batches 64 trees), bert, static, dense, memory (the peak beside what buffers of their own would take,
-and beside what lives at the same time, which no placement can be below); each runs in a process of its own (DyNet is configured
-once a process) on one pinned core, ours through libnim. For each sequence, tree
+Workloads: lstm, tree, forest (DyNet batches 64 trees), bert, static (all dimensions symbolic beside the same model for one shape), dense768x768,
+dense768x3072, dense3072x768 (the same of one product, for each number of rows up to 256), overhead (what the runtime itself costs),
+memory (the peak beside what buffers of their own would take, and beside what lives at the same time, which no placement can be below);
+each runs in a process of its own (DyNet is configured once a process) on one pinned core, ours through libnim. For each sequence, tree
 or shape all sides take their turns, so that what else happens on the machine happens to all of them. A figure is the median of the rounds,
 a ratio the median of the rounds' ratios. Results are compared with the peer's. `bar` is what the ratio has to stay below. Peers are what
-requirements.txt names; one that is not installed is left out.
+requirements.txt names; one that is not installed is left out. `--rows FILE` adds the rows to a file, of which table.py makes a page.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-ALL = ["lstm", "tree", "forest", "bert", "static", "dense", "memory"]
+DENSE = {f"dense{k}x{n}": (k, n) for k, n in ((768, 768), (768, 3072), (3072, 768))}
+ALL = ["lstm", "tree", "forest", "bert", "static", *DENSE, "overhead", "memory"]
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
@@ -57,7 +59,7 @@ class Bench:
         os.sched_setaffinity(0, self.args.cores[-1:])
         return path, seconds
 
-    def row(self, name, ours, others, bar, unit, wrong=None, note=""):
+    def row(self, name, ours, others, bar, unit, wrong=None, note="", points=()):
         """`ours` and each of `others` are lists of one figure a round."""
         rows = {who: statistics.median(list) for who, list in others.items()}
         best = [min(t) for t in zip(*others.values())]
@@ -65,8 +67,13 @@ class Bench:
         held = ratio <= bar and not wrong
         if not held:
             self.bad.append(f"{name}: {wrong or f'{ratio:.2f}, the bar is {bar}'}")
+        found = {"workload": self.args.workloads[0], "name": name, "ours": statistics.median(ours), "others": rows, "unit": unit}
+        found |= {"ratio": ratio, "bar": bar, "wrong": wrong, "note": note, "points": list(points)}
+        if self.args.rows:
+            with self.args.rows.open("a") as file:
+                print(json.dumps(found), file=file)
         if self.args.json:
-            print(json.dumps({"workload": name, "ours": statistics.median(ours), **rows, "unit": unit, "ratio": ratio, "bar": bar, "wrong": wrong}), flush=True)
+            print(json.dumps(found), flush=True)
             return
         peers = "  ".join(f"{who} {t:9.2f}" for who, t in rows.items())
         mark = "wrong" if wrong else "" if held else "over"
@@ -79,7 +86,7 @@ class Bench:
         names = [one.name for one in ort.session.get_inputs()]
         peers = {"ort": lambda feed: ort.session.run(None, feed)}
         try:
-            vino = OpenVino(model, names, 1)
+            vino = OpenVino(model, names, 1, "f32")
             peers["ov"] = lambda feed: vino.request.infer([feed[n] for n in names], share_inputs=True)
         except Exception as why:  # it is not there, or refuses the model
             print(f"bench: no OpenVINO for {name}: {str(why).splitlines()[0]}", file=sys.stderr)
@@ -196,27 +203,52 @@ class Bench:
             dynamic.unlink()
             static.unlink()
 
-    def dense(self):
-        some = sorted({*range(1, 17), *range(16, 257, 16), 17, 31, 33, 47, 63, 65, 95, 97, 127, 129, 191, 193, 255})
-        for k, n in ((768, 768), (768, 3072), (3072, 768)):
-            model = self.work / "dense.onnx"
-            models.dense(model, "M", k, n)
-            dynamic = self.session(self.compile(model, "dense")[0])
-            points, wrong = [], None
-            for rows in range(1, 257) if self.args.full else some:
-                models.dense(model, rows, k, n)
-                static = self.session(self.compile(model, "dense-static")[0])
-                feed = [self.rng.standard_normal((rows, k)).astype(np.float32)]
-                times, found = self.pair(dynamic, static, feed, 0.02)
-                wrong = wrong or found
-                ratio = statistics.median(a / b for a, b in zip(*times))
-                points.append((rows, ratio, statistics.median(times[0]) * 1e3 / (rows * k * n)))
-            rows, ratio, _ = max(points, key=lambda p: p[1])
-            over = sum(p[1] > 1.05 for p in points)
-            self.row(f"dense {k}x{n}, worst of M=1..256", [ratio], {"static": [1.0]}, 1.05, "ratio", wrong, f"at M={rows}; {over} of {len(points)} over")
-            if not self.args.json:
-                plot(points)
+    def dense(self, k, n):
+        dynamic = self.session(self.dense_program("M", k, n))
+        points = [self.dense_point(dynamic, self.dense_program(rows, k, n), rows, k, n) for rows in range(1, 257)]
+        self.dense_row(points, k, n)
 
+    def dense_program(self, rows, k, n):
+        """The product compiled for so many rows, or for any."""
+        model = self.work / "dense.onnx"
+        models.dense(model, rows, k, n)
+        return self.compile(model, f"dense-{rows}")[0]
+
+    def dense_point(self, dynamic, program, rows, k, n):
+        """Rows, any / this number of them, nanoseconds a multiply-add, and what is wrong. One pass is soon measured; what seems to be
+        over the bar is measured twice more."""
+        static, passes, wrong = self.session(program), [], None
+        program.unlink()
+        feed = [self.rng.standard_normal((rows, k)).astype(np.float32)]
+        while len(passes) < 3 and (not passes or passes[0][0] > DENSE_BAR):
+            times, found = self.pair(dynamic, static, feed, 0.02)
+            wrong = wrong or found
+            ratio = statistics.median(a / b for a, b in zip(*times))
+            passes.append((ratio, statistics.median(times[0]) * 1e3 / (rows * k * n)))
+        static.free()
+        return rows, *sorted(passes)[len(passes) // 2], wrong
+
+    def dense_row(self, points, k, n):
+        wrong = next((p[3] for p in points if p[3]), None)
+        points = [p[:3] for p in points]
+        rows, ratio, _ = max(points, key=lambda p: p[1])
+        note = f"at M={rows}; {sum(p[1] > DENSE_BAR for p in points)} of {len(points)} over"
+        self.row(f"dense {k}x{n}, worst of M=1..256", [ratio], {"static": [1.0]}, DENSE_BAR, "ratio", wrong, note, points)
+        if not self.args.json:
+            plot(points)
+
+    def overhead(self):
+        program = self.args.tools / "examples/overhead"
+        if not program.exists():
+            sys.exit(f"bench: {program} is not there: cargo build --release -p nim-vm --example overhead")
+        runs = [subprocess.run([program], check=True, capture_output=True, text=True).stdout for _ in range(self.args.rounds)]
+        found = [dict(line.rsplit(": ", 1) for line in run.splitlines()) for run in runs]
+        for name in found[0]:
+            times = [float(run[name].split()[0]) for run in found]
+            # A call of a model with 60 kernels, or so many instructions.
+            a_call, several = "kernels" in name, re.search(r"(\d+) instructions", name)
+            allowed = 3.0 if a_call else 100.0 * int(several[1] if several else 1)
+            self.row(name, times, {"allowed": [allowed] * len(times)}, 1.0, "us/call" if a_call else "ns")
 
     def memory(self):
         for name, shapes in MEMORY.items():
@@ -244,10 +276,14 @@ class Bench:
                     # Those that a buffer must not overlap live when it is made.
                     alive += max(size + sum(bytes[k] for k in others) for size, others in zip(bytes, eval(apart)))
                 at, peak = "x".join(map(str, sizes)), session.peak()
-                self.row(f"{name.split('/')[-1]}, {at}", [peak / 1e3], {"apart": [own / 1e3]}, 0.6, "kB", note="buffers of their own")
-                self.row("", [peak / 1e3], {"alive": [alive / 1e3]}, 1.1, "kB", note="what lives at a time")
+                name_at = f"peak of {name.split('/')[-1]}, {at}"
+                self.row(f"{name_at}, each buffer its own", [peak / 1e3], {"apart": [own / 1e3]}, 0.6, "kB")
+                self.row(f"{name_at}, what lives at a time", [peak / 1e3], {"alive": [alive / 1e3]}, 1.1, "kB")
             path.unlink()
 
+
+# What a number of rows may take that is not known, beside the same known.
+DENSE_BAR = 1.05
 
 # Shapes of the inputs; numbers of the model stay.
 MEMORY = {
@@ -260,7 +296,7 @@ def plot(points):
     """Time a multiply-add over M, as bars."""
     best, worst = min(p[2] for p in points), max(p[2] for p in points)
     print(f"  ns a multiply-add by M: best {best:.5f}, worst {worst:.5f}, {worst / best:.2f} times the best")
-    for rows, ratio, cost in points:
+    for rows, ratio, cost in points[:16] + points[16::8]:
         print(f"  M={rows:<4} {cost:.5f} {'#' * max(1, round(40 * cost / worst)):<40} dynamic/static {ratio:.2f}")
 
 
@@ -268,10 +304,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tools", type=Path, default=HERE / "../../../target/release", help="where nim-compile and libnim lie")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--full", action="store_true", help="all sequences, trees and sizes: takes an hour or so")
+    parser.add_argument("--full", action="store_true", help="all sequences and trees: takes an hour or so")
     parser.add_argument("--seed", type=int, default=None, help="of everything random; printed")
     parser.add_argument("--cpu-time", action="store_true", help="processor time instead of time: for a machine that is busy with other things")
     parser.add_argument("--json", action="store_true", help="one object per row instead of the table")
+    parser.add_argument("--rows", type=Path, help="a file to which an object per row is added")
     parser.add_argument("workloads", nargs="*", choices=[*ALL, []], default=[])
     args = parser.parse_args()
     args.tools = args.tools.resolve()
@@ -281,12 +318,15 @@ def main():
     if len(args.workloads) != 1:
         print(f"seed {args.seed}, {args.rounds} rounds, one core", flush=True)
         flags = ["--tools", args.tools, "--rounds", str(args.rounds), "--seed", str(args.seed)]
-        flags += ["--full"] * args.full + ["--json"] * args.json + ["--cpu-time"] * args.cpu_time
+        flags += ["--rows", args.rows] * bool(args.rows) + ["--full"] * args.full + ["--json"] * args.json + ["--cpu-time"] * args.cpu_time
         runs = [subprocess.run([sys.executable, __file__, *flags, name]) for name in args.workloads or ALL]
         sys.exit(max(run.returncode for run in runs))
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(args, Path(work))
-        getattr(bench, args.workloads[0])()
+        if args.workloads[0] in DENSE:
+            bench.dense(*DENSE[args.workloads[0]])
+        else:
+            getattr(bench, args.workloads[0])()
     if bench.bad:
         sys.exit("bench: " + "; ".join(bench.bad))
 

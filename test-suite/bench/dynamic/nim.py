@@ -105,5 +105,8 @@ class Session:
         data = ctypes.string_at(at, self.lib.nim_value_bytes(value))
         return np.frombuffer(data, dtype).reshape(shape)
 
+    def free(self):
+        self.lib.nim_session_free(self.session)
+
     def peak(self):
         return self.lib.nim_session_peak_bytes(self.session)

@@ -4,11 +4,13 @@
 //! system for nothing. What waits and what is handed out are together at most twice what was ever handed out at a time (a few
 //! hundred kilobytes may always wait): with sizes that change from run to run, blocks that have waited longest go back to the
 //! system. All of it counts against one limit.
+//!
+//! Sizes are rounded up to classes: multiples of 64 bytes up to 4 KiB, then 32 to each power of two, so that at most a 32nd is
+//! wasted. Blocks wait by class, and a bit for each class says whether one does: what a request costs does not depend on how many wait.
 
 use crate::bytecode::DeviceId;
 use crate::device::Device;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,8 +21,8 @@ const MAPPED: usize = 1 << 20;
 
 /// Bytes that may always wait: giving so little back would cost more than it saves.
 const KEPT: usize = 256 << 10;
-/// Blocks that are looked through before those of all sizes.
-const RECENT: usize = 16;
+/// Classes of sizes to a power of two, as a power of two.
+const STEPS: u32 = 5;
 
 /// What the pool has done so far, in bytes and calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +52,10 @@ pub struct OutOfMemory {
 
 #[derive(Default)]
 struct State {
-    /// Blocks that came back last, the newest at the end: most requests are for the size of one of them.
-    recent: Vec<Memory>,
-    /// Blocks that have waited longer, by size, each with the number of the return that it came with.
-    free: BTreeMap<usize, Vec<(u64, Memory)>>,
+    /// Blocks that wait, by the largest class that they can serve, each with the number of the return that it came with.
+    waiting: Vec<Vec<(u64, Memory)>>,
+    /// A bit for each class of which a block waits.
+    some: Vec<u64>,
     returns: u64,
     /// Whose memory it is; the host's when absent.
     device: Option<Arc<dyn Device>>,
@@ -109,21 +111,19 @@ impl Pool {
         }
         let mut state = self.lock();
         let refuse = |state: &State, limit| OutOfMemory { requested: bytes, in_use: state.stats.in_use, limit };
-        // Coarser steps for larger blocks, so that sizes that differ by little share them.
-        let step = if bytes >= MAPPED { 1 << 16 } else { ALIGN };
-        let Some(capacity) = bytes.checked_next_multiple_of(step).filter(|&c| c <= isize::MAX as usize) else {
-            return Err(refuse(&state, Some(self.limit)));
-        };
+        let Some((class, rounded)) = class_of(bytes) else { return Err(refuse(&state, Some(self.limit))) };
         state.stats.requests += 1;
-        let memory = match state.take(capacity) {
+        let memory = match state.take(class) {
             Some(memory) if state.stats.in_use.saturating_add(memory.capacity) <= self.limit => memory,
             found => {
                 if let Some(memory) = found {
                     state.give(memory);
                 }
-                if state.stats.in_use.saturating_add(capacity) > self.limit {
+                let fits = |&capacity: &usize| state.stats.in_use.saturating_add(capacity) <= self.limit;
+                // Rounding is no reason to refuse.
+                let Some(capacity) = [rounded, bytes.next_multiple_of(ALIGN)].into_iter().find(fits) else {
                     return Err(refuse(&state, Some(self.limit)));
-                }
+                };
                 if state.stats.in_use + state.stats.cached + capacity > self.limit {
                     state.trim();
                 }
@@ -167,75 +167,83 @@ impl Pool {
     }
 }
 
+/// The smallest class whose blocks have so many bytes, and how many these have. `None` when no block can.
+#[inline]
+fn class_of(bytes: usize) -> Option<(usize, usize)> {
+    let size = bytes.checked_next_multiple_of(ALIGN)?;
+    // What is left of the size behind the first bits is rounded up.
+    let dropped = (size / ALIGN).ilog2().saturating_sub(STEPS);
+    let step = ALIGN << dropped;
+    let size = size.checked_next_multiple_of(step).filter(|&size| size <= isize::MAX as usize)?;
+    Some((class_within(size), size))
+}
+
+/// The largest class whose blocks have at most so many bytes; these are not fewer than [`ALIGN`].
+#[inline]
+fn class_within(capacity: usize) -> usize {
+    let units = capacity / ALIGN;
+    let dropped = units.ilog2().saturating_sub(STEPS);
+    ((dropped as usize) << STEPS) + (units >> dropped)
+}
+
 impl State {
-    /// A waiting block that fits without wasting more than half of itself.
+    /// A waiting block of this class, or of a larger one that wastes no more than half of itself.
     #[inline]
-    fn take(&mut self, capacity: usize) -> Option<Memory> {
-        let most = capacity.saturating_add(capacity / 2).saturating_add(1024);
-        let mut best: Option<(usize, usize)> = None;
-        for (at, found) in self.recent.iter().map(|m| m.capacity).enumerate().rev() {
-            if (capacity..=most).contains(&found) && best.is_none_or(|(_, best)| found < best) {
-                best = Some((at, found));
-                if found == capacity {
-                    break;
-                }
+    fn take(&mut self, class: usize) -> Option<Memory> {
+        // Half as many bytes again are half of the classes to a power of two further; small blocks may waste more.
+        let last = class + (1 << (STEPS - 1));
+        let found = self.first_waiting(class).filter(|&at| at <= last)?;
+        let (_, memory) = self.waiting[found].pop()?;
+        self.emptied(found);
+        self.stats.cached -= memory.capacity;
+        Some(memory)
+    }
+    /// The first class from this one on of which a block waits.
+    #[inline]
+    fn first_waiting(&self, class: usize) -> Option<usize> {
+        let (mut word, mut from) = (class / 64, class % 64);
+        loop {
+            let bits = self.some.get(word)? >> from;
+            if bits != 0 {
+                return Some(word * 64 + from + bits.trailing_zeros() as usize);
             }
-        }
-        match best {
-            Some((at, found)) => {
-                self.stats.cached -= found;
-                Some(self.recent.remove(at))
-            }
-            None => self.take_shelved(capacity, most),
+            (word, from) = (word + 1, 0);
         }
     }
-    fn take_shelved(&mut self, capacity: usize, most: usize) -> Option<Memory> {
-        let (&size, list) = self.free.range_mut(capacity..=most).next()?;
-        let (_, memory) = list.pop()?;
-        if list.is_empty() {
-            self.free.remove(&size);
+    /// Sets a class's bit anew after a block has left it.
+    #[inline]
+    fn emptied(&mut self, class: usize) {
+        if self.waiting[class].is_empty() {
+            self.some[class / 64] &= !(1 << (class % 64));
         }
-        self.stats.cached -= size;
-        Some(memory)
     }
     #[inline]
     fn give(&mut self, memory: Memory) {
         self.stats.cached += memory.capacity;
-        if self.recent.len() >= RECENT {
-            self.shelve();
-        }
-        self.recent.push(memory);
-    }
-    /// Puts the block that came back first of the recent ones to the others.
-    fn shelve(&mut self) {
-        let memory = self.recent.remove(0);
         self.returns += 1;
-        self.free.entry(memory.capacity).or_default().push((self.returns, memory));
+        let class = class_within(memory.capacity);
+        if class >= self.waiting.len() {
+            self.waiting.resize_with(class + 1, Vec::new);
+            self.some.resize(class / 64 + 1, 0);
+        }
+        self.waiting[class].push((self.returns, memory));
+        self.some[class / 64] |= 1 << (class % 64);
     }
     /// Gives the block that has waited longest back to the system; false when none waits.
     fn drop_oldest(&mut self) -> bool {
-        // Blocks of one size are taken from the end, so the first has waited longest.
-        let age = |list: &Vec<(u64, Memory)>| list.first().map(|(returned, _)| *returned);
-        if self.free.is_empty() && !self.recent.is_empty() {
-            self.shelve();
-        }
-        let Some(size) = self.free.iter().min_by_key(|(_, list)| age(list)).map(|(&size, _)| size) else {
-            return false;
-        };
-        if let Some(list) = self.free.get_mut(&size) {
-            let (_, memory) = list.remove(0);
-            if list.is_empty() {
-                self.free.remove(&size);
-            }
-            self.stats.cached -= size;
-            self.give_back(memory);
-        }
+        // Blocks of one class are taken from the end, so the first has waited longest.
+        let ages = self.waiting.iter().enumerate().filter_map(|(class, list)| Some((list.first()?.0, class)));
+        let Some((_, class)) = ages.min() else { return false };
+        let (_, memory) = self.waiting[class].remove(0);
+        self.emptied(class);
+        self.stats.cached -= memory.capacity;
+        self.give_back(memory);
         true
     }
     fn trim(&mut self) {
-        let shelved = std::mem::take(&mut self.free).into_values().flatten().map(|(_, memory)| memory);
-        let all: Vec<Memory> = self.recent.drain(..).chain(shelved).collect();
-        all.into_iter().for_each(|memory| self.give_back(memory));
+        let waiting = std::mem::take(&mut self.waiting);
+        self.some.clear();
+        waiting.into_iter().flatten().for_each(|(_, memory)| self.give_back(memory));
         self.stats.cached = 0;
     }
 
@@ -355,6 +363,37 @@ mod tests {
         let _again = pool.allocate(3 << 20).unwrap();
         assert_eq!(pool.stats().allocations, 2);
         assert_eq!(pool.stats().requests, 4);
+    }
+
+    /// Each size has the smallest class that serves it, classes are numbered without gaps, and a 32nd is wasted at most.
+    #[test]
+    fn classes() {
+        let (mut last, mut end) = (0, 0);
+        for bytes in 1..100_000 {
+            let (class, size) = class_of(bytes).unwrap();
+            if bytes > end {
+                assert_eq!(class, last + 1, "{bytes}");
+                (last, end) = (class, size);
+            }
+            assert_eq!((class, size), (last, end));
+            assert!(size - bytes < ALIGN.max(bytes / 32 + 1));
+            assert_eq!(class_within(size), class);
+            assert_eq!(class_within(size + ALIGN - 1), class);
+        }
+        assert!(class_of(isize::MAX as usize).is_none() && class_of(usize::MAX).is_none());
+        let (class, size) = class_of(3 << 60).unwrap();
+        assert_eq!((class_within(size), size), (class, 3 << 60));
+    }
+
+    #[test]
+    fn rounding_is_no_reason_to_refuse() {
+        let pool = Pool::new(10_048);
+        let block = pool.allocate(10_048).unwrap();
+        assert_eq!(block.capacity(), 10_048);
+        drop(block);
+        // It serves what it can, which is a class less.
+        assert_eq!(pool.allocate(9_900).unwrap().capacity(), 10_048);
+        assert_eq!(pool.allocate(10_048).unwrap().capacity(), 10_048);
     }
 
     #[test]

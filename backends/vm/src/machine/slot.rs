@@ -105,14 +105,14 @@ pub fn byte_size(dtype: DType, dims: &[i64]) -> Option<usize> {
 
 impl TensorRef {
     /// A tensor inside a block; `None` when it does not lie inside.
-    pub fn in_block(block: Arc<Block>, offset: usize, dtype: DType, dims: Dims) -> Option<TensorRef> {
-        let bytes = byte_size(dtype, &dims)?;
+    pub fn in_block(block: Arc<Block>, offset: usize, dtype: DType, dims: &[i64]) -> Option<TensorRef> {
+        let bytes = byte_size(dtype, dims)?;
         if offset.checked_add(bytes)? > block.capacity() || !offset.is_multiple_of(dtype.size().max(1)) {
             return None;
         }
         // Inside of the block, or one past its end; of other devices it is only a number.
         let ptr = block.as_ptr().wrapping_add(offset);
-        Some(TensorRef { ptr, bytes, dtype, dims, owner: Owner::Block(block) })
+        Some(TensorRef { ptr, bytes, dtype, dims: Dims::from_slice(dims), owner: Owner::Block(block) })
     }
 
     /// A tensor that shares a host tensor's elements, copied first if they are not aligned for their type. `None` for
@@ -183,8 +183,9 @@ impl TensorRef {
         unsafe { std::slice::from_raw_parts(self.ptr, self.bytes) }
     }
     /// The same elements under other dimensions; `None` when the counts differ.
-    pub fn reshaped(&self, dims: Dims) -> Option<TensorRef> {
-        (byte_size(self.dtype, &dims)? == self.bytes).then(|| TensorRef { dims, ..self.clone() })
+    pub fn reshaped(&self, dims: &[i64]) -> Option<TensorRef> {
+        let fits = byte_size(self.dtype, dims)? == self.bytes;
+        fits.then(|| TensorRef { dims: Dims::from_slice(dims), owner: self.owner.clone(), ..*self })
     }
 
     /// A host tensor of these elements. Shared, not copied: whoever calls it must not write to the block afterwards.
@@ -254,7 +255,7 @@ mod tests {
     #[test]
     fn tensors_stay_inside_their_block() {
         let block = Pool::new(1 << 20).allocate(64).unwrap();
-        let at = |offset, dims: &[i64]| TensorRef::in_block(block.clone(), offset, DType::F32, dims.into());
+        let at = |offset, dims: &[i64]| TensorRef::in_block(block.clone(), offset, DType::F32, dims);
         assert_eq!(at(0, &[4, 4]).unwrap().len(), 16);
         assert!(at(4, &[4, 4]).is_none());
         assert!(at(2, &[1]).is_none());
@@ -262,7 +263,7 @@ mod tests {
         assert!(at(0, &[i64::MAX, i64::MAX]).is_none());
         assert!(at(usize::MAX, &[1]).is_none());
         let t = at(16, &[3]).unwrap();
-        assert!(t.reshaped([3, 1].as_slice().into()).is_some() && t.reshaped([4].as_slice().into()).is_none());
+        assert!(t.reshaped(&[3, 1]).is_some() && t.reshaped(&[4]).is_none());
         assert_eq!(t.to_tensor().elements::<f32>()[..], [0.0; 3]);
     }
 

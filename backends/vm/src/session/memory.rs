@@ -82,8 +82,8 @@ impl Session {
         })
     }
 
-    pub(super) fn new_tensor(&self, device: DeviceId, dtype: DType, dims: Dims) -> Step<TensorRef> {
-        let Some(bytes) = byte_size(dtype, &dims) else {
+    pub(super) fn new_tensor(&self, device: DeviceId, dtype: DType, dims: &[i64]) -> Step<TensorRef> {
+        let Some(bytes) = byte_size(dtype, dims) else {
             let problem = "does not fit in memory".to_owned();
             return Err(RunErrorKind::Size { expression: format!("of a tensor of shape {dims:?}"), problem }.into());
         };
@@ -142,7 +142,7 @@ impl Session {
             let (from, to) = ((item.device(), item.read_ptr()), (device, block.as_ptr().wrapping_add(used)));
             site.program.inner.transfer(from, to, item.byte_len())?;
         }
-        let tensor = TensorRef::in_block(block, 0, item.dtype(), dims);
+        let tensor = TensorRef::in_block(block, 0, item.dtype(), &dims);
         frame.regs[to.index()] = Slot::Tensor(tensor.ok_or_else(|| invalid("a stack does not fit its storage"))?);
         Ok(())
     }

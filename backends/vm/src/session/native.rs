@@ -22,7 +22,7 @@ use super::run::{Activation, Fault, Frame, Next, Step, invalid};
 use crate::bytecode::field::dtype_of_code;
 use crate::bytecode::{Callee, ConstId, DeviceId, FunctionId, KernelId, Maker, Reg, Relation, Size, Sym, Text};
 use crate::machine::pool::ALIGN;
-use crate::machine::slot::{Dims, Slot};
+use crate::machine::slot::Slot;
 use crate::program::{KernelFn, Program};
 use nim_tensor::packing::pack;
 use std::ffi::{CStr, CString, c_void};
@@ -128,9 +128,6 @@ impl<'a> Args<'a> {
     fn extent(&mut self) -> Step<usize> {
         usize::try_from(self.next()?).map_err(|_| invalid("a native size is negative"))
     }
-    fn dims(&mut self) -> Step<Dims> {
-        Ok(Dims::from_slice(self.list()?))
-    }
 }
 
 macro_rules! entries {
@@ -209,13 +206,13 @@ entries! {
     view => |call, site, args| {
         let (out, storage, offset, dtype) = (args.reg()?, args.reg()?, args.extent()?, args.number()?);
         let dtype = dtype_of_code(dtype).ok_or_else(|| invalid("there is no such element type"))?;
-        call.session.view(site, call.frame, (out, storage), offset, dtype, args.dims()?)?;
+        call.session.view(site, call.frame, (out, storage), offset, dtype, args.list()?)?;
         Ok(0)
     };
     new => |call, site, args| {
         let (out, dtype) = (args.reg()?, args.number()?);
         let dtype = dtype_of_code(dtype).ok_or_else(|| invalid("there is no such element type"))?;
-        let (dims, sizes) = (args.dims()?, args.constant_list()?);
+        let (dims, sizes) = (args.list()?, args.constant_list()?);
         let because = |fault: Fault| {
             let sizes: Vec<Size> = sizes.iter().map(|&s| Size(s)).collect();
             fault.because(site, call.frame, &sizes)
@@ -226,7 +223,7 @@ entries! {
     };
     reshape => |call, site, args| {
         let (out, from) = (args.reg()?, args.reg()?);
-        call.session.reshape(site, call.frame, out, from, args.dims()?)?;
+        call.session.reshape(site, call.frame, out, from, args.list()?)?;
         Ok(0)
     };
     move_to => |call, site, args| {

@@ -6,7 +6,7 @@ use super::run::{Fault, Frame, Step, invalid};
 use crate::bytecode::{Callee, ConstId, DeviceId, KernelId, Maker, Reg, Size, Sym, Text};
 use crate::device::{Device, KernelCall};
 use crate::error::RunErrorKind;
-use crate::machine::slot::{Dims, Made, Slot, TensorRef};
+use crate::machine::slot::{Made, Slot, TensorRef};
 use crate::machine::threads::Threads;
 use crate::program::{Inner, KernelFn};
 use crate::runtime::Call;
@@ -97,7 +97,7 @@ impl Session {
         (out, storage): (Reg, Reg),
         offset: usize,
         dtype: DType,
-        dims: Dims,
+        dims: &[i64],
     ) -> Step {
         let Slot::Storage(block) = frame.slot(site, storage) else {
             return Err(invalid(format!("register {} holds no storage", storage.0)));
@@ -108,13 +108,13 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn reshape(&mut self, site: Site<'_>, frame: &mut Frame, out: Reg, from: Reg, dims: Dims) -> Step {
+    pub(super) fn reshape(&mut self, site: Site<'_>, frame: &mut Frame, out: Reg, from: Reg, dims: &[i64]) -> Step {
         let reshaped = match frame.slot(site, from) {
             Slot::Host(Value::Tensor(tensor)) => {
                 let dims: Vec<usize> = dims.iter().map(|&d| d as usize).collect();
                 tensor.reshaped(&dims).map(|t| Slot::Host(t.into()))
             }
-            _ => frame.tensor(site, from)?.reshaped(dims.clone()).map(Slot::Tensor),
+            _ => frame.tensor(site, from)?.reshaped(dims).map(Slot::Tensor),
         };
         let Some(reshaped) = reshaped else {
             let shape = frame.slot(site, from).dims().unwrap_or_default();

@@ -6,7 +6,7 @@ use super::ops::{Called, write_integers};
 use crate::bytecode::{Function, Instr, Reg, Size};
 use crate::error::{RunError, RunErrorKind};
 use crate::machine::pool::ALIGN;
-use crate::machine::slot::{Dims, Slot};
+use crate::machine::slot::Slot;
 use crate::program::Program;
 use nim_tensor::packing::pack;
 
@@ -195,18 +195,23 @@ impl Session {
                 self.arena(site, frame, *out, *device, (sizes, offsets), |bytes| pack(bytes, apart, ALIGN as i64))?;
             }
             Instr::View { out, storage, offset, dtype, dims } => {
-                let (offset, dims) = (self.extent(site, frame, *offset)?, self.dims(site, frame, dims)?);
-                self.view(site, frame, (*out, *storage), offset, *dtype, dims)?;
+                let offset = self.extent(site, frame, *offset)?;
+                self.with_dims(site, frame, dims, |session, frame, dims| {
+                    session.view(site, frame, (*out, *storage), offset, *dtype, dims)
+                })?;
             }
             Instr::New { out, device, dtype, dims } => {
-                let extents = self.dims(site, frame, dims)?;
-                let tensor =
-                    self.new_tensor(*device, *dtype, extents).map_err(|fault| fault.because(site, frame, dims))?;
-                frame.regs[out.index()] = Slot::Tensor(tensor);
+                self.with_dims(site, frame, dims, |session, frame, extents| {
+                    let tensor = session.new_tensor(*device, *dtype, extents);
+                    let tensor = tensor.map_err(|fault| fault.because(site, frame, dims))?;
+                    frame.regs[out.index()] = Slot::Tensor(tensor);
+                    Ok(())
+                })?;
             }
             Instr::Reshape { out, from, dims } => {
-                let dims = self.dims(site, frame, dims)?;
-                self.reshape(site, frame, *out, *from, dims)?;
+                self.with_dims(site, frame, dims, |session, frame, dims| {
+                    session.reshape(site, frame, *out, *from, dims)
+                })?;
             }
             Instr::Move { out, from } => frame.regs[out.index()] = frame.slot(site, *from).clone(),
             Instr::Kill { regs } => regs.iter().for_each(|r| frame.regs[r.index()] = Slot::Empty),
@@ -306,12 +311,24 @@ impl Session {
         usize::try_from(value).map_err(|_| site.negative(&frame.symbols, size, value).into())
     }
 
-    fn dims(&mut self, site: Site<'_>, frame: &Frame, sizes: &[Size]) -> Step<Dims> {
-        let mut dims = Dims::new();
-        for &size in sizes {
+    /// Does something with the dimensions of a tensor. A function of its own: in [`Session::step`] it would make all instructions slower.
+    #[inline(never)]
+    fn with_dims(
+        &mut self,
+        site: Site<'_>,
+        frame: &mut Frame,
+        sizes: &[Size],
+        f: impl FnOnce(&mut Self, &mut Frame, &[i64]) -> Step,
+    ) -> Step {
+        let mut dims = std::mem::take(&mut self.scratch.symbols);
+        dims.clear();
+        let known = sizes.iter().try_for_each(|&size| {
             dims.push(self.extent(site, frame, size)? as i64);
-        }
-        Ok(dims)
+            Ok(())
+        });
+        let done = known.and_then(|()| f(self, frame, &dims));
+        self.scratch.symbols = dims;
+        done
     }
 }
 

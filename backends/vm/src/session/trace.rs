@@ -206,11 +206,11 @@ impl Session {
         let outcome = |outcome: &Outcome| match outcome {
             Outcome::Same(base) => slot(*base).cloned(),
             Outcome::Reshaped(base, dims) => match slot(*base) {
-                Some(Slot::Tensor(tensor)) => tensor.reshaped(dims.clone()).map(Slot::Tensor),
+                Some(Slot::Tensor(tensor)) => tensor.reshaped(dims).map(Slot::Tensor),
                 _ => None,
             },
             Outcome::Part { block, offset, dtype, dims } => {
-                TensorRef::in_block(blocks[*block].clone()?, *offset, *dtype, dims.clone()).map(Slot::Tensor)
+                TensorRef::in_block(blocks[*block].clone()?, *offset, *dtype, dims).map(Slot::Tensor)
             }
         };
         trace.results.iter().map(outcome).collect()

@@ -92,6 +92,9 @@ pub fn choose(
             again.into_iter().for_each(|s| repeated[s] = true);
         }
     }
+    if maps.iter().any(|(view, shared)| is_product(ctx, view, shared)) {
+        return Err("it is a product along the shared dimensions: one result at a time uses no factor again");
+    }
     if maps.iter().any(|(view, shared)| view.reads.iter().any(|m| of_row(view, shared, m) > cache)) {
         return Err("a row does not fit the cache");
     }
@@ -138,6 +141,17 @@ fn factors<'m>(ctx: &'m Context, view: &'m MapView, shared: &'m [usize]) -> impl
         None => true,
     };
     view.reads.iter().filter(move |_| others).filter(summed)
+}
+
+/// Whether a map sums up products of factors that are each the same along a shared dimension which another depends on: its rows and its
+/// columns are both shared.
+fn is_product(ctx: &Context, view: &MapView, shared: &[usize]) -> bool {
+    let reduced: Vec<usize> = view.reduction_dims(ctx).into_iter().filter(|&k| view.domain[k] != Expr::ONE).collect();
+    let dims = |m: &Memlet| -> Vec<usize> { m.subset.iter().flatten().flat_map(|&e| mentioned_ivs(ctx, e)).collect() };
+    let along: Vec<Vec<usize>> =
+        view.reads.iter().map(dims).filter(|d| d.iter().any(|k| reduced.contains(k))).collect();
+    let only = |a: &[usize], b: &[usize]| shared.iter().any(|k| a.contains(k) && !b.contains(k));
+    along.iter().enumerate().any(|(i, a)| along[..i].iter().any(|b| only(a, b) && only(b, a)))
 }
 
 /// Whether a block has room for what the body of a map of the group gives at each of its points.

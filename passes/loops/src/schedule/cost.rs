@@ -71,16 +71,23 @@ impl Search<'_, '_> {
         let step = |k: usize| access.strides[k].and_then(|s| pool.as_const(s));
         let row = step(*rows.dims.last()?)?;
         let taps = written.iter().filter(|r| r.1 && access.uses[r.0]);
-        let taps: Vec<(i64, i64)> =
-            taps.map(|&(k, _)| Some((step(k)?, pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
-        let distinct = |steps: &[(i64, i64)]| {
-            let mut at: Vec<i64> = (0..tile).map(|i| i * row).collect();
+        let taps: Vec<(Option<i64>, i64)> =
+            taps.map(|&(k, _)| Some((step(k), pool.as_const(self.domain(k))?))).collect::<Option<_>>()?;
+        let distinct = |steps: &[(Option<i64>, i64)]| {
+            let (mut at, mut apart): (Vec<i64>, i64) = ((0..tile).map(|i| i * row).collect(), 1);
             for &(step, count) in steps {
-                at = (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect();
+                match step {
+                    Some(step) => {
+                        at =
+                            (0..count).flat_map(|t| at.iter().map(move |&a| a + t * step).collect::<Vec<_>>()).collect()
+                    }
+                    // The lines of an image of any width: no element is in two of them.
+                    None => apart *= count,
+                }
             }
             at.sort_unstable();
             at.dedup();
-            at.len() as i64
+            at.len() as i64 * apart
         };
         let all = distinct(&taps);
         let uses = tile * taps.iter().map(|t| t.1).product::<i64>();
@@ -134,18 +141,19 @@ impl Search<'_, '_> {
         }
         // Rows that are not one dimension to the reads: each has an address of its own, which divisions find.
         let apart = rows.dims.windows(2).any(|w| !self.collapses(w[0], w[1]));
-        // A panel of vectors that exceeds the first-level cache comes from the second: how many of two loads a cycle that takes.
+        // Cycles that a vector takes from the first-level cache, and from the second, where a panel of them comes from that exceeds the first.
         let target = &self.env.options.target;
         let (first, second) = (target.machine.first(), target.machine.second());
         let panel = depth * columns.tile as f64 * f64::from(element_bits(self.points)) / 8.0;
-        let from_second = 2.0 * f64::from(target.vector_bits / 8) / second.rate;
-        let is_far = panel > PANEL_SHARE * first.bytes;
         let rate = target.vector_rate();
+        let from_first = 1.0 / rate.min(2.0);
+        let from_second = from_first.max(f64::from(target.vector_bits / 8) / second.rate);
+        let is_far = panel > PANEL_SHARE * first.bytes;
         // A tile of so many rows and vectors.
         let tile = |m: f64, wide: f64| {
             let (written, copies) = self.written_out(((m * wide) as i64).max(1));
-            // What is loaded, and of this the vectors that come from the second-level cache.
-            let (mut loads, mut afar) = (0.0, 0.0);
+            // What is loaded, and of this the vectors, by the cache that they come from.
+            let (mut loads, mut near, mut afar) = (0.0, 0.0, 0.0);
             for (r, access) in self.reads.iter().enumerate() {
                 let per_row = if rows.dims.iter().any(|&k| access.uses[k]) { m } else { 1.0 };
                 if gathered.contains(&r) {
@@ -166,7 +174,7 @@ impl Search<'_, '_> {
                     };
                     let here = each * wide * far;
                     loads += here;
-                    afar += if is_far { here } else { 0.0 };
+                    *if is_far { &mut afar } else { &mut near } += here;
                 } else {
                     // Beyond a few, addresses of their own have no registers either.
                     let addresses = if apart { 1.5 + ADDRESS * (per_row - ADDRESSES).max(0.0) / per_row } else { 1.0 };
@@ -174,10 +182,10 @@ impl Search<'_, '_> {
                 }
             }
             let work = m * wide;
-            // Numbers for all lanes are loaded while vectors come from afar.
-            let all = loads + afar;
-            let step = (work / rate).max(afar * from_second / 2.0).max(loads / 2.0).max((work + all) / 4.0).max(4.0)
-                + 0.1 * all;
+            // Numbers are loaded twice a cycle, also while vectors come from afar; near vectors as fast as they are computed with.
+            let fetch = near * from_first + afar * from_second;
+            let all = loads + 2.0 * fetch - (near + afar);
+            let step = (work / rate).max(fetch).max(loads / 2.0).max((work + all) / 4.0).max(4.0) + 0.1 * all;
             let write: f64 =
                 self.writes
                     .iter()

@@ -17,6 +17,10 @@ use nim_ir::{Context, Expr, Facts};
 /// Values of symbols that stand for a few and for many rows.
 const FEW: std::ops::RangeInclusive<i64> = 1..=8;
 const MANY: std::ops::RangeInclusive<i64> = 64..=71;
+/// What has fewer rows than this when a symbol stands for many is a line of an image behind a few strides, and images are so many times
+/// as wide.
+const PART: i64 = 16;
+const IMAGE: i64 = 4;
 /// Weight of a few rows, and where another number is likely.
 const FEW_WEIGHT: f64 = 0.25;
 const UNLIKELY_WEIGHT: f64 = 0.1;
@@ -154,11 +158,12 @@ pub fn likely_counts(ctx: &Context, size: Expr, facts: &Facts) -> Vec<(f64, i64)
     };
     let likely = pool.likely_value(size, facts);
     let weight = if likely.is_some() { UNLIKELY_WEIGHT } else { FEW_WEIGHT };
+    let part = of(*MANY.start(), *MANY.start()).is_some_and(|rows| rows < PART);
     let many = match likely {
         Some(rows) if rows > 0 => vec![rows],
         // Of several dimensions all are large, or all but one are 1, as a batch often is.
         _ if symbols.len() > 1 => MANY.flat_map(|n| [of(n, 1), of(n, n)]).flatten().collect(),
-        _ => MANY.filter_map(|n| of(n, n)).collect(),
+        _ => MANY.map(|n| if part { n * IMAGE } else { n }).filter_map(|n| of(n, n)).collect(),
     };
     let few: Vec<i64> = FEW.filter_map(|n| of(n, 1)).collect();
     if few.is_empty() && many.is_empty() {

@@ -11,6 +11,7 @@ use super::shares::Shares;
 use super::tile_registers::TileRegisters;
 use crate::nest::{Kind, Nest};
 use crate::point::Points;
+use nim_expr::{ExprNode, ExprPool};
 use nim_ir::{Context, Diagnostic, Expr, Facts, ValueId};
 
 /// What happens at the end of a group whose size is no multiple of the tile.
@@ -141,6 +142,17 @@ impl Group {
         }
         pieces
     }
+    /// Gives an index that is to be taken apart a name where sizes of dimensions are not known and the index is found by a division itself:
+    /// what is taken apart and put together again as an address is seen to be the same of a name only, and else costs a division a row.
+    fn named(&self, nest: &mut Nest<'_>, domain: &[Expr], index: Expr, f: impl FnOnce(&mut Nest<'_>, Expr)) {
+        let pool = &nest.ctx.exprs;
+        let unknown = self.dims.iter().skip(1).any(|&k| pool.as_const(domain[k]).is_none());
+        if !unknown || !divides(pool, index) {
+            return f(nest, index);
+        }
+        let next = pool.add(index, Expr::ONE);
+        nest.for_loop(index, next, 1, Kind::Seq, f);
+    }
     /// Takes an index apart into those of the dimensions.
     pub fn split(&self, ctx: &Context, domain: &[Expr], index: Expr, point: &mut [Expr]) {
         let pool = &ctx.exprs;
@@ -204,11 +216,13 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
             let column = plan.columns.base(ctx, column);
             let mut tile = |nest: &mut Nest<'_>, point: &[Expr], number: Expr, row: Expr, rows: i64| {
                 let parts = parts(points, plan, rows);
-                let (point, part) = (point.to_vec(), Expr::ZERO);
-                let mut tile = Tile { points, plan, row, rows, column, number, point, slots: vec![], parts, part };
-                if let Err(e) = tile.emit(nest) {
-                    failed = Some(e);
-                }
+                plan.rows.named(nest, domain, row, |nest, row| {
+                    let (point, part) = (point.to_vec(), Expr::ZERO);
+                    let mut tile = Tile { points, plan, row, rows, column, number, point, slots: vec![], parts, part };
+                    if let Err(e) = tile.emit(nest) {
+                        failed = Some(e);
+                    }
+                });
             };
             // Blocks are shared out like rows: a last one of few tiles would read all columns for them.
             let begin = |b: Expr| pool.floordiv(pool.mul(b, walked), blocks);
@@ -243,6 +257,17 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Whether an expression has a quotient or a remainder in it.
+fn divides(pool: &ExprPool, e: Expr) -> bool {
+    match pool.node(e) {
+        ExprNode::FloorDiv(..) | ExprNode::CeilDiv(..) | ExprNode::Mod(..) => true,
+        ExprNode::Sum(list) | ExprNode::Product(list) | ExprNode::Min(list) | ExprNode::Max(list) => {
+            list.iter().any(|&part| divides(pool, part))
+        }
+        ExprNode::Const(_) | ExprNode::Symbol(_) | ExprNode::Invalid(_) => false,
+    }
 }
 
 /// Whether the epilogue of a tile of so many vectors is written out for each of them.

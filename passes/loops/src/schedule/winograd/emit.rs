@@ -6,7 +6,8 @@ use crate::nest::{Kind, Nest};
 use crate::point::Points;
 use crate::schedule::cook_toom::{CookToom, Matrix};
 use crate::schedule::elementwise::along;
-use crate::schedule::tile::{Group, collapsed};
+use crate::schedule::shares::Shares;
+use crate::schedule::tile::{Group, Tail, collapsed};
 use nim_ir::{Context, Diagnostic, Expr, ValueId};
 
 pub struct Emitter<'p, 'm> {
@@ -74,42 +75,67 @@ impl Emitter<'_, '_> {
         let blocks = [pool.ceildiv(self.tiles.size, size), pool.constant(plan.chunks)];
         collapsed(nest, &[&batch[..], &blocks].concat(), Kind::Parallel, &mut |nest, at| {
             let point = start(at);
-            let first = pool.mul(at[at.len() - 2], size);
-            let here = pool.simplify(pool.min(size, pool.sub(self.tiles.size, first)), nest.facts);
-            let f32 = ctx.f32_type();
-            let results = plan.algorithms.iter().map(|a| a.results() as i64).product();
-            let input = match self.shared {
-                Some(buffer) => Input { buffer, before: at[..at.len() - 2].to_vec(), first },
-                None => {
-                    let buffer = nest.local(&[self.plan.products(), plan.block, padded(found.channels)], f32, false);
-                    let input = Input { buffer, before: vec![], first: Expr::ZERO };
-                    nest.range(here, Kind::Seq, |nest, tile| {
-                        let place = self.place(&point, pool.add(first, tile));
-                        self.transform_input(nest, &input, tile, &place);
-                    });
-                    input
-                }
-            };
-            let mut local = |dims: &[i64]| nest.local(dims, f32, false);
-            let block = Block {
-                input,
-                products: local(&[self.plan.products(), plan.block, padded(plan.block_tiles * plan.cols)]),
-                results: local(&[results, plan.block_tiles * plan.cols]),
-            };
-            // Blocks of columns of this chunk.
-            let blocks = (plan.column_tiles + plan.block_tiles - 1) / plan.block_tiles;
-            let each = pool.constant((blocks + plan.chunks - 1) / plan.chunks);
-            let before = pool.mul(at[at.len() - 1], each);
-            let count = pool.simplify(pool.min(each, pool.sub(pool.constant(blocks), before)), nest.facts);
-            nest.range(count, Kind::Seq, |nest, number| {
-                let start = pool.scale(plan.block_tiles, pool.add(before, number));
-                let left = pool.sub(pool.constant(plan.column_tiles), start);
-                let tiles = pool.simplify(pool.min(pool.constant(plan.block_tiles), left), nest.facts);
-                self.multiply(nest, &block, here, &point, start, tiles);
+            let number = at[at.len() - 2];
+            if self.rows_known() {
+                let first = pool.mul(number, size);
+                let here = pool.simplify(pool.min(size, pool.sub(self.tiles.size, first)), nest.facts);
+                return self.block(nest, at, &point, first, here);
+            }
+            // Blocks are shared out like rows: the last one may be as small as one tile, and would take as long as the others.
+            let begin = |b: Expr| pool.floordiv(pool.mul(b, self.tiles.size), blocks[0]);
+            let first = begin(number);
+            let count = pool.sub(begin(pool.add(number, Expr::ONE)), first);
+            let (first_name, here) = (nest.fresh(), nest.fresh());
+            nest.facts.set_min(first_name, Some(0));
+            nest.facts.set_range(here, 1, plan.block);
+            nest.given(first_name, first, |nest| {
+                nest.given(here, count, |nest| self.block(nest, at, &point, pool.var(first_name), pool.var(here)));
+            });
+        });
+    }
+
+    /// Whether the number of tiles is known.
+    fn rows_known(&self) -> bool {
+        self.points.ctx.exprs.as_const(self.tiles.size).is_some()
+    }
+
+    /// A block: so many tiles from this one on.
+    fn block(&mut self, nest: &mut Nest<'_>, at: &[Expr], point: &[Expr], first: Expr, here: Expr) {
+        let (ctx, found, plan) = (self.points.ctx, self.found, self.plan);
+        let pool = &ctx.exprs;
+        let f32 = ctx.f32_type();
+        let results = plan.algorithms.iter().map(|a| a.results() as i64).product();
+        let input = match self.shared {
+            Some(buffer) => Input { buffer, before: at[..at.len() - 2].to_vec(), first },
+            None => {
+                let buffer = nest.local(&[self.plan.products(), plan.block, padded(found.channels)], f32, false);
+                let input = Input { buffer, before: vec![], first: Expr::ZERO };
                 nest.range(here, Kind::Seq, |nest, tile| {
-                    let place = self.place(&point, pool.add(first, tile));
-                    self.transform_output(nest, &block, tile, &place, start, tiles);
+                    let place = self.place(point, pool.add(first, tile));
+                    self.transform_input(nest, &input, tile, &place);
                 });
+                input
+            }
+        };
+        let mut local = |dims: &[i64]| nest.local(dims, f32, false);
+        let block = Block {
+            input,
+            products: local(&[self.plan.products(), plan.block, padded(plan.block_tiles * plan.cols)]),
+            results: local(&[results, plan.block_tiles * plan.cols]),
+        };
+        // Blocks of columns of this chunk.
+        let blocks = (plan.column_tiles + plan.block_tiles - 1) / plan.block_tiles;
+        let each = pool.constant((blocks + plan.chunks - 1) / plan.chunks);
+        let before = pool.mul(at[at.len() - 1], each);
+        let count = pool.simplify(pool.min(each, pool.sub(pool.constant(blocks), before)), nest.facts);
+        nest.range(count, Kind::Seq, |nest, number| {
+            let start = pool.scale(plan.block_tiles, pool.add(before, number));
+            let left = pool.sub(pool.constant(plan.column_tiles), start);
+            let tiles = pool.simplify(pool.min(pool.constant(plan.block_tiles), left), nest.facts);
+            self.multiply(nest, &block, here, point, start, tiles);
+            nest.range(here, Kind::Seq, |nest, tile| {
+                let place = self.place(point, pool.add(first, tile));
+                self.transform_output(nest, &block, tile, &place, start, tiles);
             });
         });
     }
@@ -218,33 +244,38 @@ impl Emitter<'_, '_> {
         let f32 = ctx.f32_type();
         let sizes: Vec<Expr> = plan.algorithms.iter().map(|a| pool.constant(a.products() as i64)).collect();
         let groups: Vec<Expr> = found.batch.iter().map(|&k| point[k]).collect();
-        let row_tiles = pool.ceildiv(here, pool.constant(plan.rows));
+        let tail = if self.rows_known() { Tail::Exact } else { Tail::Even };
+        let rows = Group { size: here, tile: plan.rows, tail, ..Group::new(ctx, &[], vec![]) };
+        let shares = Shares::new(ctx, &rows, nest.facts);
         nest.ranges(&sizes, Kind::Seq, &mut |nest, at| {
             let number = flat(ctx, at, &sizes);
             nest.range(tiles, Kind::Seq, |nest, column_tile| {
-                nest.range(row_tiles, Kind::Seq, |nest, row_tile| {
-                    let slot = nest.local(&[plan.rows, plan.cols], f32, true);
-                    let row = |a: Expr| pool.add(pool.scale(plan.rows, row_tile), a);
-                    self.each(nest, &mut |nest, a, b| {
-                        let zero = zero(self.points, nest);
-                        nest.store(zero, slot, &[a, b], &[]);
-                    });
-                    nest.for_loop(Expr::ZERO, pool.constant(found.channels), 1, Kind::Seq, |nest, c| {
-                        self.each(nest, &mut |nest, a, b| {
-                            let mut place = [at, &groups[..]].concat();
-                            place.extend([pool.add(start, column_tile), c, b]);
-                            let v = nest.load(block.input.buffer, &block.input.at(self.points, number, row(a), c), &[]);
-                            let u = nest.load(self.packed, &place, &[]);
-                            let product = nest.builder().value("arith.mulf", &[v, u], f32, &[]);
-                            let old = nest.load(slot, &[a, b], &[]);
-                            let sum = nest.builder().value("arith.addf", &[old, product], f32, &[]);
-                            nest.store(sum, slot, &[a, b], &[]);
+                nest.range(shares.tiles, Kind::Seq, |nest, row_tile| {
+                    shares.tile(ctx, nest, row_tile, &mut |nest, first, rows| {
+                        let slot = nest.local(&[rows, plan.cols], f32, true);
+                        let row = |a: Expr| pool.add(first, a);
+                        self.each(nest, rows, &mut |nest, a, b| {
+                            let zero = zero(self.points, nest);
+                            nest.store(zero, slot, &[a, b], &[]);
                         });
-                    });
-                    self.each(nest, &mut |nest, a, b| {
-                        let sum = nest.load(slot, &[a, b], &[]);
-                        let column = pool.add(pool.scale(plan.cols, column_tile), b);
-                        nest.store(sum, block.products, &[number, row(a), column], &[]);
+                        nest.for_loop(Expr::ZERO, pool.constant(found.channels), 1, Kind::Seq, |nest, c| {
+                            self.each(nest, rows, &mut |nest, a, b| {
+                                let mut place = [at, &groups[..]].concat();
+                                place.extend([pool.add(start, column_tile), c, b]);
+                                let place_of = block.input.at(self.points, number, row(a), c);
+                                let v = nest.load(block.input.buffer, &place_of, &[]);
+                                let u = nest.load(self.packed, &place, &[]);
+                                let product = nest.builder().value("arith.mulf", &[v, u], f32, &[]);
+                                let old = nest.load(slot, &[a, b], &[]);
+                                let sum = nest.builder().value("arith.addf", &[old, product], f32, &[]);
+                                nest.store(sum, slot, &[a, b], &[]);
+                            });
+                        });
+                        self.each(nest, rows, &mut |nest, a, b| {
+                            let sum = nest.load(slot, &[a, b], &[]);
+                            let column = pool.add(pool.scale(plan.cols, column_tile), b);
+                            nest.store(sum, block.products, &[number, row(a), column], &[]);
+                        });
                     });
                 });
             });
@@ -252,9 +283,9 @@ impl Emitter<'_, '_> {
     }
 
     /// Rows and vectors of columns of a tile of products, written out.
-    fn each(&self, nest: &mut Nest<'_>, f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr)) {
+    fn each(&self, nest: &mut Nest<'_>, rows: i64, f: &mut dyn FnMut(&mut Nest<'_>, Expr, Expr)) {
         let pool = &self.points.ctx.exprs;
-        nest.for_loop(Expr::ZERO, pool.constant(self.plan.rows), 1, Kind::Unroll, |nest, a| {
+        nest.for_loop(Expr::ZERO, pool.constant(rows), 1, Kind::Unroll, |nest, a| {
             nest.for_loop(Expr::ZERO, pool.constant(self.plan.cols), self.lanes, Kind::Unroll, |nest, b| {
                 nest.for_loop(Expr::ZERO, pool.constant(self.lanes), 1, Kind::Vector, |nest, lane| {
                     f(nest, a, pool.add(b, lane));
