@@ -46,12 +46,24 @@ pub struct Block {
 pub struct Dot {
     /// The dimension; its neighbours lie side by side in both buffers.
     pub dim: usize,
+    /// Set where words run through whatever lies side by side in the factor that is not packed, as along a window of few channels.
+    pub window: Option<Window>,
     /// The reads of the factors: of bytes the unsigned one first, where one has a sign.
     pub factors: [usize; 2],
     /// Whether bytes of them have a sign.
     pub signed: [bool; 2],
     /// Numbers in a word: four bytes or two `bf16`.
     pub width: i64,
+}
+
+/// Words along a window: what lies behind the last number belongs to others, and nothing is filled up with zeros but the packed factor.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Window {
+    /// A reduction whose next point follows the last number of [`Dot::dim`]: the two are walked as one, on which that counts on beyond its
+    /// extent.
+    pub joined: Option<usize>,
+    /// The read whose last word is put together from those numbers that there are, since it may not be read as a whole.
+    pub short: Option<usize>,
 }
 
 /// A buffer that serves a read, whatever its border.
@@ -166,10 +178,29 @@ impl<'m> Points<'m> {
         Ok(out)
     }
 
-    /// Steps along a dimension, and where on it step `i` is: a word of points a step along that of [`Points::dot`].
+    /// Numbers that words hold: those along [`Dot::dim`] and what is joined to it.
+    pub fn numbers(&self, dot: Dot) -> Expr {
+        let domain = &self.map.view.domain;
+        let joined = dot.window.and_then(|window| window.joined).map_or(Expr::ONE, |k| domain[k]);
+        self.ctx.exprs.mul(joined, domain[dot.dim])
+    }
+
+    /// Steps along a dimension, and where on it step `i` is: a word of points a step along that of [`Points::dot`]. A word that is
+    /// [short](Window::short) is not one of them.
     pub fn steps(&self, k: usize) -> Expr {
         let (pool, extent) = (&self.ctx.exprs, self.map.view.domain[k]);
-        self.dot.filter(|d| d.dim == k).map_or(extent, |d| pool.ceildiv(extent, pool.constant(d.width)))
+        let Some(dot) = self.dot.filter(|d| d.dim == k) else { return extent };
+        let (numbers, width) = (self.numbers(dot), pool.constant(dot.width));
+        match dot.window.and_then(|window| window.short) {
+            Some(_) => pool.floordiv(numbers, width),
+            None => pool.ceildiv(numbers, width),
+        }
+    }
+
+    /// Where along a dimension the word is that is [short](Window::short), if it has one.
+    pub fn short_step(&self, k: usize) -> Option<Expr> {
+        let dot = self.dot.filter(|dot| dot.dim == k && dot.window.is_some_and(|window| window.short.is_some()))?;
+        Some(self.ctx.exprs.scale(dot.width, self.steps(k)))
     }
 
     /// See [`Points::steps`].
@@ -182,8 +213,10 @@ impl<'m> Points<'m> {
     /// # Errors
     /// An unknown tensor.
     pub fn operand(&self, nest: &mut Nest<'_>, read: usize, point: &[Expr]) -> Result<ValueId, Diagnostic> {
-        if self.dot.is_none() {
-            return self.read_number(nest, read, point);
+        let Some(dot) = self.dot else { return self.read_number(nest, read, point) };
+        let short = dot.window.is_some_and(|window| window.short == Some(read));
+        if short && self.short_step(dot.dim) == Some(point[dot.dim]) {
+            return self.short_word(nest, read, dot, point);
         }
         let (buffer, indices) = self.read_from(read)?;
         Ok(nest.load_word(buffer, &self.map.all_at(self.ctx, indices, point)))

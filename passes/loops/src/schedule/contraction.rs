@@ -229,7 +229,8 @@ pub fn candidates(
     }
     let reads = access::reads(points);
     if let Some(Words { dot, .. }) = words {
-        reductions.retain(|&k| k != dot.dim);
+        let joined = dot.window.and_then(|window| window.joined);
+        reductions.retain(|&k| k != dot.dim && Some(k) != joined);
         reductions.push(dot.dim);
     } else if env.reorders(points) {
         // Innermost what lies side by side for most reads, so that addresses move by one element.

@@ -389,6 +389,7 @@ impl Tile<'_> {
                     });
                 }
             }
+            _ if extent == Expr::ZERO => {}
             _ => {
                 let kind = if unrolled { Kind::Unroll } else { Kind::Seq };
                 nest.range(extent, kind, |nest, iv| {
@@ -397,7 +398,14 @@ impl Tile<'_> {
                 });
             }
         }
-        done
+        done?;
+        match points.short_step(k) {
+            Some(last) => {
+                self.point[k] = last;
+                self.reduce(nest, rest)
+            }
+            None => Ok(()),
+        }
     }
 
     /// All results of the tile: rows and vectors of columns written out, or in loops.
