@@ -169,6 +169,7 @@ pub fn emit(
         nest.loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut points = Points::new(ctx, source, map, &buffers);
         points.block = Some(tiled.block(source, env, view, shared));
+        points.any_zero = env.options.target.reassociate;
         let walk = schedule::prepare_block(&mut points, nest, env)?;
         prepared.push((walk, points.replaced, points.dot, points.block));
     }
@@ -187,11 +188,25 @@ pub fn emit(
         given(nest, &known, &mut |nest| {
             let mut buffers = buffers.clone();
             tiled.locals(source, nest, &mut buffers);
-            for (map, (walk, replaced, dot, block)) in maps.iter().zip(&prepared) {
-                nest.loc = ctx.derived_loc("dataflow-to-loops", map.loc);
-                let mut points = Points::new(ctx, source, map, &buffers);
-                (points.replaced, points.dot, points.block) = (replaced.clone(), *dot, block.clone());
-                if let Err(e) = walk.emit(&points, nest, env) {
+            let all: Vec<Points<'_>> = maps
+                .iter()
+                .zip(&prepared)
+                .map(|(map, (_, replaced, dot, block))| {
+                    let mut points = Points::new(ctx, source, map, &buffers);
+                    (points.replaced, points.dot, points.block) = (replaced.clone(), *dot, block.clone());
+                    points.any_zero = env.options.target.reassociate;
+                    points
+                })
+                .collect();
+            let mut maker: Option<&Points<'_>> = None;
+            for (i, points) in all.iter().enumerate() {
+                nest.loc = ctx.derived_loc("dataflow-to-loops", points.map.loc);
+                let (walk, next) = (&prepared[i].0, all.get(i + 1).zip(prepared.get(i + 1)));
+                if maker.is_none() && next.is_some_and(|(next, p)| walk.goes_along(points, &p.0, next, env)) {
+                    maker = Some(points);
+                    continue;
+                }
+                if let Err(e) = walk.emit(maker.take(), points, nest, env) {
                     failed = Some(e);
                 }
             }

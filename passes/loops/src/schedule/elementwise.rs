@@ -226,12 +226,15 @@ fn mentioned_in_body(points: &Points<'_>, k: usize) -> bool {
     })
 }
 
-/// One point of a map without reductions.
-fn element(points: &Points<'_>, nest: &mut Nest<'_>, point: &[Expr]) -> Result<(), Diagnostic> {
+/// One point of a map without reductions; gives what is written there.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn element(points: &Points<'_>, nest: &mut Nest<'_>, point: &[Expr]) -> Result<Vec<ValueId>, Diagnostic> {
     let values = points.body(nest, point)?;
     let mut done: Vec<ValueId> = vec![];
     for (w, yielded) in values.into_iter().enumerate() {
         done.push(points.combined(nest, w, yielded.value, point)?);
     }
-    points.finish(nest, point, &done)
+    points.written(nest, point, &done)
 }

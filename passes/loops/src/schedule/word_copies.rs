@@ -263,9 +263,9 @@ pub fn pack(
         for (&k, &i) in inner.iter().zip(&rest[1..]) {
             point[k] = i;
         }
-        if let Some(k) = joined {
-            let number = pool.add(pool.scale(dot.width, word), last);
-            (point[k], point[dim]) = (pool.floordiv(number, domain[dim]), pool.modulo(number, domain[dim]));
+        if joined.is_some() {
+            point[dim] = pool.add(pool.scale(dot.width, word), last);
+            point = dot.along_window(ctx, &domain, &point);
         }
         for (i, &k) in run.dims.iter().enumerate().rev().filter(|_| joined.is_none()) {
             let digit = if i == 0 { word } else { pool.modulo(word, words(k)) };
@@ -389,6 +389,7 @@ impl Points<'_> {
         word_of_numbers(self, nest, dot, left, |nest, k| {
             let mut point = point.to_vec();
             point[dot.dim] = pool.add(point[dot.dim], pool.constant(k));
+            let point = dot.along_window(self.ctx, &self.map.view.domain, &point);
             Ok(nest.load(buffer, &self.map.all_at(self.ctx, indices, &point), &[]))
         })
     }

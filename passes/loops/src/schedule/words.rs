@@ -230,7 +230,8 @@ fn windows(points: &Points<'_>, packed: usize, spread: usize) -> Vec<Dot> {
     let reductions: Vec<usize> = (0..domain.len()).filter(few).collect();
     let mut out = vec![];
     for &dim in &reductions {
-        let mut dot = Dot { dim, window: Some(Window::default()), factors, signed, width };
+        let window = Window { spread, joined: None, short: false };
+        let mut dot = Dot { dim, window: Some(window), factors, signed, width };
         let Some(strides) = strides(points, spread, dot).filter(|strides| strides[dim] == Some(Expr::ONE)) else {
             continue;
         };
@@ -238,11 +239,11 @@ fn windows(points: &Points<'_>, packed: usize, spread: usize) -> Vec<Dot> {
         if joined.is_none() && own_axis(points, spread, dim).is_some() {
             continue;
         }
-        dot.window = Some(Window { joined, short: None });
+        dot.window = Some(Window { joined, ..window });
         let whole = pool.as_const(points.numbers(dot)).is_some_and(|n| n % width == 0);
         // Bytes that belong to others do no harm, since they meet zeros, if there are any; of floats they might be infinite.
         let short = !whole && (width == 2 || lies(points, spread, dot));
-        dot.window = Some(Window { joined, short: short.then_some(spread) });
+        dot.window = Some(Window { joined, short, ..window });
         out.push(dot);
     }
     out
@@ -271,7 +272,7 @@ fn strides(points: &Points<'_>, spread: usize, dot: Dot) -> Option<Vec<Option<Ex
 fn sides(points: &Points<'_>, spread: usize, dot: Dot) -> Option<Vec<(Expr, Expr)>> {
     let pool = &points.ctx.exprs;
     let mut sides = overhang(points, spread)?;
-    if let Some(Window { joined, short: None }) = dot.window {
+    if let Some(Window { joined, short: false, .. }) = dot.window {
         let numbers = pool.as_const(points.numbers(dot)).unwrap_or(1);
         let behind = (numbers + dot.width - 1) / dot.width * dot.width - numbers;
         let (along, each) = match joined {
