@@ -10,6 +10,7 @@
 //! back and repeats some results, so that all have the same size; else it has what is left.
 //! Copies (packed factors, say) are made before the first block, of what does not depend on it.
 
+use crate::horizon::Horizon;
 use crate::map::Map;
 use crate::nest::{Kind, Nest};
 use crate::point::{Block, Points};
@@ -150,6 +151,8 @@ pub fn emit(
     let total = axes.iter().fold(Expr::ONE, |p, a| pool.mul(p, a.count));
     let runs = pool.constant(pool.as_const(total).map_or(CHUNKS, |total| total.clamp(1, CHUNKS)));
     let run = nest.fresh();
+    // Rules for floats that may be taken in another order: what is hidden is taken to be finite.
+    let horizon = Some(()).filter(|()| env.options.target.reassociate).and_then(|()| Horizon::of(ctx, source, blocks));
     let mut tiled = Tiled { ctx, axes, run, runs, homes: vec![], blocks };
     let mut maps = maps.to_vec();
     for (i, map) in maps.iter().enumerate() {
@@ -172,6 +175,16 @@ pub fn emit(
         points.any_zero = env.options.target.reassociate;
         let walk = schedule::prepare_block(&mut points, nest, env)?;
         prepared.push((walk, points.replaced, points.dot, points.block));
+    }
+    if let Some(horizon) = &horizon {
+        let rows = &tiled.axes[horizon.rows()];
+        let end = pool.add(pool.var(rows.first), rows.points);
+        for ((map, (walk, ..)), dim) in maps.iter_mut().zip(&mut prepared).zip(&horizon.dims) {
+            if let &Some(k) = dim {
+                let extent = horizon.extent(ctx, map.view.domain[k], end);
+                walk.end_at(&mut map.view.domain, k, extent);
+            }
+        }
     }
     let scratch = tiled.homes.iter().any(|(_, home)| matches!(home, Home::Scratch(_)));
     let mut failed = None;

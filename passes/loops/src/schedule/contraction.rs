@@ -177,6 +177,11 @@ pub fn outer_dims(points: &Points<'_>, plan: &Plan, read: usize) -> Vec<usize> {
 }
 
 impl Chosen {
+    /// How the map is walked.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// Emits the nest.
     ///
     /// # Errors
@@ -483,6 +488,7 @@ impl Search<'_, '_> {
             units,
             rows,
             columns,
+            columns_end: None,
             lanes: self.lanes,
             reductions,
             row_block: order.block,

@@ -213,6 +213,20 @@ pub fn prepare_block(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env
 }
 
 impl Walk {
+    /// Has a dimension end early, where that does no harm to how the map is walked: it walks no more of it than whole tiles need.
+    pub fn end_at(&mut self, domain: &mut [Expr], k: usize, end: Expr) {
+        let plan = match self {
+            Walk::Words(plan) => plan,
+            Walk::Tiles(chosen) => chosen.plan_mut(),
+            Walk::Plain => return domain[k] = end,
+        };
+        if plan.columns.dims == [k] {
+            plan.columns_end = Some(end);
+        } else if plan.reductions.iter().any(|r| r.0 == k) {
+            domain[k] = end;
+        }
+    }
+
     /// Whether the map need not be walked alone, since the one behind it can make its points where it reads them.
     pub fn goes_along(&self, points: &Points<'_>, behind: &Walk, next: &Points<'_>, env: &Env<'_>) -> bool {
         let plain = matches!((self, behind), (Walk::Plain, Walk::Plain));

@@ -53,6 +53,8 @@ pub struct Plan {
     pub rows: Group,
     /// Vectors.
     pub columns: Group,
+    /// The first column that nobody needs: tiles that begin there or later are left out.
+    pub columns_end: Option<Expr>,
     /// Lanes of a vector.
     pub lanes: i64,
     /// Reduction dimensions, outermost first, and whether they are unrolled.
@@ -183,7 +185,13 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let pool = &ctx.exprs;
     let domain = &points.map.view.domain;
     let block = pool.constant(plan.row_block);
-    let column_tiles = plan.columns.tiles(ctx);
+    let column_tiles = match plan.columns_end {
+        Some(end) => {
+            let begun = pool.max(pool.sub(end, plan.columns.start), Expr::ZERO);
+            pool.min(pool.ceildiv(begun, pool.constant(plan.columns.tile)), plan.columns.tiles(ctx))
+        }
+        None => plan.columns.tiles(ctx),
+    };
     let shares = Shares::new(ctx, &plan.rows, nest.facts);
     let in_units = !plan.units.dims.is_empty();
     let walked = if in_units { plan.units.size } else { shares.tiles };
