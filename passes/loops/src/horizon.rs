@@ -208,14 +208,17 @@ fn predicate<'c>(ctx: &'c Context, body: &Body, op: OpId) -> Option<&'c str> {
     ctx.as_string(attr).or_else(|| NAMES.get(usize::try_from(ctx.as_int(attr)?).ok()?).copied())
 }
 
-/// The expression that an integer is, through conversions that keep it.
+/// The expression that an integer is, through conversions that keep it and sums, which no sizes of tensors make overflow 64 bits.
 fn index_of(ctx: &Context, body: &Body, value: ValueId) -> Option<Expr> {
     let op = body.defining_op(value)?;
+    let wide = |value: ValueId| ctx.dtype_of_type(body.ty(value)).is_none_or(|d| d.bits() == 64);
     match ctx.op_str(body.op_name(op)) {
         "dataflow.index" => body.attr_named(ctx, op, "expr").and_then(|a| ctx.as_expr(a)),
-        // Indices have 64 bits: wider than this nothing is lost.
-        "arith.index_cast" if ctx.dtype_of_type(body.ty(value)).is_none_or(|d| d.bits() == 64) => {
-            index_of(ctx, body, body.operand(op, 0))
+        // Indices have 64 bits: in as many nothing is lost.
+        "arith.index_cast" if wide(value) => index_of(ctx, body, body.operand(op, 0)),
+        name @ ("arith.addi" | "arith.subi") if wide(value) => {
+            let [a, b] = [0, 1].map(|at| index_of(ctx, body, body.operand(op, at)));
+            Some(if name == "arith.addi" { ctx.exprs.add(a?, b?) } else { ctx.exprs.sub(a?, b?) })
         }
         "arith.constant" => match *ctx.attr_data(body.attr_named(ctx, op, "value")?) {
             AttrData::Int { value, .. } => i64::try_from(value).ok().map(|v| ctx.exprs.constant(v)),
