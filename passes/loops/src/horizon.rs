@@ -237,9 +237,8 @@ fn evaluate(
 ) -> Option<Vec<Option<f64>>> {
     for op in body.block_ops(block) {
         let name = ctx.op_str(body.op_name(op));
-        let operand = |known: &FxHashMap<ValueId, f64>, at: usize| {
-            body.operands(op).get(at).and_then(|v| known.get(v).copied())
-        };
+        let operand =
+            |known: &FxHashMap<ValueId, f64>, at: usize| body.operands(op).get(at).and_then(|v| known.get(v).copied());
         if name == "dataflow.yield" {
             return Some(body.operands(op).iter().map(|v| known.get(v).copied()).collect());
         }

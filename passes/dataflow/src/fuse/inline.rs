@@ -108,7 +108,8 @@ fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView,
             let read = &reader.reads[i];
             let Some(subset) = &read.subset else { return false };
             if let Some(border) = read.border
-                && (border_before(ctx, body, producer, border).is_none() || !keeps_outside(ctx, body, producer, subset, &facts))
+                && (border_before(ctx, body, producer, border).is_none()
+                    || !keeps_outside(ctx, body, producer, subset, &facts))
             {
                 return false;
             }

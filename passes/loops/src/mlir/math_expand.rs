@@ -129,18 +129,7 @@ impl Math<'_, '_> {
     /// `e^r` for `r` in `-ln2/2 .. ln2/2`: `1 + r + r^2 q(r)`, with `q` the polynomial of degree 4 whose relative error is least there (3.1e-9,
     /// a twentieth of what rounding does).
     fn exp_near_zero(&mut self, r: &Val) -> Val {
-        self.poly(
-            r,
-            &[
-                1.381_458_4e-3,
-                8.368_724e-3,
-                4.166_839e-2,
-                1.666_652_1e-1,
-                4.999_999_4e-1,
-                1.0,
-                1.0,
-            ],
-        )
+        self.poly(r, &[1.381_458_4e-3, 8.368_724e-3, 4.166_839e-2, 1.666_652_1e-1, 4.999_999_4e-1, 1.0, 1.0])
     }
 
     /// `x` divided into `n ln 2 + r`: `(1.5 * 2^23 + n, r)`. ln 2 is subtracted in two parts (Cody and Waite).

@@ -392,7 +392,8 @@ impl Emitter<'_> {
     /// Stores what is encoded already, where `on` holds.
     fn store_raw(&mut self, buffer: &Buffer, raw: &Val, pointer: &Val, on: Option<Val>) {
         let (ty, align) = (buffer.element.typed(raw.lanes), buffer.element.bytes());
-        let store = format!("llvm.store {}, {} {{alignment = {align} : i64}} : {ty}, !llvm.ptr", raw.name, pointer.name);
+        let store =
+            format!("llvm.store {}, {} {{alignment = {align} : i64}} : {ty}, !llvm.ptr", raw.name, pointer.name);
         match on {
             None => self.line(&store),
             Some(on) => {

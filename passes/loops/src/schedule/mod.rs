@@ -321,9 +321,9 @@ fn rule_of(choice: &Choice) -> RuleInfo {
     match choice {
         Choice::Words(_) | Choice::TileRegisters => WORDS,
         Choice::Winograd { .. } => WINOGRAD,
-        Choice::Rows => ROWS,
+        Choice::Rows(_) => ROWS,
         Choice::Tiles(_) | Choice::Dataflow(_) => TILES,
-        Choice::Vectors | Choice::Plain => VECTORS,
+        Choice::Vectors(_) | Choice::Plain => VECTORS,
     }
 }
 

@@ -13,7 +13,7 @@ use nim_ir::{Diagnostic, Expr, ValueId};
 use nim_pass::Miss;
 
 /// Vectors of partial results: enough to keep both adders busy while sums are under way.
-const PARTIAL: i64 = 4;
+pub const PARTIAL: i64 = 4;
 
 /// Emits the map if the last reduction is what its reads are contiguous along.
 ///
@@ -57,7 +57,7 @@ pub fn emit_behind(
         Ok(reduced) => reduced,
         Err(why) => return Ok(Err(why)),
     };
-    env.taken = Some(Choice::Rows);
+    env.taken = Some(Choice::Rows(None));
     let pool = &ctx.exprs;
     naive::fill_starts(points, nest)?;
     let is_reduction = points.map.reductions(ctx);
@@ -75,7 +75,11 @@ pub fn emit_behind(
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
     env.chosen(super::elementwise::explain(ctx, points.shown(group.size), lanes, rest));
     let short = pool.as_const(group.size).is_some_and(|n| n < 2 * lanes * PARTIAL);
-    let partial = if short { 1 } else { PARTIAL };
+    let partial = match env.wanted {
+        Some(Choice::Rows(Some(partial))) => partial,
+        _ if short => 1,
+        _ => PARTIAL,
+    };
     let counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
     let kind = nest.outermost();
     let mut failed = None;

@@ -225,7 +225,8 @@ fn windows(points: &Points<'_>, packed: usize, spread: usize) -> Vec<Dot> {
     let pool = &points.ctx.exprs;
     let domain = &points.map.view.domain;
     let (factors, signed) = (found.map(|f| f.0), found.map(|f| f.1));
-    let (is_reduction, packed) = (points.map.reductions(points.ctx), access::read(points, &points.map.view.reads[packed]));
+    let (is_reduction, packed) =
+        (points.map.reductions(points.ctx), access::read(points, &points.map.view.reads[packed]));
     let few = |&k: &usize| is_reduction[k] && packed.uses[k] && pool.as_const(domain[k]).is_some_and(|n| n > 1);
     let reductions: Vec<usize> = (0..domain.len()).filter(few).collect();
     let mut out = vec![];
