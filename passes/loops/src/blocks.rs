@@ -10,6 +10,7 @@
 //! back and repeats some results, so that all have the same size; else it has what is left.
 //! Copies (packed factors, say) are made before the first block, of what does not depend on it.
 
+use crate::horizon::Horizon;
 use crate::map::Map;
 use crate::nest::{Kind, Nest};
 use crate::point::{Block, Points};
@@ -150,6 +151,8 @@ pub fn emit(
     let total = axes.iter().fold(Expr::ONE, |p, a| pool.mul(p, a.count));
     let runs = pool.constant(pool.as_const(total).map_or(CHUNKS, |total| total.clamp(1, CHUNKS)));
     let run = nest.fresh();
+    // Rules for floats that may be taken in another order: what is hidden is taken to be finite.
+    let horizon = Some(()).filter(|()| env.options.target.reassociate).and_then(|()| Horizon::of(ctx, source, blocks));
     let mut tiled = Tiled { ctx, axes, run, runs, homes: vec![], blocks };
     let mut maps = maps.to_vec();
     for (i, map) in maps.iter().enumerate() {
@@ -169,8 +172,19 @@ pub fn emit(
         nest.loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut points = Points::new(ctx, source, map, &buffers);
         points.block = Some(tiled.block(source, env, view, shared));
+        points.any_zero = env.options.target.reassociate;
         let walk = schedule::prepare_block(&mut points, nest, env)?;
         prepared.push((walk, points.replaced, points.dot, points.block));
+    }
+    if let Some(horizon) = &horizon {
+        let rows = &tiled.axes[horizon.rows()];
+        let end = pool.add(pool.var(rows.first), rows.points);
+        for ((map, (walk, ..)), dim) in maps.iter_mut().zip(&mut prepared).zip(&horizon.dims) {
+            if let &Some(k) = dim {
+                let extent = horizon.extent(ctx, map.view.domain[k], end);
+                walk.end_at(&mut map.view.domain, k, extent);
+            }
+        }
     }
     let scratch = tiled.homes.iter().any(|(_, home)| matches!(home, Home::Scratch(_)));
     let mut failed = None;
@@ -187,11 +201,25 @@ pub fn emit(
         given(nest, &known, &mut |nest| {
             let mut buffers = buffers.clone();
             tiled.locals(source, nest, &mut buffers);
-            for (map, (walk, replaced, dot, block)) in maps.iter().zip(&prepared) {
-                nest.loc = ctx.derived_loc("dataflow-to-loops", map.loc);
-                let mut points = Points::new(ctx, source, map, &buffers);
-                (points.replaced, points.dot, points.block) = (replaced.clone(), *dot, block.clone());
-                if let Err(e) = walk.emit(&points, nest, env) {
+            let all: Vec<Points<'_>> = maps
+                .iter()
+                .zip(&prepared)
+                .map(|(map, (_, replaced, dot, block))| {
+                    let mut points = Points::new(ctx, source, map, &buffers);
+                    (points.replaced, points.dot, points.block) = (replaced.clone(), *dot, block.clone());
+                    points.any_zero = env.options.target.reassociate;
+                    points
+                })
+                .collect();
+            let mut maker: Option<&Points<'_>> = None;
+            for (i, points) in all.iter().enumerate() {
+                nest.loc = ctx.derived_loc("dataflow-to-loops", points.map.loc);
+                let (walk, next) = (&prepared[i].0, all.get(i + 1).zip(prepared.get(i + 1)));
+                if maker.is_none() && next.is_some_and(|(next, p)| walk.goes_along(points, &p.0, next, env)) {
+                    maker = Some(points);
+                    continue;
+                }
+                if let Err(e) = walk.emit(maker.take(), points, nest, env) {
                     failed = Some(e);
                 }
             }

@@ -19,7 +19,7 @@ nim_ir::codes! {
     "N0706", "schedule is malformed",
         "The attribute `loops.schedule` of a kernel has a string for each of its maps: `auto`; register tiles, as in \
          `tiles:rows6=$0:columns2=$1:block4`, or `words:...` of bytes and bf16, `tile-registers` for these; `winograd4` and `winograd6`, with `:shared` behind them; \
-         `rows`, `vectors`, `plain`; or a dataflow, as in `output:rows4:columns2:window1:depth1` or, in tile registers, \
+         `rows` and `vectors`, with 1, 2, 4 or 8 behind them, `plain`; or a dataflow, as in `output:rows4:columns2:window1:depth1` or, in tile registers, \
          `weight:rows2:columns2:depth1:tiles`. \
          A kernel that is walked in blocks has none but `auto`.",
         "`loops.schedule = [\"tiles:rowsfour\"]`";

@@ -6,6 +6,7 @@
 mod blocks;
 pub mod codes;
 pub mod explore_pass;
+mod horizon;
 mod in_place;
 pub mod lower;
 pub mod map;

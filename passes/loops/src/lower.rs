@@ -160,6 +160,7 @@ pub(crate) fn lower_under(
         let loc = ctx.derived_loc("dataflow-to-loops", map.loc);
         let mut nest = Nest::new(ctx, &mut body, block, loc, &mut facts, &mut next_iv);
         let mut points = Points::new(ctx, &copy, map, &buffers);
+        points.any_zero = options.target.reassociate;
         schedule::emit(&mut points, &mut nest, &mut env)?;
         schedules.extend(env.taken.take());
     }

@@ -26,6 +26,8 @@ pub struct Points<'m> {
     pub dot: Option<Dot>,
     /// Set where the map is one of several that run on one block after the other.
     pub block: Option<Block>,
+    /// Whether the largest of zeros of both signs may be either, as one of them comes first: where results may be combined in any order.
+    pub any_zero: bool,
 }
 
 /// How a map is part of a kernel that is walked in blocks.
@@ -46,12 +48,38 @@ pub struct Block {
 pub struct Dot {
     /// The dimension; its neighbours lie side by side in both buffers.
     pub dim: usize,
+    /// Set where words run through whatever lies side by side in the factor that is not packed, as along a window of few channels.
+    pub window: Option<Window>,
     /// The reads of the factors: of bytes the unsigned one first, where one has a sign.
     pub factors: [usize; 2],
     /// Whether bytes of them have a sign.
     pub signed: [bool; 2],
     /// Numbers in a word: four bytes or two `bf16`.
     pub width: i64,
+}
+
+/// Words along a window: what lies behind the last number belongs to others, and nothing is filled up with zeros but the packed factor.
+#[derive(Copy, Clone, Debug)]
+pub struct Window {
+    /// The read of the factor that is not packed.
+    pub spread: usize,
+    /// A reduction whose next point follows the last number of [`Dot::dim`]: the two are walked as one, on which that counts on beyond its
+    /// extent.
+    pub joined: Option<usize>,
+    /// Whether the last word is put together from those numbers that there are, since it may not be read as a whole.
+    pub short: bool,
+}
+
+impl Dot {
+    /// A point whose index along [`Dot::dim`] counts on through what is joined to it, as one of the domain.
+    pub fn along_window(self, ctx: &Context, domain: &[Expr], point: &[Expr]) -> Vec<Expr> {
+        let mut out = point.to_vec();
+        if let Some(k) = self.window.and_then(|window| window.joined) {
+            let (number, extent) = (point[self.dim], domain[self.dim]);
+            (out[k], out[self.dim]) = (ctx.exprs.floordiv(number, extent), ctx.exprs.modulo(number, extent));
+        }
+        out
+    }
 }
 
 /// A buffer that serves a read, whatever its border.
@@ -80,7 +108,7 @@ impl<'m> Points<'m> {
         map: &'m Map,
         buffers: &'m FxHashMap<ValueId, ValueId>,
     ) -> Points<'m> {
-        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None, block: None }
+        Points { ctx, source, map, buffers, replaced: FxHashMap::default(), dot: None, block: None, any_zero: false }
     }
 
     /// Dimensions that loops around the map have fixed.
@@ -166,10 +194,29 @@ impl<'m> Points<'m> {
         Ok(out)
     }
 
-    /// Steps along a dimension, and where on it step `i` is: a word of points a step along that of [`Points::dot`].
+    /// Numbers that words hold: those along [`Dot::dim`] and what is joined to it.
+    pub fn numbers(&self, dot: Dot) -> Expr {
+        let domain = &self.map.view.domain;
+        let joined = dot.window.and_then(|window| window.joined).map_or(Expr::ONE, |k| domain[k]);
+        self.ctx.exprs.mul(joined, domain[dot.dim])
+    }
+
+    /// Steps along a dimension, and where on it step `i` is: a word of points a step along that of [`Points::dot`]. A word that is
+    /// [short](Window::short) is not one of them.
     pub fn steps(&self, k: usize) -> Expr {
         let (pool, extent) = (&self.ctx.exprs, self.map.view.domain[k]);
-        self.dot.filter(|d| d.dim == k).map_or(extent, |d| pool.ceildiv(extent, pool.constant(d.width)))
+        let Some(dot) = self.dot.filter(|d| d.dim == k) else { return extent };
+        let (numbers, width) = (self.numbers(dot), pool.constant(dot.width));
+        match dot.window {
+            Some(Window { short: true, .. }) => pool.floordiv(numbers, width),
+            _ => pool.ceildiv(numbers, width),
+        }
+    }
+
+    /// Where along a dimension the word is that is [short](Window::short), if it has one.
+    pub fn short_step(&self, k: usize) -> Option<Expr> {
+        let dot = self.dot.filter(|dot| dot.dim == k && dot.window.is_some_and(|window| window.short))?;
+        Some(self.ctx.exprs.scale(dot.width, self.steps(k)))
     }
 
     /// See [`Points::steps`].
@@ -182,10 +229,13 @@ impl<'m> Points<'m> {
     /// # Errors
     /// An unknown tensor.
     pub fn operand(&self, nest: &mut Nest<'_>, read: usize, point: &[Expr]) -> Result<ValueId, Diagnostic> {
-        if self.dot.is_none() {
-            return self.read_number(nest, read, point);
+        let Some(dot) = self.dot else { return self.read_number(nest, read, point) };
+        let spread = dot.window.is_some_and(|window| window.spread == read);
+        if spread && self.short_step(dot.dim) == Some(point[dot.dim]) {
+            return self.short_word(nest, read, dot, point);
         }
         let (buffer, indices) = self.read_from(read)?;
+        let point = if spread { &dot.along_window(self.ctx, &self.map.view.domain, point) } else { point };
         Ok(nest.load_word(buffer, &self.map.all_at(self.ctx, indices, point)))
     }
 
@@ -508,6 +558,9 @@ impl<'m> Points<'m> {
     pub fn combine(&self, nest: &mut Nest<'_>, w: usize, a: ValueId, b: ValueId) -> ValueId {
         let ty = nest.body.ty(a);
         match self.map.view.writes[w].combine.scalar_op(self.ctx, self.signed_type(w)) {
+            Some(op @ ("arith.maximumf" | "arith.minimumf")) if self.any_zero => {
+                nest.builder().value(op, &[a, b], ty, &[(nim_loops::ANY_ZERO, self.ctx.unit_attr())])
+            }
             Some(op) => nest.builder().value(op, &[a, b], ty, &[]),
             None => b,
         }
@@ -523,6 +576,19 @@ impl<'m> Points<'m> {
     /// # Errors
     /// As [`Points::body`].
     pub fn finish(&self, nest: &mut Nest<'_>, point: &[Expr], accumulated: &[ValueId]) -> Result<(), Diagnostic> {
+        self.written(nest, point, accumulated).map(|_| ())
+    }
+
+    /// As [`Points::finish`]; gives what is written.
+    ///
+    /// # Errors
+    /// As [`Points::body`].
+    pub fn written(
+        &self,
+        nest: &mut Nest<'_>,
+        point: &[Expr],
+        accumulated: &[ValueId],
+    ) -> Result<Vec<ValueId>, Diagnostic> {
         let reduced: Vec<ValueId> = accumulated
             .iter()
             .enumerate()
@@ -532,11 +598,11 @@ impl<'m> Points<'m> {
             })
             .collect();
         let values = self.epilogue(nest, point, &reduced)?;
-        for ((write, &result), value) in self.map.view.writes.iter().zip(&self.map.results).zip(values) {
+        for ((write, &result), value) in self.map.view.writes.iter().zip(&self.map.results).zip(&values) {
             let buffer = self.buffer(result)?;
             let indices = self.map.all_at(self.ctx, write.subset.as_deref().unwrap_or_default(), point);
-            nest.store(value, buffer, &indices, &[]);
+            nest.store(*value, buffer, &indices, &[]);
         }
-        Ok(())
+        Ok(values)
     }
 }

@@ -138,6 +138,6 @@ mod tests {
         assert!(all.len() > 8 && all.iter().all(|other| *other != choice));
         let dims = |c: &Choice| c.tiling().map(|t| (t.row_dims.clone(), t.column_dims.clone()));
         assert!(all.iter().all(|other| dims(other) == dims(&choice)));
-        assert!(neighbours(&Choice::Rows).is_empty());
+        assert!(neighbours(&Choice::Rows(None)).is_empty());
     }
 }

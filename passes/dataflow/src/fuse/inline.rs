@@ -108,7 +108,8 @@ fn worth_it(ctx: &Context, body: &Body, producer: &MapView, readers: &[(MapView,
             let read = &reader.reads[i];
             let Some(subset) = &read.subset else { return false };
             if let Some(border) = read.border
-                && (border_before(ctx, body, producer, border).is_none() || !keeps_outside(ctx, body, producer))
+                && (border_before(ctx, body, producer, border).is_none()
+                    || !keeps_outside(ctx, body, producer, subset, &facts))
             {
                 return false;
             }
@@ -170,8 +171,8 @@ fn border_before(ctx: &Context, body: &Body, producer: &MapView, border: Attr) -
 }
 
 /// True for a producer that moves elements so that what lies outside of its result also lies outside of what it reads:
-/// each of its dimensions is an index of as large a dimension.
-fn keeps_outside(ctx: &Context, body: &Body, producer: &MapView) -> bool {
+/// each of its dimensions is an index of as large a dimension, or has a single point, which is the one that is read at `at`.
+fn keeps_outside(ctx: &Context, body: &Body, producer: &MapView, at: &[Expr], facts: &Facts) -> bool {
     let [read] = producer.reads.as_slice() else { return false };
     let (Some(subset), Some(dims)) = (&read.subset, ctx.dim_exprs(body.ty(read.value))) else { return false };
     let mut seen = vec![false; producer.rank()];
@@ -182,7 +183,10 @@ fn keeps_outside(ctx: &Context, body: &Body, producer: &MapView) -> bool {
             _ => return false,
         }
     }
-    read.border.is_none() && seen.into_iter().all(|s| s)
+    let single = |k: usize| {
+        producer.domain[k] == Expr::ONE && at.get(k).is_some_and(|&e| ctx.exprs.simplify(e, facts) == Expr::ZERO)
+    };
+    read.border.is_none() && seen.into_iter().enumerate().all(|(k, seen)| seen || single(k))
 }
 
 /// The producer's memlet at a place of its result.

@@ -91,6 +91,25 @@ pub(crate) fn fuse_under(ctx: &Context, body: &mut Body, options: FuseOptions, r
             tidy(ctx, body, op);
         }
     }
+    // What is made of indices alone first: a mask by position is part of who adds it before that becomes an epilogue.
+    for _ in 0..MAX_ROUNDS {
+        let before = done;
+        for op in maps(ctx, body) {
+            let generates = !body.is_erased(op) && MapView::new(ctx, body, op).is_some_and(|v| v.reads.is_empty());
+            if options.inline
+                && generates
+                && let Some(merged) = inline::inline_producer(ctx, body, op, rules)
+            {
+                done.inlined += 1;
+                for new in merged {
+                    tidy(ctx, body, new);
+                }
+            }
+        }
+        if done == before {
+            break;
+        }
+    }
     // Maps that make narrow numbers go into their readers last: they may become epilogues first, and who widens them goes further.
     let mut last = false;
     for _ in 0..MAX_ROUNDS {

@@ -126,31 +126,22 @@ impl Math<'_, '_> {
         p
     }
 
-    /// `e^r` for `r` in `-ln2/2 .. ln2/2`.
+    /// `e^r` for `r` in `-ln2/2 .. ln2/2`: `1 + r + r^2 q(r)`, with `q` the polynomial of degree 4 whose relative error is least there (3.1e-9,
+    /// a twentieth of what rounding does).
     fn exp_near_zero(&mut self, r: &Val) -> Val {
-        let q = self.poly(
-            r,
-            &[
-                1.987_569_15e-4,
-                1.398_199_950_7e-3,
-                8.333_451_907_3e-3,
-                4.166_579_589_4e-2,
-                1.666_666_545_9e-1,
-                5.000_000_120_1e-1,
-            ],
-        );
-        let one = self.c(1.0);
-        let square = self.exact("arith.mulf", r, r);
-        let linear = self.exact("arith.addf", r, &one);
-        self.fma(&q, &square, &linear)
+        self.poly(r, &[1.381_458_4e-3, 8.368_724e-3, 4.166_839e-2, 1.666_652_1e-1, 4.999_999_4e-1, 1.0, 1.0])
     }
 
     /// `x` divided into `n ln 2 + r`: `(1.5 * 2^23 + n, r)`. ln 2 is subtracted in two parts (Cody and Waite).
     fn split_ln2(&mut self, x: &Val) -> (Val, Val) {
         let (log2e, magic) = (self.c(std::f64::consts::LOG2_E), self.c(12_582_912.0));
-        // The additions round, which is what they are for: nothing may be contracted or reassociated here.
-        let scaled = self.exact("arith.mulf", x, &log2e);
-        let t = self.exact("arith.addf", &scaled, &magic);
+        // The additions round, which is what they are for: nothing may be reassociated here.
+        let t = if self.e.target.fma {
+            self.fma(x, &log2e, &magic)
+        } else {
+            let scaled = self.exact("arith.mulf", x, &log2e);
+            self.exact("arith.addf", &scaled, &magic)
+        };
         let n = self.exact("arith.subf", &t, &magic);
         let (high, low) = (self.c(-0.693_359_375), self.c(2.121_944_4e-4));
         let r = self.fma(&n, &high, x);

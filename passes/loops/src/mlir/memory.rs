@@ -262,13 +262,16 @@ impl Emitter<'_> {
                 }
             }
             LaneForm::Linear { .. } | LaneForm::Other(_) => {
-                let value = value.clone();
+                // All lanes are rounded at once where that gives integers.
+                let whole = buffer.element == Element::BF16;
+                let value = if whole { self.encode_memory(buffer.element, value)? } else { value.clone() };
                 self.each_lane(at, |emitter, at, lane| {
                     let pointer = emitter.address(buffer, at, 1, 0)?;
                     let scalar = emitter.lane(&value, lane);
+                    let raw = if whole { scalar } else { emitter.encode_memory(buffer.element, &scalar)? };
                     let on = mask.as_ref().map(|m| emitter.lane(m, lane));
-                    emitter.guarded_store(buffer, &scalar, &pointer, on)?;
-                    Ok(scalar)
+                    emitter.store_raw(buffer, &raw, &pointer, on);
+                    Ok(raw)
                 })?;
                 Ok(())
             }
@@ -330,14 +333,7 @@ impl Emitter<'_> {
     }
 
     fn plain_store(&mut self, buffer: &Buffer, value: &Val, pointer: &Val) -> Emit<()> {
-        let raw = self.encode_memory(buffer.element, value)?;
-        let ty = buffer.element.typed(raw.lanes);
-        let align = buffer.element.bytes();
-        self.line(&format!(
-            "llvm.store {}, {} {{alignment = {align} : i64}} : {ty}, !llvm.ptr",
-            raw.name, pointer.name
-        ));
-        Ok(())
+        self.guarded_store(buffer, value, pointer, None)
     }
 
     fn masked_load(&mut self, buffer: &Buffer, pointer: &Val, mask: &Val) -> Emit<Val> {
@@ -388,16 +384,24 @@ impl Emitter<'_> {
     }
 
     fn guarded_store(&mut self, buffer: &Buffer, value: &Val, pointer: &Val, on: Option<Val>) -> Emit<()> {
-        let Some(on) = on else { return self.plain_store(buffer, value, pointer) };
         let raw = self.encode_memory(buffer.element, value)?;
-        let (ty, align) = (buffer.element.text(), buffer.element.bytes());
-        self.line(&format!("scf.if {} {{", on.name));
-        self.line(&format!(
-            "  llvm.store {}, {} {{alignment = {align} : i64}} : {ty}, !llvm.ptr",
-            raw.name, pointer.name
-        ));
-        self.line("}");
+        self.store_raw(buffer, &raw, pointer, on);
         Ok(())
+    }
+
+    /// Stores what is encoded already, where `on` holds.
+    fn store_raw(&mut self, buffer: &Buffer, raw: &Val, pointer: &Val, on: Option<Val>) {
+        let (ty, align) = (buffer.element.typed(raw.lanes), buffer.element.bytes());
+        let store =
+            format!("llvm.store {}, {} {{alignment = {align} : i64}} : {ty}, !llvm.ptr", raw.name, pointer.name);
+        match on {
+            None => self.line(&store),
+            Some(on) => {
+                self.line(&format!("scf.if {} {{", on.name));
+                self.line(&format!("  {store}"));
+                self.line("}");
+            }
+        }
     }
 
     fn raw_zero(&mut self, element: Element, lanes: Option<u32>) -> Val {

@@ -40,7 +40,7 @@ impl Emitter<'_> {
             },
             ("arith.addf" | "arith.subf" | "arith.mulf", [_, _]) | ("arith.negf", [_]) => self.fop(name, args),
             ("arith.remf", [_, _]) => self.op(name, "", args),
-            ("arith.maximumf" | "arith.minimumf", [a, b]) => self.float_extremum(name == "arith.maximumf", a, b),
+            ("arith.maximumf" | "arith.minimumf", [a, b]) => self.float_extremum(op, name, a, b),
             ("arith.maxnumf" | "arith.minnumf", [_, _]) => self.op(name, "", args),
             (
                 "arith.addi" | "arith.subi" | "arith.muli" | "arith.andi" | "arith.ori" | "arith.xori" | "arith.maxsi"
@@ -106,10 +106,14 @@ impl Emitter<'_> {
         })
     }
 
-    /// `maximumf`: NaN if one is NaN, and +0 above -0. x86's own `max` gives its second operand for NaN and for equal
-    /// ones, so without a constant at hand both have to be looked at; LLVM knows how.
-    fn float_extremum(&mut self, max: bool, a: &Val, b: &Val) -> Val {
-        self.op(if max { "arith.maximumf" } else { "arith.minimumf" }, "", &[a, b])
+    /// `maximumf`: NaN if one is NaN, and +0 above -0. x86's own `max` gives its second operand for NaN and for equal ones, so without a
+    /// constant at hand both have to be looked at; LLVM knows how. Where zeros may be either only the first is looked at: the newer one
+    /// of a reduction, which does not wait for those before.
+    fn float_extremum(&mut self, op: OpId, name: &str, a: &Val, b: &Val) -> Val {
+        match self.body.attr_named(self.ctx, op, nim_loops::ANY_ZERO) {
+            Some(_) => self.op(name, " fastmath<nsz>", &[b, a]),
+            None => self.op(name, "", &[a, b]),
+        }
     }
 
     fn predicate(&self, op: OpId, names: &[&'static str]) -> Emit<&'static str> {

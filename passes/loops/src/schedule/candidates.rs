@@ -1,6 +1,6 @@
 //! The schedules that a map may be walked under, with estimates: what tuning measures.
 
-use super::choice::{Choice, Tiling};
+use super::choice::{AT_A_TIME, Choice, Tiling};
 use super::contraction::{self, Candidate};
 use super::{Env, access, elementwise, explore, naive, rows, winograd, words};
 use crate::lower::{Options, constant_args};
@@ -100,8 +100,16 @@ pub fn of_map(points: &Points<'_>, env: &mut Env<'_>, most: usize) -> Vec<Scored
     if view.domain.contains(&Expr::ZERO) || env.options.naive {
         return only(Choice::Plain);
     }
-    if naive::in_memory(points) || elementwise::suits(points) {
-        return only(if naive::in_memory(points) { Choice::Plain } else { Choice::Vectors });
+    if naive::in_memory(points) {
+        return only(Choice::Plain);
+    }
+    let numbers = if most > 1 { &AT_A_TIME[..] } else { &[] };
+    let each = |choice: fn(Option<i64>) -> Choice, own: i64| -> Vec<Scored> {
+        let others = numbers.iter().filter(|&&n| n != own).map(|&n| Some(n));
+        [None].into_iter().chain(others).map(|n| Scored { choice: choice(n), estimate: None }).collect()
+    };
+    if elementwise::suits(points) {
+        return each(Choice::Vectors, elementwise::UNROLLED);
     }
     let scored = |choice, candidate: &Candidate| Scored { choice, estimate: Some(candidate.cost) };
     let in_words: Vec<Scored> = words::candidates(points, env, most).iter().map(|c| scored(c.in_words(), c)).collect();
@@ -119,10 +127,12 @@ pub fn of_map(points: &Points<'_>, env: &mut Env<'_>, most: usize) -> Vec<Scored
     let mut first = vec![];
     if in_words.is_empty() {
         first.extend(winograd::chosen(points, env));
-        first.extend(in_rows.then_some(Choice::Rows));
     }
     let tiled = if in_words.is_empty() { &tiles } else { &in_words };
     let mut all: Vec<Scored> = first.into_iter().map(|choice| Scored { choice, estimate: None }).collect();
+    if in_words.is_empty() && in_rows {
+        all.extend(each(Choice::Rows, rows::PARTIAL));
+    }
     let (best, rest) = tiled.split_at(tiled.len().min(3));
     all.extend(best.iter().cloned());
     if let Some(best) = best.first().filter(|_| most > 1) {

@@ -33,10 +33,10 @@ pub enum Choice {
         /// Whether all inputs are transformed before anything else.
         shared: bool,
     },
-    /// A reduction in vectors along what lies side by side: `rows`.
-    Rows,
-    /// A map without reductions, in vectors: `vectors`.
-    Vectors,
+    /// A reduction in vectors along what lies side by side: `rows`; `rows8` has so many vectors of partial results.
+    Rows(Option<i64>),
+    /// A map without reductions, in vectors: `vectors`; `vectors4` does so many at a time.
+    Vectors(Option<i64>),
     /// One point after the other: `plain`.
     Plain,
 }
@@ -71,8 +71,8 @@ impl Choice {
             Choice::Words(_) => "words",
             Choice::TileRegisters => "tile-registers",
             Choice::Winograd { .. } => "winograd",
-            Choice::Rows => "rows",
-            Choice::Vectors => "vectors",
+            Choice::Rows(_) => "rows",
+            Choice::Vectors(_) => "vectors",
             Choice::Plain => "plain",
         }
     }
@@ -94,6 +94,7 @@ impl fmt::Display for Choice {
             Choice::Winograd { products, shared } => {
                 write!(f, "winograd{products}{}", if *shared { ":shared" } else { "" })
             }
+            Choice::Rows(Some(count)) | Choice::Vectors(Some(count)) => write!(f, "{}{count}", self.kind()),
             _ => f.write_str(self.kind()),
         }
     }
@@ -128,6 +129,14 @@ fn dims_text(mark: &str, dims: &[usize]) -> String {
 const MOST_TILE: i64 = 64;
 const MOST_BLOCK: i64 = 1 << 32;
 
+/// How many vectors the schedules of rows and vectors may have at a time.
+pub const AT_A_TIME: [i64; 4] = [1, 2, 4, 8];
+
+/// The number behind the word of a schedule.
+fn at_a_time(text: &str, kind: &str) -> Option<i64> {
+    AT_A_TIME.into_iter().find(|count| text.strip_prefix(kind) == Some(count.to_string().as_str()))
+}
+
 impl FromStr for Choice {
     type Err = String;
 
@@ -140,13 +149,15 @@ impl FromStr for Choice {
                 Ok(Choice::Winograd { products: if kind == "winograd4" { 4 } else { 6 }, shared: rest.is_some() })
             }
             ("tile-registers", None) => Ok(Choice::TileRegisters),
-            ("rows", None) => Ok(Choice::Rows),
-            ("vectors", None) => Ok(Choice::Vectors),
+            ("rows", None) => Ok(Choice::Rows(None)),
+            ("vectors", None) => Ok(Choice::Vectors(None)),
+            (rows, None) if let Some(count) = at_a_time(rows, "rows") => Ok(Choice::Rows(Some(count))),
+            (vectors, None) if let Some(count) = at_a_time(vectors, "vectors") => Ok(Choice::Vectors(Some(count))),
             ("plain", None) => Ok(Choice::Plain),
             ("output" | "weight" | "input", _) => text.parse().map(Choice::Dataflow),
             _ => Err(format!(
-                "`{text}` is no schedule: auto, tiles:..., words:..., tile-registers, winograd4, winograd6, rows, vectors, plain, or a dataflow \
-                 (output:..., weight:..., input:...)"
+                "`{text}` is no schedule: auto, tiles:..., words:..., tile-registers, winograd4, winograd6, rows, vectors (rowsN, vectorsN with N 1, 2, 4 \
+                 or 8), plain, or a dataflow (output:..., weight:..., input:...)"
             )),
         }
     }
@@ -220,7 +231,9 @@ mod tests {
             "winograd6",
             "winograd4:shared",
             "rows",
+            "rows8",
             "vectors",
+            "vectors1",
             "plain",
             "weight:rows1:columns1:window0:depth1:slide",
             "input:rows2:columns1:depth2:tiles",
@@ -237,6 +250,9 @@ mod tests {
             "tiles:rows0:columns1=$0",
             "tiles:rows1:columns1=0",
             "rows:2",
+            "rows3",
+            "rows01",
+            "vectors16",
             "tiles:rows99=$0:columns1=$1",
             "winograd5",
             "winograd6:shard",

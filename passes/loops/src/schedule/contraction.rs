@@ -177,6 +177,11 @@ pub fn outer_dims(points: &Points<'_>, plan: &Plan, read: usize) -> Vec<usize> {
 }
 
 impl Chosen {
+    /// How the map is walked.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// Emits the nest.
     ///
     /// # Errors
@@ -229,7 +234,8 @@ pub fn candidates(
     }
     let reads = access::reads(points);
     if let Some(Words { dot, .. }) = words {
-        reductions.retain(|&k| k != dot.dim);
+        let joined = dot.window.and_then(|window| window.joined);
+        reductions.retain(|&k| k != dot.dim && Some(k) != joined);
         reductions.push(dot.dim);
     } else if env.reorders(points) {
         // Innermost what lies side by side for most reads, so that addresses move by one element.
@@ -482,6 +488,7 @@ impl Search<'_, '_> {
             units,
             rows,
             columns,
+            columns_end: None,
             lanes: self.lanes,
             reductions,
             row_block: order.block,

@@ -118,8 +118,8 @@ impl Search<'_, '_> {
         let (row_size, column_size) = (self.env.estimate(rows.size, ASSUMED), self.env.estimate(columns.size, ASSUMED));
         let mut depth = self.extents(&self.reductions);
         if let Some(Words { dot, .. }) = self.words {
-            let numbers = self.extent(dot.dim);
-            depth *= (numbers / dot.width as f64).ceil() / numbers;
+            let numbers = self.env.estimate(self.points.numbers(dot), ASSUMED);
+            depth *= (numbers / dot.width as f64).ceil() / self.extent(dot.dim);
         }
         let fixed = |e: Expr| ctx.exprs.as_const(e).is_some();
         // Whole tiles, the tile of vectors that are left over, those of parts of a vector, and single columns: see `Group::cut`.

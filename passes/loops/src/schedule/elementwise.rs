@@ -12,6 +12,9 @@ use nim_pass::Miss;
 /// Elements that one iteration of a parallel loop handles at least, where there are as many.
 const GRAIN: i64 = 4096;
 
+/// Vectors that are written out one behind the other.
+pub const UNROLLED: i64 = 2;
+
 /// Visits all indices of a buffer.
 pub fn fill(nest: &mut Nest<'_>, dims: &[Expr], f: &mut dyn FnMut(&mut Nest<'_>, &[Expr])) {
     nest.ranges(dims, Kind::Seq, f);
@@ -133,7 +136,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     if let Err(why) = env.may(points, VECTORS) {
         return Ok(Err(why));
     }
-    env.taken = Some(Choice::Vectors);
+    env.taken = Some(Choice::Vectors(None));
     naive::fill_starts(points, nest)?;
     let (reads, writes) = (access::reads(points), access::writes(points));
     let all: Vec<&Access> = reads.iter().chain(&writes).collect();
@@ -160,6 +163,10 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
         }
     }
     let group = super::tile::Group::new(ctx, &view.domain, run.clone());
+    let unroll = match env.wanted {
+        Some(Choice::Vectors(Some(unroll))) => unroll,
+        _ => UNROLLED,
+    };
     let rest = rest(points, env, &run);
     env.chosen(explain(ctx, points.shown(group.size), lanes, rest));
     let outer: Vec<usize> = dims.iter().copied().filter(|k| !run.contains(k)).collect();
@@ -191,7 +198,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
         if run.is_empty() {
             one(nest, Expr::ZERO);
         } else {
-            between(nest, lower, upper, lanes, 2, rest, &mut one);
+            between(nest, lower, upper, lanes, unroll, rest, &mut one);
         }
     });
     failed.map_or(Ok(Ok(())), Err)
@@ -226,12 +233,15 @@ fn mentioned_in_body(points: &Points<'_>, k: usize) -> bool {
     })
 }
 
-/// One point of a map without reductions.
-fn element(points: &Points<'_>, nest: &mut Nest<'_>, point: &[Expr]) -> Result<(), Diagnostic> {
+/// One point of a map without reductions; gives what is written there.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn element(points: &Points<'_>, nest: &mut Nest<'_>, point: &[Expr]) -> Result<Vec<ValueId>, Diagnostic> {
     let values = points.body(nest, point)?;
     let mut done: Vec<ValueId> = vec![];
     for (w, yielded) in values.into_iter().enumerate() {
         done.push(points.combined(nest, w, yielded.value, point)?);
     }
-    points.finish(nest, point, &done)
+    points.written(nest, point, &done)
 }

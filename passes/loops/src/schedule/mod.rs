@@ -213,11 +213,38 @@ pub fn prepare_block(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env
 }
 
 impl Walk {
-    /// Emits the map's part of a block.
+    /// Has a dimension end early, where that does no harm to how the map is walked: it walks no more of it than whole tiles need.
+    pub fn end_at(&mut self, domain: &mut [Expr], k: usize, end: Expr) {
+        let plan = match self {
+            Walk::Words(plan) => plan,
+            Walk::Tiles(chosen) => chosen.plan_mut(),
+            Walk::Plain => return domain[k] = end,
+        };
+        if plan.columns.dims == [k] {
+            plan.columns_end = Some(end);
+        } else if plan.reductions.iter().any(|r| r.0 == k) {
+            domain[k] = end;
+        }
+    }
+
+    /// Whether the map need not be walked alone, since the one behind it can make its points where it reads them.
+    pub fn goes_along(&self, points: &Points<'_>, behind: &Walk, next: &Points<'_>, env: &Env<'_>) -> bool {
+        let plain = matches!((self, behind), (Walk::Plain, Walk::Plain));
+        let enabled = [ROWS, VECTORS].iter().all(|rule| env.rules.enabled(rule.name));
+        plain && enabled && elementwise::suits(points) && rows::goes_along(points, next, env)
+    }
+
+    /// Emits the map's part of a block, with that of a map that goes along.
     ///
     /// # Errors
     /// What [`Points`] reports.
-    pub fn emit(&self, points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>) -> Result<(), Diagnostic> {
+    pub fn emit(
+        &self,
+        maker: Option<&Points<'_>>,
+        points: &Points<'_>,
+        nest: &mut Nest<'_>,
+        env: &mut Env<'_>,
+    ) -> Result<(), Diagnostic> {
         let fixed = points.fixed();
         match self {
             Walk::Words(plan) => {
@@ -226,7 +253,11 @@ impl Walk {
             }
             Walk::Tiles(chosen) => chosen.emit(points, nest),
             Walk::Plain => {
-                let done = rows::emit(points, nest, env, &fixed)?;
+                let done = rows::emit_behind(maker, points, nest, env, &fixed)?;
+                if let (Err(_), Some(maker)) = (&done, maker) {
+                    // Held back: each by itself then.
+                    self.emit(None, maker, nest, env)?;
+                }
                 let done = if done.is_ok() { done } else { elementwise::emit(points, nest, env, &fixed)? };
                 if done.is_ok() { Ok(()) } else { naive::emit(points, nest, &fixed) }
             }
@@ -290,9 +321,9 @@ fn rule_of(choice: &Choice) -> RuleInfo {
     match choice {
         Choice::Words(_) | Choice::TileRegisters => WORDS,
         Choice::Winograd { .. } => WINOGRAD,
-        Choice::Rows => ROWS,
+        Choice::Rows(_) => ROWS,
         Choice::Tiles(_) | Choice::Dataflow(_) => TILES,
-        Choice::Vectors | Choice::Plain => VECTORS,
+        Choice::Vectors(_) | Choice::Plain => VECTORS,
     }
 }
 
@@ -300,7 +331,7 @@ fn walk(points: &mut Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, rule: R
     let fixed: Vec<Option<Expr>> = vec![None; points.map.view.rank()];
     match rule {
         WORDS | TILES => Ok(match prepare(points, nest, env, rule)? {
-            Ok(walk) => Ok(walk.emit(points, nest, env)?),
+            Ok(walk) => Ok(walk.emit(None, points, nest, env)?),
             Err(why) => Err(why),
         }),
         WINOGRAD => winograd::emit(points, nest, env),

@@ -4,7 +4,7 @@
 
 use super::access::{self, Access, element_bits};
 use super::choice::Choice;
-use super::elementwise::{Rest, masked, rest};
+use super::elementwise::{self, Rest, masked, rest};
 use super::tile::collapsed;
 use super::{Env, IN_MEMORY, ROWS, Tried, naive};
 use crate::nest::{Kind, Nest};
@@ -13,19 +13,51 @@ use nim_ir::{Diagnostic, Expr, ValueId};
 use nim_pass::Miss;
 
 /// Vectors of partial results: enough to keep both adders busy while sums are under way.
-const PARTIAL: i64 = 4;
+pub const PARTIAL: i64 = 4;
 
 /// Emits the map if the last reduction is what its reads are contiguous along.
 ///
 /// # Errors
 /// What [`Points`] reports.
 pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: &[Option<Expr>]) -> Tried {
+    emit_behind(None, points, nest, env, fixed)
+}
+
+/// Whether a map can be walked along with the one that makes what it reads: a map without reductions that makes nothing else, over the
+/// same points, which reads and writes side by side along what is reduced.
+pub fn goes_along(maker: &Points<'_>, points: &Points<'_>, env: &Env<'_>) -> bool {
+    let fixed = points.fixed();
+    let Ok(reduced) = direction(points, env, &fixed) else { return false };
+    let [write] = maker.map.view.writes.as_slice() else { return false };
+    let same = maker.map.view.domain == points.map.view.domain && maker.fixed() == fixed;
+    let mut reads = points.map.view.reads.iter().filter(|r| maker.map.results.contains(&r.value)).peekable();
+    let there = reads.peek().is_some() && reads.all(|r| r.subset.is_some() && r.subset == write.subset);
+    let later = points.map.view.epilogue_reads.iter().any(|r| maker.map.results.contains(&r.value));
+    let along = |a: &Access| !a.whole && reduced.iter().all(|&k| !a.uses[k] || a.strides[k].is_some());
+    let last = reduced[reduced.len() - 1];
+    let beside = |a: &Access| along(a) && (a.contiguous(last) || !a.uses[last]);
+    let accesses = [access::reads(maker), access::writes(maker), access::epilogue_reads(maker)].concat();
+    let bordered = (0..maker.map.view.reads.len()).any(|r| super::copies::may_be_outside(maker, r));
+    same && there && !later && !bordered && maker.replaced.is_empty() && accesses.iter().all(beside)
+}
+
+/// As [`emit`]; with a map that [goes along](goes_along), each point of which is made where it is read.
+///
+/// # Errors
+/// What [`Points`] reports.
+pub fn emit_behind(
+    maker: Option<&Points<'_>>,
+    points: &Points<'_>,
+    nest: &mut Nest<'_>,
+    env: &mut Env<'_>,
+    fixed: &[Option<Expr>],
+) -> Tried {
     let (ctx, view) = (points.ctx, &points.map.view);
     let reduced = match direction(points, env, fixed).and_then(|k| env.may(points, ROWS).map(|()| k)) {
         Ok(reduced) => reduced,
         Err(why) => return Ok(Err(why)),
     };
-    env.taken = Some(Choice::Rows);
+    env.taken = Some(Choice::Rows(None));
     let pool = &ctx.exprs;
     naive::fill_starts(points, nest)?;
     let is_reduction = points.map.reductions(ctx);
@@ -43,7 +75,11 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
     let lanes = i64::from((env.options.target.vector_bits / bits).max(1));
     env.chosen(super::elementwise::explain(ctx, points.shown(group.size), lanes, rest));
     let short = pool.as_const(group.size).is_some_and(|n| n < 2 * lanes * PARTIAL);
-    let partial = if short { 1 } else { PARTIAL };
+    let partial = match env.wanted {
+        Some(Choice::Rows(Some(partial))) => partial,
+        _ if short => 1,
+        _ => PARTIAL,
+    };
     let counts: Vec<Expr> = outer.iter().map(|&k| view.domain[k]).collect();
     let kind = nest.outermost();
     let mut failed = None;
@@ -52,7 +88,7 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, env: &mut Env<'_>, fixed: 
         for (&k, &iv) in outer.iter().zip(at) {
             point[k] = iv;
         }
-        let row = Row { points, group: &group, inner: &inner, lanes, partial, rest };
+        let row = Row { maker, points, group: &group, inner: &inner, lanes, partial, rest };
         if let Err(e) = row.emit(nest, &mut point) {
             failed = Some(e);
         }
@@ -127,6 +163,7 @@ pub fn direction(points: &Points<'_>, env: &Env<'_>, fixed: &[Option<Expr>]) -> 
 }
 
 struct Row<'p> {
+    maker: Option<&'p Points<'p>>,
     points: &'p Points<'p>,
     group: &'p super::tile::Group,
     inner: &'p [usize],
@@ -176,6 +213,14 @@ impl Row<'_> {
         points.finish(nest, point, &results)
     }
 
+    /// What the map that goes along makes at a point, as reads of this one.
+    fn made(&self, nest: &mut Nest<'_>, point: &[Expr]) -> Result<Vec<(usize, ValueId)>, Diagnostic> {
+        let Some(maker) = self.maker else { return Ok(vec![]) };
+        let values = elementwise::element(maker, nest, point)?;
+        let reads = self.points.map.view.reads.iter().enumerate();
+        Ok(reads.filter(|(_, r)| maker.map.results.contains(&r.value)).map(|(i, _)| (i, values[0])).collect())
+    }
+
     /// One run along the contiguous dimension: vectors, then what is left, under a mask or one by one.
     fn line(
         &self,
@@ -190,7 +235,7 @@ impl Row<'_> {
         let mut failed = None;
         let mut visit = |nest: &mut Nest<'_>, index: Expr, slots: &[ValueId], at: &[Expr]| {
             self.group.split(ctx, domain, index, point);
-            match points.body(nest, point) {
+            match self.made(nest, point).and_then(|made| points.body_given(nest, point, &made)) {
                 Ok(values) => {
                     for (w, yielded) in values.into_iter().enumerate() {
                         let value = points.convert(nest, yielded.value, points.accumulator_type(w));

@@ -54,6 +54,8 @@ pub struct Plan {
     pub rows: Group,
     /// Vectors.
     pub columns: Group,
+    /// The first column that nobody needs: tiles that begin there or later are left out.
+    pub columns_end: Option<Expr>,
     /// Lanes of a vector.
     pub lanes: i64,
     /// Reduction dimensions, outermost first, and whether they are unrolled.
@@ -195,7 +197,13 @@ pub fn emit(points: &Points<'_>, nest: &mut Nest<'_>, plan: &Plan, fixed: &[Opti
     let pool = &ctx.exprs;
     let domain = &points.map.view.domain;
     let block = pool.constant(plan.row_block);
-    let column_tiles = plan.columns.tiles(ctx);
+    let column_tiles = match plan.columns_end {
+        Some(end) => {
+            let begun = pool.max(pool.sub(end, plan.columns.start), Expr::ZERO);
+            pool.min(pool.ceildiv(begun, pool.constant(plan.columns.tile)), plan.columns.tiles(ctx))
+        }
+        None => plan.columns.tiles(ctx),
+    };
     let shares = Shares::new(ctx, &plan.rows, nest.facts);
     let in_units = !plan.units.dims.is_empty();
     let walked = if in_units { plan.units.size } else { shares.tiles };
@@ -414,6 +422,7 @@ impl Tile<'_> {
                     });
                 }
             }
+            _ if extent == Expr::ZERO => {}
             _ => {
                 let kind = if unrolled { Kind::Unroll } else { Kind::Seq };
                 nest.range(extent, kind, |nest, iv| {
@@ -422,7 +431,14 @@ impl Tile<'_> {
                 });
             }
         }
-        done
+        done?;
+        match points.short_step(k) {
+            Some(last) => {
+                self.point[k] = last;
+                self.reduce(nest, rest)
+            }
+            None => Ok(()),
+        }
     }
 
     /// All results of the tile: rows and vectors of columns written out, or in loops.

@@ -7,7 +7,7 @@ use super::copies::{self};
 use super::elementwise::{Rest, between};
 use super::tile::{Group, collapsed};
 use super::tile_registers::Run;
-use super::words::{in_words, own_axis};
+use super::words::{axis, in_words};
 use crate::nest::{Kind, Nest};
 use crate::point::{Dot, Points, Replaced};
 use nim_ir::{Context, Diagnostic, Expr, ValueId};
@@ -33,11 +33,12 @@ pub struct PackedRun {
 }
 
 impl PackedRun {
-    /// The words of one dimension.
+    /// The words of one dimension, and of what is joined to it.
     pub fn of(points: &Points<'_>, dot: Dot) -> PackedRun {
         let pool = &points.ctx.exprs;
-        let words = pool.ceildiv(points.map.view.domain[dot.dim], pool.constant(dot.width));
-        PackedRun { dims: vec![dot.dim], words }
+        let words = pool.ceildiv(points.numbers(dot), pool.constant(dot.width));
+        let joined = dot.window.and_then(|window| window.joined);
+        PackedRun { dims: joined.into_iter().chain([dot.dim]).collect(), words }
     }
     /// What tile registers take in one row.
     pub fn of_registers(ctx: &Context, run: &Run) -> PackedRun {
@@ -45,7 +46,7 @@ impl PackedRun {
     }
 }
 
-/// A copy with the summed dimension innermost, with its border, filled with zeros to a multiple.
+/// A copy with the summed dimension innermost, with its border, filled with zeros to a multiple where it has no [window](Dot::window).
 pub struct Regrouped {
     /// Which dimension of the container each one is.
     order: Vec<usize>,
@@ -63,10 +64,10 @@ impl Regrouped {
         let memlet = &points.map.view.reads[read];
         let dims = ctx.dim_exprs(points.source.ty(memlet.value)).unwrap_or_default();
         let subset = memlet.subset.clone().unwrap_or_default();
-        let axis = own_axis(points, read, dot.dim).unwrap_or_default();
+        let axis = axis(points, read, dot.dim).unwrap_or_default();
         let order: Vec<usize> = (0..dims.len()).filter(|&d| d != axis).chain([axis]).collect();
         let mut sizes: Vec<Expr> = order.iter().map(|&d| pool.sum([dims[d], sides[d].0, sides[d].1])).collect();
-        if let Some(last) = sizes.last_mut() {
+        if let Some(last) = sizes.last_mut().filter(|_| dot.window.is_none()) {
             let (count, multiple) = (points.map.view.domain[dot.dim], pool.constant(multiple));
             *last = pool.mul(pool.ceildiv(count, multiple), multiple);
         }
@@ -84,7 +85,7 @@ pub fn fill_words(points: &Points<'_>, nest: &mut Nest<'_>) -> Result<(), Diagno
     let (ctx, view) = (points.ctx, &points.map.view);
     let pool = &ctx.exprs;
     let end = pool.scale(dot.width, points.steps(dot.dim));
-    for &read in dot.factors.iter().filter(|read| !points.replaced.contains_key(read)) {
+    for &read in dot.factors.iter().filter(|read| dot.window.is_none() && !points.replaced.contains_key(read)) {
         let memlet = &view.reads[read];
         let start = view.domain[dot.dim];
         if pool.prove_le(end, start, nest.facts) || points.source.defining_op(memlet.value).is_none() {
@@ -130,10 +131,10 @@ pub fn regroup(
     let memlet = points.map.view.reads[spread].clone();
     let ty = points.source.ty(memlet.value);
     let dims = ctx.dim_exprs(ty).unwrap_or_default();
-    let axis = own_axis(points, spread, dot.dim).unwrap_or_default();
+    let axis = axis(points, spread, dot.dim).unwrap_or_default();
     let element = ctx.element_type(ty).unwrap_or_else(|| ctx.none_type());
-    let count = points.map.view.domain[dot.dim];
     let Regrouped { order, sizes, indices } = Regrouped::new(points, spread, dot, multiple, sides);
+    let count = if dot.window.is_some() { sizes[sizes.len() - 1] } else { points.map.view.domain[dot.dim] };
     let buffer = env.temporary(nest, ctx.memref_of(&sizes, element));
     let from = points.buffer(memlet.value)?;
     let scalar = nim_dataflow::scalar_type(ctx, element);
@@ -155,7 +156,8 @@ pub fn regroup(
                 inside.push(pool.sub(pool.sub(dims[d], Expr::ONE), index[d]));
             }
         }
-        let exists = match pool.prove_le(Expr::ONE, pool.sub(count, place[place.len() - 1]), nest.facts) {
+        let all = dot.window.is_some() || pool.prove_le(Expr::ONE, pool.sub(count, place[place.len() - 1]), nest.facts);
+        let exists = match all {
             true => vec![],
             false => vec![pool.sub(pool.sub(count, Expr::ONE), place[place.len() - 1])],
         };
@@ -234,10 +236,15 @@ pub fn pack(
     let iv = |k: usize| pool.var(points.map.ivs[k]);
     let tile = pool.constant(columns.tile);
     let column = iv(columns.dims[0]);
-    let word = run.dims.iter().fold(Expr::ZERO, |word, &k| {
-        let digit = if k == dim { pool.floordiv(iv(k), width) } else { iv(k) };
-        pool.add(pool.mul(word, words(k)), digit)
-    });
+    // The number along a window that its words count on through.
+    let joined = dot.window.and_then(|window| window.joined);
+    let word = match joined {
+        Some(k) => pool.floordiv(pool.add(pool.mul(iv(k), domain[dim]), iv(dim)), width),
+        None => run.dims.iter().fold(Expr::ZERO, |word, &k| {
+            let digit = if k == dim { pool.floordiv(iv(k), width) } else { iv(k) };
+            pool.add(pool.mul(word, words(k)), digit)
+        }),
+    };
     let indices: Vec<Expr> = outer
         .iter()
         .map(|&k| iv(k))
@@ -256,7 +263,11 @@ pub fn pack(
         for (&k, &i) in inner.iter().zip(&rest[1..]) {
             point[k] = i;
         }
-        for (i, &k) in run.dims.iter().enumerate().rev() {
+        if joined.is_some() {
+            point[dim] = pool.add(pool.scale(dot.width, word), last);
+            point = dot.along_window(ctx, &domain, &point);
+        }
+        for (i, &k) in run.dims.iter().enumerate().rev().filter(|_| joined.is_none()) {
             let digit = if i == 0 { word } else { pool.modulo(word, words(k)) };
             word = pool.floordiv(word, words(k));
             point[k] = if k == dim { pool.add(pool.scale(dot.width, digit), last) } else { digit };
@@ -277,7 +288,7 @@ pub fn pack(
     // better.
     let filled = run.words != run.dims.iter().fold(Expr::ONE, |all, &k| pool.mul(all, words(k)));
     let beside = access::read(points, &memlet).contiguous(columns.dims[0]);
-    let lies = !filled && !beside && in_words(points, read, dot, dot.width);
+    let lies = dot.window.is_none() && !filled && !beside && in_words(points, read, dot, dot.width);
     let mut failed = None;
     collapsed(nest, first, Kind::Parallel, &mut |nest, at| {
         nest.ranges(rows, Kind::Seq, &mut |nest, within| {
@@ -291,7 +302,7 @@ pub fn pack(
                         false => {
                             let number =
                                 |nest: &mut Nest<'_>, k| number_of(points, nest, read, dot, columns, &point(&place(k)));
-                            word_of_numbers(points, nest, dot, number)
+                            word_of_numbers(points, nest, dot, dot.width, number)
                         }
                     };
                     match word {
@@ -341,6 +352,7 @@ fn number_of(
     let zero = points.zero(scalar);
     let exists: Vec<Expr> = [dot.dim, columns.dims[0]]
         .into_iter()
+        .chain(dot.window.and_then(|window| window.joined))
         .map(|k| pool.sub(pool.sub(domain[k], Expr::ONE), point[k]))
         .filter(|&e| !pool.prove_le(Expr::ZERO, e, nest.facts))
         .collect();
@@ -362,17 +374,39 @@ fn number_of(
     failed.map_or(Ok(value), Err)
 }
 
-/// Numbers as one word, the first one lowest.
+impl Points<'_> {
+    /// The word of a read that has only those numbers that are left at a point.
+    pub fn short_word(
+        &self,
+        nest: &mut Nest<'_>,
+        read: usize,
+        dot: Dot,
+        point: &[Expr],
+    ) -> Result<ValueId, Diagnostic> {
+        let pool = &self.ctx.exprs;
+        let left = pool.as_const(pool.sub(self.numbers(dot), point[dot.dim])).unwrap_or(dot.width);
+        let (buffer, indices) = self.read_from(read)?;
+        word_of_numbers(self, nest, dot, left, |nest, k| {
+            let mut point = point.to_vec();
+            point[dot.dim] = pool.add(point[dot.dim], pool.constant(k));
+            let point = dot.along_window(self.ctx, &self.map.view.domain, &point);
+            Ok(nest.load(buffer, &self.map.all_at(self.ctx, indices, &point), &[]))
+        })
+    }
+}
+
+/// So many numbers as one word, the first one lowest; zeros behind them.
 fn word_of_numbers(
     points: &Points<'_>,
     nest: &mut Nest<'_>,
     dot: Dot,
+    count: i64,
     mut number: impl FnMut(&mut Nest<'_>, i64) -> Result<ValueId, Diagnostic>,
 ) -> Result<ValueId, Diagnostic> {
     let ctx = points.ctx;
     let (i32_type, bits) = (ctx.int_type(32), 32 / dot.width);
     let mut word = None;
-    for k in 0..dot.width {
+    for k in 0..count.min(dot.width) {
         let mut part = number(nest, k)?;
         let op =
             |nest: &mut Nest<'_>, name: &str, operands: &[ValueId]| nest.builder().value(name, operands, i32_type, &[]);

@@ -11,10 +11,10 @@ use super::access::{self, estimate};
 use super::contraction::{self, Candidate};
 use super::copies::{self, overhang};
 use super::tile::Plan;
-use super::word_copies::{Packed, PackedRun, pack, regroup};
+use super::word_copies::{Packed, PackedRun, Regrouped, pack, regroup};
 use super::{Env, WORDS, naive, shares};
 use crate::nest::Nest;
-use crate::point::{Dot, Points};
+use crate::point::{Dot, Points, Window};
 use nim_dataflow::{Combine, as_iv};
 use nim_ir::{Diagnostic, Expr, Facts, FloatKind, OpId, TypeData, ValueId};
 use nim_loops::TileKind;
@@ -40,14 +40,15 @@ pub fn prepare(
     let ctx = points.ctx;
     let registers = best.plan.registers.as_ref();
     let multiple = registers.map_or(dot.width, |r| r.run.multiple(dot.width));
-    let copied = !in_words(points, spread, dot, multiple) || copies::may_be_outside(points, spread);
+    let lies = if dot.window.is_some() { lies(points, spread, dot) } else { in_words(points, spread, dot, multiple) };
+    let copied = !lies || copies::may_be_outside(points, spread);
     if copied && !points.may_copy(spread) {
         return Ok(Err(Miss("numbers that the block makes do not lie in words")));
     }
     env.taken = Some(best.in_words());
     naive::fill_starts(points, nest)?;
     if copied {
-        let sides = overhang(points, spread).unwrap_or_default();
+        let sides = sides(points, spread, dot).unwrap_or_default();
         regroup(points, nest, env, spread, dot, multiple, &sides)?;
     }
     let run = registers.map_or_else(|| PackedRun::of(points, dot), |r| PackedRun::of_registers(ctx, &r.run));
@@ -145,16 +146,21 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
     }
     let in_tiles = has_tiles(points, env, width);
     let mut best: Option<(Words, Candidate)> = None;
+    let mut least = f64::INFINITY;
     for (packed, spread) in [(factors[1].0, factors[0].0), (factors[0].0, factors[1].0)] {
-        let Some(dot) = dot_of_any(points, packed, spread) else { continue };
-        let words = Words { dot, packed, spread, in_tiles };
-        if !in_tiles && !words.in_vectors() {
+        let plain = dot_of_any(points, packed, spread).map(|dot| Words { dot, packed, spread, in_tiles });
+        if plain.is_some_and(|words| !in_tiles && !words.in_vectors()) {
             return Err(NONE);
         }
-        if let Ok(found) = contraction::search(points, env, Some(words))
-            && best.as_ref().is_none_or(|(_, b)| found.cost < b.cost)
-        {
-            best = Some((words, found));
+        let along = windows(points, packed, spread).into_iter();
+        let along = along.map(|dot| Words { dot, packed, spread, in_tiles: false }).filter(Words::in_vectors);
+        for words in plain.into_iter().chain(along) {
+            if let Ok(found) = contraction::search(points, env, Some(words)) {
+                let cost = found.cost * short_loop(points, words.dot) + copy_cost(points, env, words);
+                if cost < least {
+                    (least, best) = (cost, Some((words, found)));
+                }
+            }
         }
         if best.is_some() && env.constant_arg(points, packed).is_some() {
             break;
@@ -209,7 +215,96 @@ fn dot_of_any(points: &Points<'_>, packed: usize, spread: usize) -> Option<Dot> 
     let reductions: Vec<usize> = (0..is_reduction.len()).filter(|&k| is_reduction[k]).collect();
     let dim = summed_along(points, &reductions, packed, spread)?;
     let (factors, signed) = (found.map(|f| f.0), found.map(|f| f.1));
-    (packed != spread).then_some(Dot { dim, factors, signed, width })
+    (packed != spread).then_some(Dot { dim, window: None, factors, signed, width })
+}
+
+/// The ways to fill words along a [window](Dot::window): with a reduction that lies side by side in the spread factor, or does in a copy,
+/// where it is no dimension of its own there or another reduction follows it.
+fn windows(points: &Points<'_>, packed: usize, spread: usize) -> Vec<Dot> {
+    let Some((found, width)) = factors(points).filter(|_| points.block.is_none()) else { return vec![] };
+    let pool = &points.ctx.exprs;
+    let domain = &points.map.view.domain;
+    let (factors, signed) = (found.map(|f| f.0), found.map(|f| f.1));
+    let (is_reduction, packed) =
+        (points.map.reductions(points.ctx), access::read(points, &points.map.view.reads[packed]));
+    let few = |&k: &usize| is_reduction[k] && packed.uses[k] && pool.as_const(domain[k]).is_some_and(|n| n > 1);
+    let reductions: Vec<usize> = (0..domain.len()).filter(few).collect();
+    let mut out = vec![];
+    for &dim in &reductions {
+        let window = Window { spread, joined: None, short: false };
+        let mut dot = Dot { dim, window: Some(window), factors, signed, width };
+        let Some(strides) = strides(points, spread, dot).filter(|strides| strides[dim] == Some(Expr::ONE)) else {
+            continue;
+        };
+        let joined = reductions.iter().copied().find(|&k| k != dim && strides[k] == Some(domain[dim]));
+        if joined.is_none() && own_axis(points, spread, dim).is_some() {
+            continue;
+        }
+        dot.window = Some(Window { joined, ..window });
+        let whole = pool.as_const(points.numbers(dot)).is_some_and(|n| n % width == 0);
+        // Bytes that belong to others do no harm, since they meet zeros, if there are any; of floats they might be infinite.
+        let short = !whole && (width == 2 || lies(points, spread, dot));
+        dot.window = Some(Window { joined, short, ..window });
+        out.push(dot);
+    }
+    out
+}
+
+/// Whether the words of a window are read where the numbers lie.
+fn lies(points: &Points<'_>, spread: usize, dot: Dot) -> bool {
+    let strides = access::read(points, &points.map.view.reads[spread]).strides;
+    let joined = dot.window.and_then(|window| window.joined);
+    let follows = joined.is_none_or(|k| strides[k] == Some(points.map.view.domain[dot.dim]));
+    follows && strides[dot.dim] == Some(Expr::ONE) && !copies::may_be_outside(points, spread)
+}
+
+/// How the spread factor of a window moves where it is read.
+fn strides(points: &Points<'_>, spread: usize, dot: Dot) -> Option<Vec<Option<Expr>>> {
+    let direct = access::read(points, &points.map.view.reads[spread]).strides;
+    if direct[dot.dim] == Some(Expr::ONE) && !copies::may_be_outside(points, spread) {
+        return Some(direct);
+    }
+    axis(points, spread, dot.dim)?;
+    let copy = Regrouped::new(points, spread, dot, dot.width, &overhang(points, spread)?);
+    Some(access::of(points, &copy.indices, &copy.sizes).strides)
+}
+
+/// By how much a copy of the spread factor is larger than it on each side: its border, and room for the last word of a window of bytes.
+fn sides(points: &Points<'_>, spread: usize, dot: Dot) -> Option<Vec<(Expr, Expr)>> {
+    let pool = &points.ctx.exprs;
+    let mut sides = overhang(points, spread)?;
+    if let Some(Window { joined, short: false, .. }) = dot.window {
+        let numbers = pool.as_const(points.numbers(dot)).unwrap_or(1);
+        let behind = (numbers + dot.width - 1) / dot.width * dot.width - numbers;
+        let (along, each) = match joined {
+            Some(k) => (k, pool.as_const(points.map.view.domain[dot.dim]).unwrap_or(1).max(1)),
+            None => (dot.dim, 1),
+        };
+        let high = &mut sides[axis(points, spread, along)?].1;
+        *high = pool.add(*high, pool.constant((behind + each - 1) / each));
+    }
+    Some(sides)
+}
+
+/// How much more a step costs in a loop over few words: LLVM stores sums around it (`vdpbf16ps` at 45 % of the roof, `vpdpbusd` at 52 %).
+fn short_loop(points: &Points<'_>, dot: Dot) -> f64 {
+    const STORED: f64 = 1.3;
+    let words = points.ctx.exprs.as_const(points.numbers(dot)).map(|n| (n + dot.width - 1) / dot.width);
+    if words.is_some_and(|n| (2..4).contains(&n)) { STORED } else { 1.0 }
+}
+
+/// Cycles for a copy of the spread factor: a vector at a time where neighbours stay neighbours, else one number.
+fn copy_cost(points: &Points<'_>, env: &Env<'_>, words: Words) -> f64 {
+    let Words { dot, spread, .. } = words;
+    let stays = if dot.window.is_some() { lies(points, spread, dot) } else { in_words(points, spread, dot, dot.width) };
+    if stays && !copies::may_be_outside(points, spread) {
+        return 0.0;
+    }
+    let ty = points.source.ty(points.map.view.reads[spread].value);
+    let dims = points.ctx.dim_exprs(ty).unwrap_or_default();
+    let numbers: f64 = dims.iter().map(|&d| env.estimate(d, ASSUMED)).product();
+    let together = axis(points, spread, dot.dim).is_some_and(|axis| axis + 1 == dims.len());
+    numbers / if together { 16.0 } else { 1.0 }
 }
 
 /// Whether the numbers of a read lie in words as they are, as many as are a multiple of something.
@@ -222,6 +317,16 @@ pub fn in_words(points: &Points<'_>, read: usize, dot: Dot, multiple: i64) -> bo
     let made = points.block.is_some() && points.source.defining_op(view.reads[read].value).is_some();
     let room = made && dims.last().is_some_and(|&last| whole(last));
     (whole(view.domain[dot.dim]) || room) && access::read(points, &view.reads[read]).contiguous(dot.dim)
+}
+
+/// The dimension of a read's container whose index moves by one with an iteration variable, if no other index mentions it.
+pub fn axis(points: &Points<'_>, read: usize, k: usize) -> Option<usize> {
+    let pool = &points.ctx.exprs;
+    let subset = points.map.view.reads[read].subset.as_ref()?;
+    let mentions = |e: &&Expr| pool.mentions(**e, points.map.ivs[k]);
+    let axis = subset.iter().position(|e| mentions(&e))?;
+    let step = pool.linear_in(subset[axis], points.map.ivs[k])?.0;
+    (step == Expr::ONE && subset.iter().filter(mentions).count() == 1).then_some(axis)
 }
 
 /// The dimension of a read's container whose index is the iteration variable itself, if no other index mentions it.

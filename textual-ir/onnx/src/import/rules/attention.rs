@@ -139,7 +139,9 @@ fn attention(im: &mut Importer<'_>, n: &Node<'_>) -> Out {
         let t = dtype_of(t as i32).map_err(|e| im.error("N0614", e.to_string()))?;
         x = im.cast_to(x, t)?;
     }
-    let probabilities = guarded_softmax(im, x, bias)?;
+    // Each query sees its own key where nothing but positions hides keys.
+    let by_position = n.opt(3).is_none() && lengths.is_none();
+    let probabilities = guarded_softmax(im, x, bias.filter(|_| !by_position))?;
     let probabilities = im.cast(probabilities, element)?;
     let mut y = im.matmul(probabilities, v)?;
     if flat {
