@@ -156,7 +156,10 @@ fn search(points: &Points<'_>, env: &Env<'_>) -> Result<(Words, Candidate), Miss
         let along = along.map(|dot| Words { dot, packed, spread, in_tiles: false }).filter(Words::in_vectors);
         for words in plain.into_iter().chain(along) {
             if let Ok(found) = contraction::search(points, env, Some(words)) {
-                let cost = found.cost * short_loop(points, words.dot) + copy_cost(points, env, words);
+                // Tile registers that were asked for cost nothing.
+                let asked = env.options.tiles && found.plan.registers.is_some();
+                let copied = if asked { 0.0 } else { copy_cost(points, env, words) };
+                let cost = found.cost * short_loop(points, words.dot) + copied;
                 if cost < least {
                     (least, best) = (cost, Some((words, found)));
                 }
