@@ -231,7 +231,11 @@ pub fn pack(
     let scalar = nim_dataflow::scalar_type(ctx, element);
     let outer = sizes[..=layout.outer.len()].to_vec();
     let inner = sizes[layout.outer.len() + 1..sizes.len() - 1].to_vec();
-    let lanes = env.lanes(element).min(layout.columns.tile);
+    // Narrow numbers have more lanes than a tile is a multiple of: nothing is written behind its end.
+    let tile = layout.columns.tile;
+    let mut halves =
+        std::iter::successors(Some(env.lanes(element)), |lanes| Some(lanes / 2).filter(|&lanes| lanes > 0));
+    let lanes = halves.find(|lanes| tile % lanes == 0).unwrap_or(1);
     let mut failed = None;
     collapsed(nest, &outer, Kind::Parallel, &mut |nest, at| {
         nest.ranges(&inner, Kind::Seq, &mut |nest, within| {
