@@ -378,6 +378,10 @@ impl Search<'_, '_> {
         if let Some(&last) = free.last() {
             row_groups = self.runs(&free);
             row_groups.retain(|group| group.contains(&last) || group.iter().all(known));
+            // Rows along one dimension of unknown size may be one row: where another follows it, both have as many as there are.
+            let runs = row_groups.clone();
+            let longer = |group: &Vec<usize>| runs.iter().any(|run| run.len() > group.len() && run.ends_with(group));
+            row_groups.retain(|group| self.wanted.is_some() || group.iter().all(known) || !longer(group));
             // The first of equals is taken: what lies nearest together.
             row_groups.sort_by_key(|group| std::cmp::Reverse(group.last().copied()));
             if !row_groups.contains(&free) {
