@@ -37,7 +37,7 @@ pub(super) fn of_module(ctx: &Context, module: &Module) -> FxHashMap<Name, Kerne
             device,
             source,
             phases: nim_loops_passes::phases(ctx, body),
-            work: work(ctx, body, entry),
+            work: work(ctx, body, entry, &mut FxHashMap::default()),
             arguments: func::signature(ctx, &module.body, op).map(|(args, _)| args.to_vec()).unwrap_or_default(),
         };
         kernels.insert(ctx.name(name), facts);
@@ -45,21 +45,22 @@ pub(super) fn of_module(ctx: &Context, module: &Module) -> FxHashMap<Name, Kerne
     kernels
 }
 
-/// Iterations of loops, summed over a block. Bounds that depend on loops around are taken at their first iteration.
-fn work(ctx: &Context, body: &Body, block: BlockId) -> Expr {
+/// Iterations of loops, summed over a block. Bounds that depend on loops around are taken at their first iteration, whose numbers
+/// `first` has: a loop of one iteration may be there to give a number a name.
+fn work(ctx: &Context, body: &Body, block: BlockId, first: &mut FxHashMap<Symbol, Expr>) -> Expr {
     let pool = &ctx.exprs;
     let mut total = vec![];
     for op in body.block_ops(block) {
         match ForView::new(ctx, body, op) {
             Some(view) => {
-                let trips = pool.substitute(view.trip_count(ctx), &mut |s| {
-                    pool.symbol_name(s).starts_with('$').then_some(Expr::ZERO)
-                });
-                total.push(pool.mul(trips, pool.max(work(ctx, body, view.body), Expr::ONE)));
+                let at_first = |e: Expr| pool.substitute(e, &mut |s| first.get(&s).copied());
+                let (trips, lower) = (at_first(view.trip_count(ctx)), at_first(view.lower));
+                first.insert(view.iv, lower);
+                total.push(pool.mul(trips, pool.max(work(ctx, body, view.body, first), Expr::ONE)));
             }
             None => {
                 let inner = body.regions(op).iter().filter_map(|&r| body.entry_block(r));
-                total.extend(inner.map(|block| work(ctx, body, block)));
+                total.extend(inner.map(|block| work(ctx, body, block, first)));
             }
         }
     }
