@@ -73,6 +73,8 @@ enum Owner {
     Shared(Blob),
     /// Storage of the session.
     Block(Arc<Block>),
+    /// A constant on a device, which all sessions share: read only.
+    Constant(Arc<Block>),
 }
 
 /// Lets a result own its part of a block, so that it need not be copied.
@@ -115,6 +117,14 @@ impl TensorRef {
         Some(TensorRef { ptr, bytes, dtype, dims: Dims::from_slice(dims), owner: Owner::Block(block) })
     }
 
+    /// The same, written by nobody any more.
+    pub fn constant(mut self) -> TensorRef {
+        if let Owner::Block(block) = self.owner {
+            self.owner = Owner::Constant(block);
+        }
+        self
+    }
+
     /// A tensor that shares a host tensor's elements, copied first if they are not aligned for their type. `None` for
     /// strings.
     pub fn shared(tensor: &Tensor) -> Option<TensorRef> {
@@ -131,7 +141,7 @@ impl TensorRef {
     pub fn device(&self) -> DeviceId {
         match &self.owner {
             Owner::Shared(_) => DeviceId::HOST,
-            Owner::Block(block) => block.device(),
+            Owner::Block(block) | Owner::Constant(block) => block.device(),
         }
     }
     /// Element type.
@@ -165,14 +175,14 @@ impl TensorRef {
     pub fn write_ptr(&self) -> Option<*mut u8> {
         match &self.owner {
             Owner::Block(_) => Some(self.ptr),
-            Owner::Shared(_) => None,
+            Owner::Shared(_) | Owner::Constant(_) => None,
         }
     }
     /// The storage it lies in, if that is the session's.
     pub fn block(&self) -> Option<&Arc<Block>> {
         match &self.owner {
             Owner::Block(block) => Some(block),
-            Owner::Shared(_) => None,
+            Owner::Shared(_) | Owner::Constant(_) => None,
         }
     }
     /// Its bytes.
@@ -193,7 +203,7 @@ impl TensorRef {
         let dims: Vec<usize> = self.dims.iter().map(|&d| d as usize).collect();
         let blob = match &self.owner {
             Owner::Shared(blob) => blob.clone(),
-            Owner::Block(block) => {
+            Owner::Block(block) | Owner::Constant(block) => {
                 let offset = self.ptr as usize - block.as_ptr() as usize;
                 Blob::new(Part { block: block.clone(), offset, len: self.bytes })
             }
@@ -258,6 +268,9 @@ mod tests {
         let at = |offset, dims: &[i64]| TensorRef::in_block(block.clone(), offset, DType::F32, dims);
         assert_eq!(at(0, &[4, 4]).unwrap().len(), 16);
         assert!(at(4, &[4, 4]).is_none());
+        let constant = at(0, &[4]).unwrap().constant();
+        assert!(at(0, &[4]).unwrap().write_ptr().is_some() && constant.write_ptr().is_none());
+        assert!(constant.reshaped(&[2, 2]).unwrap().write_ptr().is_none());
         assert!(at(2, &[1]).is_none());
         assert!(at(0, &[-1]).is_none());
         assert!(at(0, &[i64::MAX, i64::MAX]).is_none());

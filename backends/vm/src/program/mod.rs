@@ -270,7 +270,8 @@ fn constants(contents: &Contents, devices: &[Option<Arc<dyn Device>>]) -> Result
         let block = pool.allocate(from.byte_len()).map_err(|_| full())?;
         // SAFETY: the block has as many bytes, and is the device's.
         unsafe { device.copy_in(from.read_ptr(), block.as_ptr() as u64, from.byte_len()) };
-        TensorRef::in_block(block, 0, from.dtype(), from.dims()).map(Slot::Tensor).ok_or_else(full)
+        let placed = TensorRef::in_block(block, 0, from.dtype(), from.dims()).ok_or_else(full)?;
+        Ok(Slot::Tensor(placed.constant()))
     };
     contents.constants.iter().zip(&contents.constant_devices).map(&mut place).collect()
 }
