@@ -223,14 +223,20 @@ pub(crate) fn print_access(
     p.ty(ty);
 }
 
-pub(crate) fn parse_load(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+/// `%x[$0, %i] : memref<...>`; the type.
+fn parse_access(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<Type> {
     let buffer = p.operand()?;
     let values = parse_indices(p, state)?;
     p.attr_dict(&mut state.attrs)?;
     p.expect(":")?;
     let ty = p.ty()?;
-    state.operands = vec![p.resolve(buffer, ty)?];
+    state.operands.push(p.resolve(buffer, ty)?);
     state.operands.extend(values);
+    Ok(ty)
+}
+
+pub(crate) fn parse_load(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
+    let ty = parse_access(p, state)?;
     nim_builtin::syntax::infer_results(p, state, &[ty])
 }
 
@@ -240,16 +246,8 @@ pub(crate) fn print_load(p: &mut dyn AsmPrinter, op: OpId) {
     print_access(p, op, operands[0], &operands[1..], &mut |p| print_attrs(p, op, &["indices"]));
 }
 
-/// `%x[$0, $1] : memref<...>`
 pub(crate) fn parse_prefetch(p: &mut dyn AsmParser, state: &mut OpState) -> Parse<()> {
-    let buffer = p.operand()?;
-    let values = parse_indices(p, state)?;
-    p.attr_dict(&mut state.attrs)?;
-    p.expect(":")?;
-    let ty = p.ty()?;
-    state.operands = vec![p.resolve(buffer, ty)?];
-    state.operands.extend(values);
-    Ok(())
+    parse_access(p, state).map(|_| ())
 }
 
 pub(crate) fn verify_prefetch(ctx: &Context, body: &Body, op: OpId, found: &mut Vec<Diagnostic>) {
