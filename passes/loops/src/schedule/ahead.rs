@@ -6,15 +6,12 @@
 //! tile number `n` asks for vector `n` of the same step in the next. Where that is from memory, the time of both becomes that of the
 //! slower one, instead of their sum.
 //!
-//! With 53 rows by 768 a panel of 64 columns is 196 KB: 14 us from memory at 14 GB/s, and 19 us to multiply by at 247 GFLOP/s.
+//! With 53 rows by 768 a panel of 64 columns is 196 KB: 14 us from memory at 14 GB/s, and 21 us to multiply by at 247 GFLOP/s.
 
-use super::contraction::Search;
+use super::contraction::{ASSUMED, Search};
 use super::tile::{Group, Tile};
 use crate::nest::Nest;
 use nim_ir::Diagnostic;
-
-/// From which part of the second-level cache on weights are taken to come from behind it.
-const SHARE: f64 = 0.5;
 
 impl Search<'_, '_> {
     /// The packed weights that are worth it: constants that the second-level cache does not hold, and that several tiles use.
@@ -25,11 +22,9 @@ impl Search<'_, '_> {
             return None;
         }
         let far = |read: usize| {
-            let access = &self.reads[read];
-            let used: Vec<usize> = (0..access.uses.len()).filter(|&k| access.uses[k]).collect();
-            let bytes = self.extents(&used) * f64::from(super::access::element_bits(self.points)) / 8.0;
-            let alone = rows.dims.iter().chain(&units.dims).all(|&k| !access.uses[k]);
-            alone && bytes >= SHARE * self.env.options.target.machine.second().bytes
+            let machine = &self.env.options.target.machine;
+            let alone = rows.dims.iter().chain(&units.dims).all(|&k| !self.reads[read].uses[k]);
+            alone && machine.rate_of(self.bytes_of(read, ASSUMED)) < machine.second().rate
         };
         packed.iter().copied().find(|&read| self.env.constant_arg(self.points, read).is_some() && far(read))
     }

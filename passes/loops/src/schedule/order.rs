@@ -88,7 +88,7 @@ impl Search<'_, '_> {
     }
 
     /// Its bytes.
-    fn bytes_of(&self, read: usize, assumed: i64) -> f64 {
+    pub(super) fn bytes_of(&self, read: usize, assumed: i64) -> f64 {
         let ty = self.points.source.ty(self.points.map.view.reads[read].value);
         let bits = self.points.ctx.dtype_of(ty).map_or(element_bits(self.points), |dtype| dtype.bits() as u32);
         self.elements_of(read, assumed) * f64::from(bits) / 8.0
