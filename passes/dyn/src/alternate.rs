@@ -1,14 +1,14 @@
 //! `dyn-alternate-walks`: a kernel in a loop walks back through what it has read in the iteration before.
 //!
 //! A step of a recurrent net reads the same weights as the step before. Where they exceed a cache and are read from front to back each
-//! time, nothing of them is there when it is wanted again: what it keeps longest is
-//! lost just before it would be read. If the walk turns round at every step, as much as the cache holds is found there. So the
-//! outermost loops of such kernels are `turned` by the number of the iteration, which the kernel gets as a further symbol.
+//! time, nothing of them is there when it is wanted again: what the cache keeps longest is lost just before it would be read. If the walk
+//! turns round at every step, as much as the cache holds is found there. So the outermost loops of such kernels are `turned` by the
+//! number of the iteration, which the kernel gets as a further symbol.
 
 use crate::plan::named;
 use nim_dyn::{Constant, Invoke, Loop, Reshape};
 use nim_ir::{Body, Context, Expr, Module, Name, OpId, Type, ValueId};
-use nim_loops::{AccessView, ForView, Kernel, KernelView, LoopKind};
+use nim_loops::{ForView, Kernel, KernelView, LoopKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The name of the pass.
@@ -67,10 +67,23 @@ fn walked_inputs(ctx: &Context, module: &Body, kernel: OpId, least: i64) -> Vec<
     let large = |value: ValueId| bytes(ctx, body.ty(value)).is_some_and(|bytes| bytes >= least);
     let mut found = vec![];
     for walk in outermost(ctx, body) {
-        for access in body.walk_op(walk.op).into_iter().filter_map(|op| AccessView::new(ctx, body, op)) {
-            let input = view.inputs().iter().position(|&v| v == access.buffer);
-            let moves = access.indices.iter().any(|&e| ctx.exprs.mentions(e, walk.iv));
-            found.extend(input.filter(|_| moves && large(access.buffer)));
+        // The loop's variable, and those of loops inside that begin where it says.
+        let mut moving = vec![walk.iv];
+        for op in body.walk_op(walk.op) {
+            let moves = |e: &Expr| moving.iter().any(|&iv| ctx.exprs.mentions(*e, iv));
+            if let Some(inner) = ForView::new(ctx, body, op) {
+                if moves(&inner.lower) {
+                    moving.push(inner.iv);
+                }
+                continue;
+            }
+            // Whatever reads elements, or tiles of them.
+            let indices = body.attr_named(ctx, op, "indices").and_then(|a| ctx.as_exprs(a)).unwrap_or_default();
+            if indices.iter().any(moves) {
+                let inputs =
+                    view.inputs().iter().enumerate().filter(|(_, v)| body.operands(op).contains(v) && large(**v));
+                found.extend(inputs.map(|(i, _)| i));
+            }
         }
     }
     found.sort_unstable();
