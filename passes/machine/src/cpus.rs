@@ -60,6 +60,14 @@ const ZEN_4: Features =
     &["avx512vnni", "avx512vbmi", "avx512vbmi2", "avx512ifma", "avx512bitalg", "avx512vpopcntdq", "avx512bf16", "gfni"];
 const ZEN_5: Features = &["avxvnni"];
 
+/// What several CPUs have alike.
+const ICE_LAKES: &[Features] = &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY];
+const RAPIDS: &[Features] =
+    &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY, SAPPHIRE_RAPIDS];
+const ALDER_LAKES: &[Features] = &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE];
+const LUNAR_LAKES: &[Features] =
+    &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE, ARROW_LAKE, LUNAR_LAKE];
+
 /// Rates of the first three levels, bytes a cycle.
 const HASWELL_RATES: [f64; 3] = [64.0, 23.0, 14.0];
 const CLIENT_RATES: [f64; 3] = [64.0, 37.0, 14.0];
@@ -116,71 +124,23 @@ pub const CPUS: &[Cpu] = &[
     cpu("skylake-avx512", &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE], mesh([32, 1024, 39424])),
     cpu("cascadelake", &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, VNNI], mesh([32, 1024, 39424])),
     cpu("cooperlake", &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, VNNI, BF16], mesh([32, 1024, 39424])),
-    cpu(
-        "icelake-client",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY],
-        client(512, [48, 512, 8192]),
-    ),
-    cpu(
-        "rocketlake",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY],
-        client(512, [48, 512, 16384]),
-    ),
-    cpu(
-        "tigerlake",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY],
-        client(512, [48, 1280, 12288]),
-    ),
-    cpu(
-        "icelake-server",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY],
-        mesh([48, 1280, 61440]),
-    ),
-    cpu(
-        "sapphirerapids",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY, SAPPHIRE_RAPIDS],
-        mesh([48, 2048, 107_520]),
-    ),
-    cpu(
-        "emeraldrapids",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY, SAPPHIRE_RAPIDS],
-        mesh([48, 2048, 266_240]),
-    ),
-    cpu(
-        "graniterapids",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, SKYLAKE, ICE_LAKE, WIDE_CRYPTOGRAPHY, SAPPHIRE_RAPIDS],
-        mesh([48, 2048, 344_064]),
-    ),
-    cpu(
-        "alderlake",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE],
-        golden_cove([48, 1280, 30720]),
-    ),
-    cpu(
-        "raptorlake",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE],
-        golden_cove([48, 2048, 36864]),
-    ),
-    cpu(
-        "meteorlake",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE],
-        golden_cove([48, 2048, 24576]),
-    ),
+    cpu("icelake-client", ICE_LAKES, client(512, [48, 512, 8192])),
+    cpu("rocketlake", ICE_LAKES, client(512, [48, 512, 16384])),
+    cpu("tigerlake", ICE_LAKES, client(512, [48, 1280, 12288])),
+    cpu("icelake-server", ICE_LAKES, mesh([48, 1280, 61440])),
+    cpu("sapphirerapids", RAPIDS, mesh([48, 2048, 107_520])),
+    cpu("emeraldrapids", RAPIDS, mesh([48, 2048, 266_240])),
+    cpu("graniterapids", RAPIDS, mesh([48, 2048, 344_064])),
+    cpu("alderlake", ALDER_LAKES, golden_cove([48, 1280, 30720])),
+    cpu("raptorlake", ALDER_LAKES, golden_cove([48, 2048, 36864])),
+    cpu("meteorlake", ALDER_LAKES, golden_cove([48, 2048, 24576])),
     cpu(
         "arrowlake",
         &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE, ARROW_LAKE],
         golden_cove([48, 3072, 36864]),
     ),
-    cpu(
-        "arrowlake-s",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE, ARROW_LAKE, LUNAR_LAKE],
-        golden_cove([48, 3072, 36864]),
-    ),
-    cpu(
-        "lunarlake",
-        &[LEVEL_1, LEVEL_2, LEVEL_3, SKYLAKE, WIDE_CRYPTOGRAPHY, ALDER_LAKE, ARROW_LAKE, LUNAR_LAKE],
-        golden_cove([48, 2560, 12288]),
-    ),
+    cpu("arrowlake-s", LUNAR_LAKES, golden_cove([48, 3072, 36864])),
+    cpu("lunarlake", LUNAR_LAKES, golden_cove([48, 2560, 12288])),
     cpu("znver1", &[LEVEL_1, LEVEL_2, LEVEL_3, ZEN], zen(256, 512, 8192)),
     cpu("znver2", &[LEVEL_1, LEVEL_2, LEVEL_3, ZEN], zen(512, 512, 16384)),
     cpu("znver3", &[LEVEL_1, LEVEL_2, LEVEL_3, ZEN, ZEN_3], zen(512, 512, 32768)),
